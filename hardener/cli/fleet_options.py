@@ -34,6 +34,17 @@ class FleetOptions:
     slice_size: int | None
     mesh: Path | None
 
+    def require_direct_connection(self) -> None:
+        """Refuse a mesh: only this machine's own ssh can forward ports to it.
+
+        Raises:
+            HardenerError: the hosts are reached through a mesh.
+        """
+        if self.mesh is not None:
+            raise HardenerError(
+                "the ports of twins cannot be forwarded through a mesh", hint="exercise them with --run-in"
+            )
+
     def target(self, conversation: Conversation, home: Path) -> Target:
         """Return the target of a workflow: its hosts, and the history that records the run.
 

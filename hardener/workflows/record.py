@@ -49,6 +49,11 @@ class RecordRequest:
     socket: str = ""
     local: bool = False
 
+    @property
+    def forward(self) -> bool:
+        """Return whether the exercise reaches the twins by ports of this machine."""
+        return not self.run_in
+
 
 class Listener(Watcher, Protocol):
     """Receives the progress of a recording."""
@@ -85,9 +90,9 @@ def record(
     try:
         host, answer = twins.stage(fleet, "record", _beginning(request, run), listener)
         begun = True
-        addresses = twins.addresses(host, answer)
-        listener.ready(addresses, twins.problems(answer))
-        done = exercise(addresses)
+        with twins.tunnel(host, answer, forward=request.forward) as tunnel:
+            listener.ready(tunnel.addresses, [*twins.problems(answer), *tunnel.missing])
+            done = tunnel.explain(exercise(tunnel.addresses))
         answers = _end(fleet, request, run, done, listener)
         ended = True
     except BaseException as error:
@@ -133,6 +138,7 @@ def _beginning(request: RecordRequest, run: str) -> dict[str, object]:
         "run_in_service": request.run_in_service,
         "network": "same" if request.same_network else "own",
         "install": request.install,
+        "forward": request.forward,
         "socket": request.socket,
         "owner": twins.this_process() if request.local else {},
     }

@@ -50,6 +50,11 @@ class TrialRequest:
     socket: str = ""
     local: bool = False
 
+    @property
+    def forward(self) -> bool:
+        """Return whether the exercise reaches the twins by ports of this machine."""
+        return not self.run_in
+
 
 @dataclass(slots=True, kw_only=True)
 class Tried:
@@ -124,6 +129,7 @@ def try_confinements(
                 "seconds": request.seconds,
                 "run_in": list(request.run_in),
                 "install": request.install,
+                "forward": request.forward,
                 "socket": request.socket,
                 "owner": twins.this_process() if request.local else {},
                 "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
@@ -137,47 +143,84 @@ def try_confinements(
         raise
     run = _Run(fleet, host, str(begun.get("run")), request.seconds, listener)
     try:
-        tried = Tried(
-            host=_part(host, begun, "host", Host),
-            container=_part(host, begun, "container", Container),
-            ports=tuple(line(str(each), 200) for each in list(begun.get("missing") or ())[:_MOST_PORTS]),
-        )
-        _require_same(document, tried)
-        addresses = twins.addresses(host, begun)
-        asked = [trial for trial in trials if trial.kind != "never"]
-        pending: Trial | None = None
-        done: Exercise | None = None
-        usual, has_failed, number, controls = 0.0, False, 0, 0
-        of = len(asked) - max(0, sum(trial.kind == "control" for trial in asked) - 1)
-        for trial in asked:
-            if clock() >= deadline:
-                tried.over = True
-                break
-            if trial.kind == "control" and has_failed:
-                continue  # one such profile is enough
-            number += 1
-            if trial.kind == "control":
-                of += min(controls, 1)
-                controls += 1
-            listener.trying(number, of, trial)
-            answer = run.attempt(done, trial)
-            if pending is not None:
-                tried.observations[pending.key] = run.seen(answer, pending, done, tried.host)
-                if settled(trials, tried.observations, user=user):
-                    return tried
-            pending, done = trial, None
-            if not request.run_in and (answer.get("up") or trial.kind == "control"):
-                done = exercise(_time_limit(trial, usual, max(1.0, deadline - clock())))(addresses)
-                usual = usual or done.seconds
-                has_failed = has_failed or (trial.kind == "control" and bool(done.problem))
-        if pending is not None:
-            tried.observations[pending.key] = run.seen(run.attempt(done, None), pending, done, tried.host)
-        return tried
+        with twins.tunnel(host, begun, forward=request.forward) as tunnel:
+            missing = list(begun.get("missing") or ())[:_MOST_PORTS]
+            tried = Tried(
+                host=_part(host, begun, "host", Host),
+                container=_part(host, begun, "container", Container),
+                ports=tuple(line(str(each), 200) for each in [*missing, *tunnel.missing]),
+            )
+            _require_same(document, tried)
+
+            def exercised(most: float) -> Exercise:
+                done = tunnel.explain(exercise(most)(tunnel.addresses))
+                if not tunnel.open:
+                    raise twins.UnreachableError(f"{line(host)}: {done.problem}")
+                return done
+
+            _try_each(
+                run,
+                trials,
+                tried,
+                exercise=exercised if request.forward else None,
+                user=user,
+                left=lambda: deadline - clock(),
+            )
+            return tried
     except KeyboardInterrupt:
         listener.given_up(removed=run.close())
         raise
     finally:
         run.close()
+
+
+def _try_each(
+    run: _Run,
+    trials: Sequence[Trial],
+    tried: Tried,
+    *,
+    exercise: Callable[[float], Exercise] | None,
+    user: tuple[int, int] | None,
+    left: Callable[[], float],
+) -> None:
+    """Run the trials until the verdict is certain or no time is left; add their observations to ``tried``.
+
+    Args:
+        run: the process on the host.
+        trials: the plan.
+        tried: receives the observations.
+        exercise: exercises the current twin for at most so many seconds; None if a command in it does that.
+        user: the user of the profile.
+        left: returns the seconds that are left.
+    """
+    asked = [trial for trial in trials if trial.kind != "never"]
+    pending: Trial | None = None
+    done: Exercise | None = None
+    usual, has_failed, number, controls = 0.0, False, 0, 0
+    of = len(asked) - max(0, sum(trial.kind == "control" for trial in asked) - 1)
+    for trial in asked:
+        if left() <= 0:
+            tried.over = True
+            break
+        if trial.kind == "control" and has_failed:
+            continue  # one such profile is enough
+        number += 1
+        if trial.kind == "control":
+            of += min(controls, 1)
+            controls += 1
+        run.listener.trying(number, of, trial)
+        answer = run.attempt(done, trial)
+        if pending is not None:
+            tried.observations[pending.key] = run.seen(answer, pending, done, tried.host)
+            if settled(trials, tried.observations, user=user):
+                return
+        pending, done = trial, None
+        if exercise is not None and (answer.get("up") or trial.kind == "control"):
+            done = exercise(_time_limit(trial, usual, max(1.0, left())))
+            usual = usual or done.seconds
+            has_failed = has_failed or (trial.kind == "control" and bool(done.problem))
+    if pending is not None:
+        tried.observations[pending.key] = run.seen(run.attempt(done, None), pending, done, tried.host)
 
 
 class _Run:
@@ -188,7 +231,7 @@ class _Run:
         self._host = host
         self._run = run
         self._seconds = seconds
-        self._listener = listener
+        self.listener = listener
         self._ended = False
 
     def attempt(self, done: Exercise | None, trial: Trial | None) -> Mapping[str, Any]:
@@ -224,7 +267,7 @@ class _Run:
 
     def _stage(self, variables: Mapping[str, object]) -> tuple[str, Mapping[str, Any]]:
         values = {**variables, "run": self._run, "seconds": self._seconds}
-        return twins.stage(self._fleet, "prove", values, self._listener)
+        return twins.stage(self._fleet, "prove", values, self.listener)
 
 
 def _time_limit(trial: Trial, usual: float, left: float) -> float:

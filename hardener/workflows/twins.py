@@ -12,6 +12,7 @@ from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, State, requests
 from hardener.fleet.answers import Answer, Watcher
 from hardener.text import line
+from hardener.workload.tunnel import Tunnel
 
 _MAX_PORTS = 1000
 _MAX_PROBLEMS = 10
@@ -67,7 +68,24 @@ def problems(begun: Mapping[str, Any]) -> list[str]:
     return [line(text, _MAX_TEXT) for text in texts[:_MAX_PROBLEMS] if isinstance(text, str)]
 
 
-def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
+def tunnel(host: str, begun: Mapping[str, Any], *, forward: bool) -> Tunnel:
+    """Return the ports by which this machine reaches the twins.
+
+    Args:
+        host: their host.
+        begun: its answer to the stage ``begin``.
+        forward: whether the stage was asked to forward ports. The command is of Ansible on this machine.
+
+    Raises:
+        HardenerError: the answer has no valid addresses.
+    """
+    ssh = begun.get("ssh") if forward else []
+    if not isinstance(ssh, list):
+        raise HardenerError(f"{line(host)}: there is no way to the ports of the twins")
+    return Tunnel([str(word) for word in ssh], _addresses(host, begun))
+
+
+def _addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
     """Return the address of each port of the twins; refuse an answer with anything else."""
     found = begun.get("addresses")
     if not isinstance(found, Mapping) or len(found) > _MAX_PORTS:

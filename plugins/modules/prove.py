@@ -37,6 +37,10 @@ options:
     description: Whether bpftool is fetched for this proof if the host has none.
     type: bool
     default: false
+  forward:
+    description: Whether the stage C(begin) also returns the command by which ssh forwards ports to the twins.
+    type: bool
+    default: false
   owner:
     description: Process of the host, by C(pid) and C(started); the run ends when it ends.
     type: dict
@@ -101,6 +105,11 @@ addresses:
   description: Published port to the address of every twin.
   type: dict
   returned: by the stage C(begin)
+ssh:
+  description: The words of an ssh command, with the host as the last one; none if the host is this machine.
+  type: list
+  elements: str
+  returned: by the stage C(begin) with O(forward)
 container:
   description: The settings of the container, without values of variables.
   type: dict

@@ -52,6 +52,10 @@ options:
     description: Whether bpftool or bpftrace is fetched for this recording if the host has none.
     type: bool
     default: false
+  forward:
+    description: Whether the stage C(begin) also returns the command by which ssh forwards ports to the twins.
+    type: bool
+    default: false
   owner:
     description: Process of the host, by C(pid) and C(started); the recording ends when it ends.
     type: dict
@@ -98,6 +102,11 @@ addresses:
   description: Port, or service and port, to the address of the twin.
   type: dict
   returned: by the stage C(begin)
+ssh:
+  description: The words of an ssh command, with the host as the last one; none if the host is this machine.
+  type: list
+  elements: str
+  returned: by the stage C(begin) with O(forward)
 problems:
   description: Remains of earlier runs that could not be removed, and why the usual recorder is not used.
   type: list

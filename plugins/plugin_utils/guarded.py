@@ -36,6 +36,7 @@ from ..module_utils.contract import (
 )
 from . import host_time, limits
 from .host_script import RETRIES
+from .ssh_command import SEPARATE
 from .transaction import TransactionAction
 from .windows import refusal
 
@@ -50,12 +51,6 @@ _ENDINGS = {
     UNCONFIRMED: "{reason}",
 }
 _MISSING = "rolled back, all changes are undone, but not everything works as before ({missing}): {reason}"
-# A separate connection: a shared one was accepted before the change, and proves nothing. And with keepalive,
-# to notice a host that no longer answers.
-_ALONE = (
-    "-o ControlMaster=no -o ControlPath=none -o ControlPersist=no"
-    " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
-)
 _CONNECT_TIMEOUT = 10
 # Limits of the host's backups; the host checks them.
 _KEEP = {"runs": "converge_keep_runs", "size": "converge_keep_size"}
@@ -262,7 +257,10 @@ class GuardedAction(TransactionAction):
 
     @contextmanager
     def _new_connection(self) -> Iterator[None]:
-        """Use a new, unshared connection during the context, then restore the connection settings."""
+        """Use a new connection during the context, then restore the connection settings.
+
+        A shared connection was accepted before the change, and proves nothing.
+        """
         connection = self._connection
         if connection.transport != "ssh":
             if type(connection).reset is not ConnectionBase.reset:
@@ -271,7 +269,7 @@ class GuardedAction(TransactionAction):
             yield
             return
         before = {name: connection.get_option(name) for name in ("ssh_args", "timeout")}
-        connection.set_option("ssh_args", f"{_ALONE} {before['ssh_args'] or ''}".rstrip())
+        connection.set_option("ssh_args", f"{SEPARATE} {before['ssh_args'] or ''}".rstrip())
         connection.set_option("timeout", max(int(before["timeout"]), _CONNECT_TIMEOUT))
         try:
             yield

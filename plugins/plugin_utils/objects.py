@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 
 from ..module_utils.contract import LONGEST_TWINS
 from .host_script import PACKAGES, HostScriptAction
+from .ssh_command import ssh_command
 
 SOURCE = PACKAGES / "record"
 _LIMIT = 1560  # seconds on the host for a stage, beside the command that it runs in a twin
@@ -55,6 +56,7 @@ class TwinAction(HostScriptAction):
             AnsibleActionFail: the time is out of bounds, or the host gave no answer.
         """
         stage = args.pop("stage")
+        reached = {"ssh": ssh_command(self._connection)} if args.pop("forward", False) else {}
         seconds = args["seconds"]
         if not 1 <= seconds <= LONGEST_TWINS:
             raise AnsibleActionFail(f"seconds is {seconds}: it must be from 1 to {LONGEST_TWINS}")
@@ -70,4 +72,4 @@ class TwinAction(HostScriptAction):
         )
         result = told(stage, answer.result)
         self.see_it_fits(result)
-        return {"changed": False, "ansible_facts": answer.facts, **result}
+        return {"changed": False, "ansible_facts": answer.facts, **result, **reached}

@@ -89,8 +89,8 @@ def prove(
     if bool(command) == bool(run_in):
         raise HardenerError("a proof needs an exercise", hint="give --run or --run-in, as for the recording")
     local = is_this_machine(hosts.inventory)
-    if command and not local:
-        raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")
+    if command:
+        hosts.require_direct_connection()
     request = ProveRequest(
         folder=folder,
         seconds=seconds,

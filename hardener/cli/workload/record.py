@@ -116,7 +116,9 @@ def record(
     from hardener.workload.project import project
 
     local = is_this_machine(hosts.inventory)
-    _check(container, files, project_name, command=command, run_in=run_in, local=local)
+    _check(container, files, project_name, command=command, run_in=run_in)
+    if not run_in:
+        hosts.require_direct_connection()
     fleet = hosts.fleet(conversation)
     request = RecordRequest(
         container=container,
@@ -152,7 +154,6 @@ def _check(
     *,
     command: str | None,
     run_in: tuple[str, str] | None,
-    local: bool,
 ) -> None:
     """Refuse combinations of options that exclude each other."""
     if bool(container) == bool(files):
@@ -163,8 +164,6 @@ def _check(
         raise HardenerError("--run and --run-in exclude each other", hint="leave one out")
     if run_in and container and run_in[0] != container:
         raise HardenerError(f"--run-in {run_in[0]}: the command must run in the twin of {container}")
-    if command and not local:
-        raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")
 
 
 def _served(recording: Recording) -> bool:

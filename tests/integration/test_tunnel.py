@@ -1,0 +1,259 @@
+"""Twins on a host that is reached by ssh are exercised by ports of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import ExitCode
+from hardener.workload.exercise import Exercise
+from hardener.workload.proof import ProofDocument
+from hardener.workload.recording import load
+from hardener.workload.tunnel import Tunnel, TunnelError
+from tests.integration.dockerd import Dockerd
+from tests.integration.sshd import Sshd
+from tests.integration.twinning import BESIDE, names
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
+
+PAGE = 'curl -fsS --max-time 10 "http://$HARDENER_ADDR_80/page" >&2'
+# Ends the ssh process that forwards the ports: a child of hardener, as this shell is.
+END_OF_SSH = """
+for each in $(cat /proc/$PPID/task/*/children); do
+    case "$(tr '\\0' ' ' </proc/$each/cmdline)" in *ExitOnForwardFailure=yes*) kill $each ;; esac
+done
+sleep 1
+"""
+DONE = Exercise(1.0)
+FAILED = Exercise(1.0, "the command ended with code 7")
+
+
+@pytest.fixture(scope="module")
+def server(dockerd: Dockerd) -> Iterator[str]:
+    """A container that serves a page."""
+    dockerd.run(
+        "tunnelled",
+        command=["sh", "-c", "echo here >/www/page; exec httpd -f -p 80 -h /www"],
+        host_config={"PortBindings": {"80/tcp": [{}], "53/udp": [{}]}, "Tmpfs": {"/www": "rw"}},
+    )
+    yield "tunnelled"
+    dockerd.api("DELETE", "/containers/tunnelled?force=1")
+
+
+@pytest.fixture
+def command(sshd: Sshd, dockerd: Dockerd, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `hardener workload` for a host that is reached by ssh."""
+    host = sshd.variables(ansible_python_interpreter=sys.executable)
+    host |= {f"{verb}_socket": str(dockerd.socket) for verb in ("record", "prove")}
+
+    def run(verb: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        inventory = tmp_path / "hosts.json"
+        inventory.write_text(json.dumps({"all": {"hosts": {"web1": {**host, **more}}}}))
+        reached = () if verb == "profile" else ("-i", str(inventory))
+        return subprocess.run(
+            [sys.executable, "-m", "hardener", "workload", verb, *reached, *words],
+            cwd=tmp_path,
+            env={**BESIDE, "HARDENER_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def tunnels(port: int) -> list[int]:
+    """The ssh processes that forward ports over a server."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = each.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if "-L" in words and any(str(port) in word for word in words) and words[0].endswith("ssh"):
+            found.append(int(each.parent.name))
+    return found
+
+
+def test_a_container_on_another_host_is_recorded_and_proven_by_a_command_here(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    dockerd: Dockerd,
+    server: str,
+    sshd: Sshd,
+    tmp_path: Path,
+) -> None:
+    before = names(dockerd)
+    done = command("record", server, "--run", PAGE)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "53/udp is not forwarded: ssh forwards TCP only" in done.stderr
+    assert "here\n" in done.stderr
+    (path,) = tmp_path.glob("recording-*.json")
+    assert {phase.name for phase in load(path).phases if phase.exercised} >= {"serve"}
+    assert command("profile", str(path), "--out", "profile").returncode == 0
+    done = command("prove", "profile", "--run", PAGE, "--starts", "3")
+    assert done.returncode == 0, done.stderr + done.stdout
+    proof = ProofDocument.model_validate_json((tmp_path / "profile" / "proof.json").read_text())
+    assert proof.verdict == "safe"
+    assert "53/udp is not forwarded: ssh forwards TCP only" in proof.missing
+    assert names(dockerd) == before
+    assert tunnels(sshd.port) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"ansible_connection": "community.docker.docker"}, "community.docker.docker"),
+        ({"ansible_password": "planted-secret"}, "ports can be forwarded with a key only"),
+    ],
+)
+def test_a_connection_that_cannot_forward_ports_is_refused_before_a_twin_exists(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    server: str,
+    variables: dict[str, str],
+    reason: str,
+) -> None:
+    done = command("record", server, "--run", PAGE, **variables)
+    assert done.returncode not in (0, 1), done.stderr
+    assert reason in done.stderr
+    assert "planted-secret" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("verb", ["record", "prove"])
+def test_a_connection_that_ends_during_the_exercise_decides_nothing(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    dockerd: Dockerd,
+    server: str,
+    tmp_path: Path,
+    verb: str,
+) -> None:
+    before = names(dockerd)
+    if verb == "prove":
+        assert command("record", server, "--run", PAGE).returncode == 0
+        (path,) = tmp_path.glob("recording-*.json")
+        assert command("profile", str(path), "--out", "profile").returncode == 0
+    what = server if verb == "record" else "profile"
+    done = command(verb, what, "--run", END_OF_SSH)
+    assert done.returncode == ExitCode.INCOMPLETE, done.stderr + done.stdout
+    if verb == "record":
+        (path,) = tmp_path.glob("recording-*.json")
+        (serve,) = [phase for phase in load(path).phases if phase.name == "serve"]
+        assert not serve.exercised
+        assert "the ssh connection to the twins ended" in serve.reason
+    else:
+        assert "web1: the ssh connection to the twins ended" in done.stderr
+        assert not (tmp_path / "profile" / "proof.json").exists()
+    assert names(dockerd) == before
+
+
+@contextmanager
+def web_server() -> Iterator[str]:
+    """The address of a web server."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield f"127.0.0.1:{process.stdout.readline().split(' port ')[1].split()[0]}"
+        finally:
+            process.kill()
+
+
+def ssh(server: Sshd, *options: str) -> list[str]:
+    """The command that connects to a server."""
+    variables = server.variables()
+    common = str(variables["ansible_ssh_common_args"]).split()
+    key = str(variables["ansible_ssh_private_key_file"])
+    return ["ssh", *options, *common, "-i", key, "-p", str(server.port), "-l", "root", "127.0.0.1"]
+
+
+def answers(address: str) -> bool:
+    return (
+        subprocess.run(["curl", "-fsS", f"http://{address}/"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+def test_each_name_of_an_address_leads_to_it_until_the_tunnel_is_closed(sshd: Sshd) -> None:
+    with web_server() as one, web_server() as other:
+        with Tunnel(ssh(sshd), {"80": one, "web_80": one, "81": other, "53_udp": "127.0.0.1:53"}) as tunnel:
+            assert tunnel.addresses.keys() == {"80", "web_80", "81"}
+            assert tunnel.addresses["80"] == tunnel.addresses["web_80"] != tunnel.addresses["81"]
+            assert all(answers(address) for address in tunnel.addresses.values())
+            assert tunnel.missing == ("53/udp is not forwarded: ssh forwards TCP only",)
+            assert tunnel.explain(DONE) == DONE
+            assert tunnel.explain(FAILED) == FAILED
+        assert not any(answers(address) for address in tunnel.addresses.values())
+    assert tunnels(sshd.port) == []
+
+
+def test_a_tunnel_without_ssh_leaves_the_addresses_as_they_are() -> None:
+    with Tunnel([], {"80": "127.0.0.1:1", "53_udp": "127.0.0.1:2"}) as tunnel:
+        assert tunnel.addresses == {"80": "127.0.0.1:1", "53_udp": "127.0.0.1:2"}
+        assert tunnel.missing == ()
+        assert tunnel.open
+        assert tunnel.explain(FAILED) == FAILED
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            ["-o", "UserKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes"],
+            "Host key verification failed",
+        ),
+        (["-o", "ProxyCommand=false"], "Connection closed by UNKNOWN port"),
+    ],
+)
+def test_an_error_of_ssh_is_told(sshd: Sshd, options: list[str], reason: str) -> None:
+    with (
+        pytest.raises(TunnelError, match=f"ssh does not forward the ports of the twins: {reason}") as raised,
+        Tunnel(ssh(sshd, *options), {"80": "127.0.0.1:1"}),
+    ):
+        raise AssertionError
+    assert raised.value.exit_code == ExitCode.INCOMPLETE
+
+
+def test_the_refusal_of_a_server_to_forward_explains_a_failed_exercise(sshd: Sshd) -> None:
+    keys = sshd.root / "authorized_keys"
+    usual = keys.read_text()
+    keys.write_text(f"restrict {usual}")
+    try:
+        with Tunnel(ssh(sshd), {"80": "127.0.0.1:1"}) as tunnel:
+            assert not answers(tunnel.addresses["80"])
+            assert until(lambda: tunnel.explain(FAILED) != FAILED)
+            problem = tunnel.explain(FAILED).problem
+            assert problem.startswith("the command ended with code 7 (ssh: ")
+            assert "administratively prohibited" in problem
+    finally:
+        keys.write_text(usual)
+
+
+HOLD = """
+import json, sys, time
+from hardener.workload.tunnel import Tunnel
+with Tunnel(json.loads(sys.argv[1]), {"80": "127.0.0.1:1"}):
+    print("open", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_ssh_ends_when_the_process_that_holds_the_tunnel_is_killed(sshd: Sshd) -> None:
+    words = [sys.executable, "-c", HOLD, json.dumps(ssh(sshd))]
+    with subprocess.Popen(words, env=BESIDE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        assert len(tunnels(sshd.port)) == 1
+        os.kill(process.pid, signal.SIGKILL)
+    assert until(lambda: tunnels(sshd.port) == [])
