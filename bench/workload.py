@@ -16,6 +16,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from bench.workloads.overhead import overhead
 from bench.workloads.running import ATTACKS, Proven
 from hardener.workload.proof import ProofDocument
 from hardener.workload.starts import STARTS
-from tests.integration.dockerd import EngineError, engine_inside
+from tests.integration.dockerd import Engine, EngineError, engine_inside
 from tests.integration.namespaces import OwnNetwork
 from tests.leftovers import scratch
 
@@ -34,7 +36,6 @@ _HEADINGS = (
 )
 
 _NETWORK = "measured"
-_PATIENCE = 600  # seconds until the engine answers: in a guest everything is emulated
 
 
 def main() -> int:
@@ -47,37 +48,41 @@ def main() -> int:
     parser.add_argument("--overhead", action="store_true", help="what recording costs nginx, and no more")
     parser.add_argument("--guest", metavar="RELEASE", help="in a new guest of the lab, which has AppArmor")
     chosen = parser.parse_args()
-    if chosen.guest:
-        return guest.run(chosen.guest, [*chosen.names, f"--starts={chosen.starts}"], to=chosen.keep)
     if chosen.overhead:
         return measure()
     workloads = [each for each in catalogue.ALL if not chosen.names or each.name in chosen.names]
     found: list[Proven] = []
     failed = 0
+    built = images.programs()
     with (
-        OwnNetwork() as network,
-        engine_inside(network, timeout=_PATIENCE) as engine,
+        guest.engine(chosen.guest) if chosen.guest else private_engine() as engine,
         scratch("workloads") as own,
     ):
-        with network.outside():  # its packages come from Debian
-            images.prepare(engine)
-        built = images.programs()
-        with network.inside():
-            for workload in workloads:
-                folder = (chosen.keep or own).absolute() / workload.name
-                folder.mkdir(parents=True)
-                began = time.monotonic()
-                try:
-                    with running.container(engine, workload, built) as names:
-                        found += running.prove(engine, workload, names, folder, starts=chosen.starts)
-                except (running.CommandError, EngineError, OSError, subprocess.SubprocessError) as error:
-                    failed += 1
-                    print(f"{workload.name}: {error}", file=sys.stderr)
-                print(f"{workload.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        for workload in workloads:
+            folder = (chosen.keep or own).absolute() / workload.name
+            folder.mkdir(parents=True)
+            began = time.monotonic()
+            try:
+                with running.container(engine, workload, built) as names:
+                    found += running.prove(engine, workload, names, folder, starts=chosen.starts)
+            except (running.CommandError, EngineError, OSError, subprocess.SubprocessError) as error:
+                failed += 1
+                print(f"{workload.name}: {error}", file=sys.stderr)
+            print(f"{workload.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     print(table(found), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps([figures(each) for each in found], indent=1) + "\n")
     return int(bool(failed) or any(each.proof is not None and each.proof.verdict != "safe" for each in found))
+
+
+@contextmanager
+def private_engine() -> Iterator[Engine]:
+    """Run everything in a network of its own, with an engine that has the base of the workloads' images."""
+    with OwnNetwork() as network, engine_inside(network) as engine:
+        with network.outside():  # its packages come from Debian
+            images.prepare(engine)
+        with network.inside():
+            yield engine
 
 
 def measure() -> int:
@@ -86,16 +91,10 @@ def measure() -> int:
     nginx is in a network that a user has created, like its twin: there the engine translates the addresses of
     its name service, so that the kernel tracks each connection, which takes longer than recording it.
     """
-    with (
-        OwnNetwork() as network,
-        engine_inside(network, timeout=_PATIENCE) as engine,
-        scratch("workloads") as own,
-    ):
-        with network.outside():  # its packages come from Debian
-            images.prepare(engine)
+    with private_engine() as engine, scratch("workloads") as own:
         engine.api("POST", "/networks/create", {"Name": _NETWORK})
         nginx = replace(catalogue.NGINX, host_config={"NetworkMode": _NETWORK})
-        with network.inside(), running.container(engine, nginx, images.programs()) as names:
+        with running.container(engine, nginx, images.programs()) as names:
             found = overhead(engine, names[0], own)
     usual = statistics.median(found["none"])
     for what, requests in found.items():

@@ -1,81 +1,71 @@
-"""Run the benchmark in a virtual machine of the lab: a Debian host with AppArmor.
+"""Run the workloads in a virtual machine of the lab: a Debian host with AppArmor.
 
-What the benchmark needs goes there: this tree, the root file system of the images and the built programs from
-the lab's cache, and Debian's packages of what hardener depends on.
+Its engine is reached through a forwarded socket, and hardener and the clients run on this machine.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.workloads import images
 from hardener import lab
-from hardener.lab import host
+from tests.integration.dockerd import Engine
+from tests.leftovers import scratch, tied
 
-_ROOT = Path(__file__).resolve().parents[2]
-_THERE = "/root/hardener"
-_CACHE = "/root/.cache/hardener/lab"
-_PACKAGES = (
-    *("ansible-core", "apache2-utils", "bind9-dnsutils", "bpftool", "curl"),
-    *(
-        "docker-compose",
-        "postgresql-client",
-        "python3-ansible-runner",
-        "python3-click",
-        "python3-junit.xml",
-        "python3-pydantic",
-    ),
-    *("python3-rich", "python3-yaml", "redis-tools", "strace"),
-)
-_PREPARE = f"""
-set -eu
-export DEBIAN_FRONTEND=noninteractive
-apt-get -q update >/dev/null
-apt-get -q -y --no-install-recommends install {" ".join(_PACKAGES)} >/dev/null
-mkdir -p {_THERE} {_CACHE}
-"""
-_MOST = 3000  # seconds
+_PREPARE = "apt-get -q update && apt-get -q -y --no-install-recommends install apparmor bpftool"
+_SLOW = 900  # seconds that an emulated host may take for something
 
 
-def run(release: str, arguments: Sequence[str], *, to: Path | None) -> int:
-    """Run the benchmark in a new guest and print its output; return its exit code.
+class GuestEngine(Engine):
+    """The engine of a guest.
+
+    Args:
+        guest: the guest.
+        socket: of this machine, which is forwarded to the engine.
+    """
+
+    def __init__(self, guest: lab.Guest, socket: Path) -> None:
+        super().__init__(socket, patience=_SLOW)
+        self.inventory = guest.inventory
+        self._guest = guest
+
+    def on_host(self, *argv: str) -> list[str]:
+        """Return the command that runs a command in the guest."""
+        return self._guest.ssh_command(*argv)
+
+
+@contextmanager
+def engine(release: str) -> Iterator[Engine]:
+    """Start a guest, and yield its engine, which has the base of the workloads' images.
 
     Args:
         release: of Debian, as the lab names it.
-        arguments: of the benchmark.
-        to: a folder for recordings, profiles and proofs; None where they are not kept.
     """
-    images.base()
-    images.programs()
     guest = lab.up(f"workloads-{os.getpid()}", release, report=print)
     try:
-        guest.ssh("sh", "-c", _PREPARE, timeout=_MOST)
-        _send(guest, _ROOT, ["bench", "hardener", "plugins", "playbooks", "roles", "tests", "tools"], _THERE)
-        _send(guest, _ROOT, [".collections", "ansible.cfg", "galaxy.yml", "meta", "pyproject.toml"], _THERE)
-        _send(guest, host.cache_dir(), ["workloads"], _CACHE)
-        command = ["env", f"--chdir={_THERE}", f"PYTHONPATH={_THERE}:{_THERE}/.collections"]
-        command += ["python3", "-m", "bench.workload", *arguments, "--keep", "/root/kept"]
-        code = subprocess.run(guest.ssh_command(*command), check=False, timeout=_MOST).returncode
-        if to is not None:
-            to.mkdir(parents=True, exist_ok=True)
-            _fetch(guest, "/root/kept", to)
-        return code
+        guest.ssh("sh", "-c", _PREPARE, timeout=_SLOW)
+        with scratch("guest") as folder, _forwarded(guest, folder / "docker.sock") as socket:
+            found = GuestEngine(guest, socket)
+            images.prepare(found)
+            yield found
     finally:
         guest.stop()
 
 
-def _send(guest: lab.Guest, folder: Path, names: Sequence[str], there: str) -> None:
-    """Copy files and folders to the guest."""
-    options = ["--exclude=__pycache__", "--exclude=.git"]
-    with subprocess.Popen(["tar", "-C", str(folder), *options, "-c", *names], stdout=subprocess.PIPE) as pack:
-        subprocess.run(guest.ssh_command("tar", "-C", there, "-x"), stdin=pack.stdout, check=True)
-
-
-def _fetch(guest: lab.Guest, there: str, folder: Path) -> None:
-    """Copy the content of a folder from the guest."""
-    command = guest.ssh_command("tar", "-C", there, "-c", ".")
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as pack:
-        subprocess.run(["tar", "-C", str(folder), "-x"], stdin=pack.stdout, check=True)
+@contextmanager
+def _forwarded(guest: lab.Guest, socket: Path) -> Iterator[Path]:
+    """Forward a socket to the engine of a guest."""
+    command = [*guest.ssh_command(), "-N", "-L", f"{socket}:/run/docker.sock"]
+    with subprocess.Popen(tied(*command), stdin=subprocess.DEVNULL) as process:
+        try:
+            while not socket.exists():
+                assert process.poll() is None, "ssh has ended"
+                time.sleep(0.1)
+            yield socket
+        finally:
+            process.terminate()

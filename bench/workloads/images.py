@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.workloads.catalogue import FILES
 from hardener.lab import host
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import Engine
 from tests.leftovers import scratch
 
 BASE = "workloads:base"
@@ -33,7 +33,7 @@ _PACKAGES = (
 _WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 
-def prepare(engine: Dockerd) -> None:
+def prepare(engine: Engine) -> None:
     """Load the base of all workloads' images into an engine.
 
     Raises:

@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 
 from bench.workloads.running import hardener
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import Engine
 
 _REQUESTS, _AT_ONCE = 10_000, 8
 _ROUNDS, _RUNS = 4, 3
 _TWIN = "label=hardener.twin"
 
 
-def overhead(engine: Dockerd, name: str, folder: Path) -> dict[str, list[float]]:
+def overhead(engine: Engine, name: str, folder: Path) -> dict[str, list[float]]:
     """Return the requests per second of a running nginx: alone, under the recorder, under strace.
 
     They alternate, so that what else the machine does meanwhile falls on all of them.

@@ -18,7 +18,7 @@ from bench.workloads.catalogue import FILES, Workload
 from hardener.workload.profile_document import Document, load
 from hardener.workload.proof import ProofDocument
 from hardener.workload.starts import STARTS
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import Engine
 
 ATTACKS = (
     *("ptrace", "memfd-execveat", "process-vm-readv", "raw-socket", "read-shadow"),
@@ -28,7 +28,7 @@ _POSSIBLE = 0  # the exit code
 _COMPOSE = FILES / "compose.yaml"
 _PROJECT = "bench-shop"
 _ROOT = Path(__file__).resolve().parents[2]
-_MOST = 900  # seconds that a command may take
+_MOST, _MOST_EMULATED = 900, 4 * 3600  # seconds that a command may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class CommandError(Exception):
 
 
 @contextmanager
-def container(engine: Dockerd, workload: Workload, built: Mapping[str, bytes]) -> Iterator[list[str]]:
+def container(engine: Engine, workload: Workload, built: Mapping[str, bytes]) -> Iterator[list[str]]:
     """Run a workload under the engine's defaults; yield the names of its containers."""
     image = f"workloads-{workload.name}"
     engine.build(image, workload.dockerfile, workload.sources(built))
@@ -75,7 +75,7 @@ def container(engine: Dockerd, workload: Workload, built: Mapping[str, bytes]) -
 
 
 def prove(
-    engine: Dockerd, workload: Workload, names: list[str], folder: Path, *, starts: int = STARTS
+    engine: Engine, workload: Workload, names: list[str], folder: Path, *, starts: int = STARTS
 ) -> list[Proven]:
     """Record, profile and prove a workload; attack each container under the defaults and under the profile.
 
@@ -104,7 +104,7 @@ def prove(
         hardener(engine, "profile", *map(str, files), "--out", str(profile))
         proof = None
         if starts:
-            exercise = ("--run", workload.exercise, "--starts", str(starts))
+            exercise = ("--run", workload.exercise, "--starts", str(starts), "--for", f"{_most(engine)}s")
             hardener(engine, "prove", str(profile), *exercise, allowed=(0, 3, 4))
             proof = ProofDocument.model_validate_json((profile / "proof.json").read_text())
         seconds = recorded + time.monotonic() - began
@@ -124,26 +124,28 @@ def prove(
     return found
 
 
-def attacks(engine: Dockerd, name: str) -> frozenset[str]:
+def attacks(engine: Engine, name: str) -> frozenset[str]:
     """Return the attacks that succeed inside a container, with the container's rights."""
     return frozenset(attack for attack in ATTACKS if _attack(engine, name, attack) == _POSSIBLE)
 
 
-def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
-    """Run a command of ``hardener workload``; return its output.
+def hardener(engine: Engine, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
+    """Run a command of ``hardener workload`` on this machine, for an engine's host; return its output.
 
     Raises:
         CommandError: its exit code is none of those that are allowed.
     """
-    environment = {**os.environ, "DOCKER_HOST": engine.host, "HARDENER_HOME": str(engine.root / "history")}
+    environment = {**os.environ, "DOCKER_HOST": engine.host}
+    environment["HARDENER_HOME"] = str(engine.socket.with_name("history"))
     environment["PYTHONPATH"] = f"{_ROOT}:{_ROOT / '.collections'}"
+    reached = ("-i", str(engine.inventory)) if engine.inventory and words[0] != "profile" else ()
     done = subprocess.run(
-        [sys.executable, "-m", "hardener", "workload", *words],
+        [sys.executable, "-m", "hardener", "workload", *words, *reached],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
-        timeout=_MOST,
+        timeout=_most(engine),
     )
     if done.returncode not in allowed:
         raise CommandError(f"{shlex.join(words)} ended with {done.returncode}:\n{done.stderr}{done.stdout}")
@@ -151,7 +153,7 @@ def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> s
 
 
 @contextmanager
-def confined(engine: Dockerd, name: str, profile: Path, *, image: str = "") -> Iterator[str]:
+def confined(engine: Engine, name: str, profile: Path, *, image: str = "") -> Iterator[str]:
     """Run a copy of a container under a profile; yield the name of the copy.
 
     Args:
@@ -163,7 +165,8 @@ def confined(engine: Dockerd, name: str, profile: Path, *, image: str = "") -> I
     original = engine.api("GET", f"/containers/{name}/json")
     options = shlex.split((profile / "docker-run.txt").read_text())
     if any(option.startswith("--security-opt=apparmor=") for option in options):
-        subprocess.run(["apparmor_parser", "--replace", str(profile / "apparmor")], check=True)
+        with (profile / "apparmor").open() as text:
+            subprocess.run(engine.on_host("apparmor_parser", "--replace"), stdin=text, check=True)
     options = [option.replace("seccomp=", f"seccomp={profile}/", 1) for option in options]
     networks = original["NetworkSettings"]["Networks"]
     under = f"{name}-confined"
@@ -183,7 +186,12 @@ def confined(engine: Dockerd, name: str, profile: Path, *, image: str = "") -> I
         engine.api("DELETE", f"/containers/{under}?force=1&v=1")
 
 
-def _attack(engine: Dockerd, name: str, attack: str) -> int:
+def _most(engine: Engine) -> int:
+    """Return the seconds that a command may take."""
+    return _MOST_EMULATED if engine.inventory else _MOST
+
+
+def _attack(engine: Engine, name: str, attack: str) -> int:
     """Run an attack as `docker exec` does; return its exit code."""
     done = subprocess.run(
         ["docker", "--host", engine.host, "exec", name, "/attack", attack],
@@ -195,7 +203,7 @@ def _attack(engine: Dockerd, name: str, attack: str) -> int:
     return done.returncode
 
 
-def _project(engine: Dockerd, workload: Workload) -> Iterator[list[str]]:
+def _project(engine: Engine, workload: Workload) -> Iterator[list[str]]:
     environment = {**os.environ, "DOCKER_HOST": engine.host}
     command = ["docker", "compose", "-f", str(_COMPOSE)]
     up = [*command, "up", "--detach", "--no-build", "--pull=never"]
@@ -207,12 +215,12 @@ def _project(engine: Dockerd, workload: Workload) -> Iterator[list[str]]:
         subprocess.run(down, env=environment, check=True, capture_output=True)
 
 
-def _service(engine: Dockerd, name: str) -> str:
+def _service(engine: Engine, name: str) -> str:
     labels: dict[str, Any] = engine.api("GET", f"/containers/{name}/json")["Config"]["Labels"] or {}
     return str(labels.get("com.docker.compose.service") or "")
 
 
-def _require_running(engine: Dockerd, name: str) -> None:
+def _require_running(engine: Engine, name: str) -> None:
     """Wait a second, and require that a container still runs.
 
     Raises:

@@ -51,7 +51,136 @@ class EngineError(Exception):
     """The engine did not start, or refused a request."""
 
 
-class Dockerd:
+class Engine:
+    """The API of an engine.
+
+    Args:
+        socket: leads to it.
+        patience: seconds that an answer may take.
+    """
+
+    inventory: Path | None = None  # of its host, where that is not this machine
+
+    def __init__(self, socket: Path, *, patience: float = 120) -> None:
+        self.socket = socket
+        self.patience = patience
+
+    @property
+    def host(self) -> str:
+        """The engine's address, as DOCKER_HOST wants it."""
+        return f"unix://{self.socket}"
+
+    def on_host(self, *argv: str) -> list[str]:
+        """The command that runs a command on the engine's host."""
+        return list(argv)
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """One API request; a dictionary or list is sent as JSON, bytes as a tar archive.
+
+        Raises:
+            EngineError: the engine refused it.
+        """
+        connection = _UnixConnection(self.socket, self.patience)
+        headers = {}
+        data = None
+        if isinstance(body, bytes):
+            data, headers = body, {"Content-Type": "application/x-tar"}
+        elif body is not None:
+            data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body=data, headers=headers)
+            response = connection.getresponse()
+            answer = response.read()
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise EngineError(f"{method} {path}: {response.status} {answer.decode(errors='replace').strip()}")
+        if response.getheader("Content-Type", "").startswith("application/json"):
+            # build and import answer with a stream of objects; the error, if any, is in the last one
+            # Not splitlines(): a name may hold a character at which that breaks lines.
+            lines = [json.loads(line) for line in answer.decode().split("\n") if line.strip()]
+            if lines and isinstance(lines[-1], dict) and "errorDetail" in lines[-1]:
+                raise EngineError(f"{method} {path}: {lines[-1]['error']}")
+            return lines[0] if len(lines) == 1 else lines
+        return answer.decode(errors="replace")
+
+    def docker(self, *args: str) -> str:
+        """Run the docker client against this engine and return what it prints."""
+        return subprocess.run(
+            ["docker", "--host", self.host, *args], check=True, capture_output=True, text=True
+        ).stdout
+
+    # --- images and containers ------------------------------------------------------------------------------
+
+    def ensure_image(self) -> str:
+        """Make ``busybox:test`` if it is not there yet."""
+        try:
+            self.api("GET", f"/images/{IMAGE}/json")
+        except EngineError:
+            if not BUSYBOX.is_file():
+                raise EngineError(f"{BUSYBOX} is missing: apt-get install busybox-static") from None
+            files: dict[str, bytes | str] = {"bin/busybox": BUSYBOX.read_bytes()}
+            files |= {f"bin/{name}": "busybox" for name in APPLETS}
+            files |= {"etc/passwd": b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"}
+            repo, tag = IMAGE.split(":")
+            query = urlencode({"fromSrc": "-", "repo": repo, "tag": tag, "changes": 'CMD ["/bin/sh"]'})
+            self.api("POST", f"/images/create?{query}", _tar(files))
+        return IMAGE
+
+    def build(
+        self,
+        tag: str,
+        dockerfile: str,
+        files: Mapping[str, bytes | str] | None = None,
+        args: Mapping[str, str] | None = None,
+    ) -> str:
+        """Build an image with the classic builder, which needs no network; ``FROM busybox:test`` works."""
+        self.ensure_image()
+        context = _tar({"Dockerfile": dockerfile.encode(), **(files or {})})
+        query = urlencode({"t": tag, "version": "1", "buildargs": json.dumps(dict(args or {}))})
+        self.api("POST", f"/build?{query}", context)
+        return tag
+
+    def create(
+        self,
+        name: str | None = None,
+        *,
+        image: str = IMAGE,
+        command: Sequence[str] = ("sleep", "1000000"),
+        env: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        host_config: Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> str:
+        """Create a container and return its id; ``config`` are further keys of the create request."""
+        if image == IMAGE:
+            self.ensure_image()
+        query = f"?name={quote(name)}" if name else ""
+        body = {
+            "Image": image,
+            "Cmd": list(command),
+            "Env": list(env),
+            "Labels": dict(labels or {}),
+            "StopSignal": "SIGKILL",  # the first process of a container ignores SIGTERM
+            "HostConfig": dict(host_config or {}),
+            **config,
+        }
+        return str(self.api("POST", f"/containers/create{query}", body)["Id"])
+
+    def run(self, name: str | None = None, **options: Any) -> str:
+        """Create and start a container; see ``create``."""
+        container = self.create(name, **options)
+        self.api("POST", f"/containers/{container}/start")
+        return container
+
+    def remove_containers(self) -> None:
+        """Remove every container, several at a time."""
+        listed = [container["Id"] for container in self.api("GET", "/containers/json?all=1")]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda identity: self.api("DELETE", f"/containers/{identity}?force=1&v=1"), listed))
+
+
+class Dockerd(Engine):
     """A dockerd of one's own.
 
     Args:
@@ -71,7 +200,7 @@ class Dockerd:
         timeout: float = 60,
     ) -> None:
         self.root = folder("dockerd")
-        self.socket = self.root / "docker.sock"
+        super().__init__(self.root / "docker.sock")
         self.config_file = self.root / "daemon.json"
         self.data_root = self.root / "data"
         self.log = self.root / "dockerd.log"
@@ -98,11 +227,6 @@ class Dockerd:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def host(self) -> str:
-        """The engine's address, as DOCKER_HOST wants it."""
-        return f"unix://{self.socket}"
 
     @property
     def pid(self) -> int:
@@ -213,113 +337,6 @@ class Dockerd:
 
     def _last_log_lines(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-
-    # --- its API --------------------------------------------------------------------------------------------
-
-    def api(self, method: str, path: str, body: object = None, *, timeout: float = 120) -> Any:
-        """One API request; a dictionary or list is sent as JSON, bytes as a tar archive.
-
-        Raises:
-            EngineError: the engine refused it.
-        """
-        connection = _UnixConnection(self.socket, timeout)
-        headers = {}
-        data = None
-        if isinstance(body, bytes):
-            data, headers = body, {"Content-Type": "application/x-tar"}
-        elif body is not None:
-            data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
-        try:
-            connection.request(method, path, body=data, headers=headers)
-            response = connection.getresponse()
-            answer = response.read()
-        finally:
-            connection.close()
-        if response.status >= 400:
-            raise EngineError(f"{method} {path}: {response.status} {answer.decode(errors='replace').strip()}")
-        if response.getheader("Content-Type", "").startswith("application/json"):
-            # build and import answer with a stream of objects; the error, if any, is in the last one
-            # Not splitlines(): a name may hold a character at which that breaks lines.
-            lines = [json.loads(line) for line in answer.decode().split("\n") if line.strip()]
-            if lines and isinstance(lines[-1], dict) and "errorDetail" in lines[-1]:
-                raise EngineError(f"{method} {path}: {lines[-1]['error']}")
-            return lines[0] if len(lines) == 1 else lines
-        return answer.decode(errors="replace")
-
-    def docker(self, *args: str) -> str:
-        """Run the docker client against this engine and return what it prints."""
-        return subprocess.run(
-            ["docker", "--host", self.host, *args], check=True, capture_output=True, text=True
-        ).stdout
-
-    # --- images and containers ------------------------------------------------------------------------------
-
-    def ensure_image(self) -> str:
-        """Make ``busybox:test`` if it is not there yet."""
-        try:
-            self.api("GET", f"/images/{IMAGE}/json")
-        except EngineError:
-            if not BUSYBOX.is_file():
-                raise EngineError(f"{BUSYBOX} is missing: apt-get install busybox-static") from None
-            files: dict[str, bytes | str] = {"bin/busybox": BUSYBOX.read_bytes()}
-            files |= {f"bin/{name}": "busybox" for name in APPLETS}
-            files |= {"etc/passwd": b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"}
-            repo, tag = IMAGE.split(":")
-            query = urlencode({"fromSrc": "-", "repo": repo, "tag": tag, "changes": 'CMD ["/bin/sh"]'})
-            self.api("POST", f"/images/create?{query}", _tar(files))
-        return IMAGE
-
-    def build(
-        self,
-        tag: str,
-        dockerfile: str,
-        files: Mapping[str, bytes | str] | None = None,
-        args: Mapping[str, str] | None = None,
-    ) -> str:
-        """Build an image with the classic builder, which needs no network; ``FROM busybox:test`` works."""
-        self.ensure_image()
-        context = _tar({"Dockerfile": dockerfile.encode(), **(files or {})})
-        query = urlencode({"t": tag, "version": "1", "buildargs": json.dumps(dict(args or {}))})
-        self.api("POST", f"/build?{query}", context)
-        return tag
-
-    def create(
-        self,
-        name: str | None = None,
-        *,
-        image: str = IMAGE,
-        command: Sequence[str] = ("sleep", "1000000"),
-        env: Sequence[str] = (),
-        labels: Mapping[str, str] | None = None,
-        host_config: Mapping[str, Any] | None = None,
-        **config: Any,
-    ) -> str:
-        """Create a container and return its id; ``config`` are further keys of the create request."""
-        if image == IMAGE:
-            self.ensure_image()
-        query = f"?name={quote(name)}" if name else ""
-        body = {
-            "Image": image,
-            "Cmd": list(command),
-            "Env": list(env),
-            "Labels": dict(labels or {}),
-            "StopSignal": "SIGKILL",  # the first process of a container ignores SIGTERM
-            "HostConfig": dict(host_config or {}),
-            **config,
-        }
-        return str(self.api("POST", f"/containers/create{query}", body)["Id"])
-
-    def run(self, name: str | None = None, **options: Any) -> str:
-        """Create and start a container; see ``create``."""
-        container = self.create(name, **options)
-        self.api("POST", f"/containers/{container}/start")
-        return container
-
-    def remove_containers(self) -> None:
-        """Remove every container, several at a time."""
-        listed = [container["Id"] for container in self.api("GET", "/containers/json?all=1")]
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda identity: self.api("DELETE", f"/containers/{identity}?force=1&v=1"), listed))
 
 
 @contextmanager

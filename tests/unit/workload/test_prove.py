@@ -45,6 +45,7 @@ class Host:
         self.begun: dict[str, Any] = {
             "run": "f" * 16,
             "addresses": {"80": "127.0.0.1:4000"},
+            "ssh": [],
             "missing": ["53/sctp is not forwarded: only TCP and UDP are"],
             "container": document.container.model_dump(mode="json"),
             "host": document.host.model_dump(mode="json"),
@@ -221,6 +222,7 @@ def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:
         (lambda host: host.begun["host"].update(architecture="riscv64"), "the architecture of web was"),
         (lambda host: host.begun.pop("container"), "the description of the container cannot be read"),
         (lambda host: host.begun.update(addresses={"80": "10.0.0.1:80"}), "is not an address of a twin"),
+        (lambda host: host.begun.pop("ssh"), "there is no way to the ports of the twins"),
     ],
 )
 def test_invalid_answers_of_the_host_end_the_run(
