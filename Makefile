@@ -46,7 +46,7 @@ test: test-packages ## unit and integration tests, and the product's promise on 
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) environment unit integration"
 
 .PHONY: test-all
-test-all: test sanity readers integration-slow system faults oracles mesh workloads e2e-1 e2e-2 releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test sanity readers integration-slow system faults oracles mesh workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -137,17 +137,15 @@ releases: test-packages $(VENV)/.installed ## the tests of the lab and of other 
 	$(PYTEST) tests/releases --numprocesses=2 --verbose
 
 .PHONY: molecule
-molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, or SCENARIOS="NAME ...", on virtual machines
+molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, or SCENARIOS="NAME ..." (root)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test $(if $(SCENARIOS),$(SCENARIOS:%=--scenario-name=%),--all)
 
-# Two at a time; the scenarios of a part take about as long on either side.
-.PHONY: molecule-1 molecule-2
-molecule-1: test-packages $(VENV)/.installed ## the first half of the Molecule scenarios
-	@$(TOGETHER) a="$(MAKE) molecule SCENARIOS='activity docker_daemon docker_files seccomp'" \
-	    b="$(MAKE) molecule SCENARIOS='apparmor audit_rules docker_engine'"
-molecule-2: test-packages $(VENV)/.installed ## the second half of the Molecule scenarios
-	@$(TOGETHER) a="$(MAKE) molecule SCENARIOS='firewall kernel userns_remap vulnerability_scan'" \
-	    b="$(MAKE) molecule SCENARIOS='content_trust docker_group security_updates selinux'"
+# Two at a time: one chain on virtual machines, the other on hosts in namespaces.
+ON_GUESTS := $(notdir $(patsubst %/,%,$(dir $(shell grep -l 'kernel: true' molecule/*/molecule.yml))))
+ON_HOSTS := $(filter-out $(ON_GUESTS) shared,$(notdir $(wildcard molecule/*)))
+.PHONY: molecule-all
+molecule-all: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, two at a time (root)
+	@$(TOGETHER) guests="$(MAKE) molecule SCENARIOS='$(ON_GUESTS)'" hosts="$(MAKE) molecule SCENARIOS='$(ON_HOSTS)'"
 
 .PHONY: sanity
 sanity: $(VENV)/.installed ## ansible-test sanity of the collection

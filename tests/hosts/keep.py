@@ -1,0 +1,115 @@
+"""Keep a host in namespaces for programs that start and stop it by its name, such as Molecule.
+
+python -m tests.hosts.keep up NAME RELEASE    # prints its inventory
+python -m tests.hosts.keep down NAME
+
+A process in the background owns the host, and holds a lock with its own pid in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from hardener.errors import InternalError
+from hardener.lab import host
+from tests.hosts import namespace_host
+
+_LAST = 60  # seconds until a host is gone
+
+
+def up(name: str, release: str) -> str:
+    """Start a host and return the path of its inventory.
+
+    Raises:
+        SystemExit: it runs already, or does not come up.
+    """
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.close(reading)
+        _keep(name, release, writing)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        said = answer.read()
+    if not said.startswith("/"):
+        raise SystemExit(f"{name}: {said or 'the process that keeps it has ended'}")
+    return said
+
+
+def down(name: str) -> None:
+    """Stop a host, if it runs.
+
+    Raises:
+        SystemExit: it does not end.
+    """
+    deadline = time.monotonic() + _LAST
+    with _lock(name).open("a+") as file:
+        while not _locked(file.fileno()):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{name} does not end")
+            file.seek(0)
+            with suppress(
+                ValueError, ProcessLookupError
+            ):  # it has not written its pid yet, or has just ended
+                os.kill(int(file.read()), signal.SIGTERM)
+            time.sleep(0.2)
+
+
+def _keep(name: str, release: str, writing: int) -> None:
+    """Own a host until SIGTERM; this process never returns."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    signal.signal(signal.SIGTERM, _ended)
+    with os.fdopen(writing, "w") as answer, _lock(name).open("a+") as file:
+        try:
+            if not _locked(file.fileno()):
+                raise InternalError("it runs already")
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            started = namespace_host.start(name, release)
+            try:
+                answer.write(str(started.inventory))
+                answer.close()
+                signal.pause()
+            finally:
+                started.stop()
+        except BaseException as error:
+            if not answer.closed:
+                answer.write(f"{error}")
+                answer.close()
+    os._exit(0)
+
+
+def _ended(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # `down` repeats it
+    raise SystemExit
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock; return whether no other process holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock(name: str) -> Path:
+    folder = host.cache_dir() / "locks"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / f"kept-{name}"
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "up":
+        print(up(*sys.argv[2:]))
+    else:
+        down(*sys.argv[2:])
