@@ -27,7 +27,6 @@ from hardener.workload.verdict import settled
 _TIMES = 4
 _LEAST = {"profile": 60.0, "control": 5.0, "without": 5.0}  # seconds
 _MOST_PORTS = 1000
-_STARTS = 300  # seconds for the further starts of one trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +208,7 @@ def _try_each(
             of += min(controls, 1)
             controls += 1
         run.listener.trying(number, of, trial)
-        answer = run.attempt(done, trial)
+        answer = run.attempt(done, trial, left=left())
         if pending is not None:
             tried.observations[pending.key] = run.seen(answer, pending, done, tried.host)
             if settled(trials, tried.observations, user=user):
@@ -234,10 +233,18 @@ class _Run:
         self.listener = listener
         self._ended = False
 
-    def attempt(self, done: Exercise | None, trial: Trial | None) -> Mapping[str, Any]:
-        """End the current trial, and begin the next one; after the last trial, end the process."""
+    def attempt(self, done: Exercise | None, trial: Trial | None, *, left: float = 0.0) -> Mapping[str, Any]:
+        """End the current trial, and begin the next one; after the last trial, end the process.
+
+        Args:
+            done: the exercise of the current trial; None for none.
+            trial: the next one; None after the last.
+            left: seconds for the further starts of the next one.
+        """
         exercise = {"seconds": done.seconds, "problem": done.problem} if done else {}
-        _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": _trial_parameters(trial)})
+        _, answer = self._stage(
+            {"stage": "attempt", "exercise": exercise, "trial": _trial_parameters(trial, left)}
+        )
         self._ended = trial is None
         return answer
 
@@ -275,8 +282,8 @@ def _time_limit(trial: Trial, usual: float, left: float) -> float:
     return left if trial.kind == "before" else min(left, max(_LEAST[trial.kind], _TIMES * usual))
 
 
-def _trial_parameters(trial: Trial | None) -> dict[str, Any]:
-    """Return a trial in the form that the on-host program takes."""
+def _trial_parameters(trial: Trial | None, left: float) -> dict[str, Any]:
+    """Return a trial in the form that the on-host program takes, with the seconds for its further starts."""
     if trial is None:
         return {}
     return {
@@ -284,7 +291,7 @@ def _trial_parameters(trial: Trial | None) -> dict[str, Any]:
         "confinement": trial.confinement.request() if trial.confinement else None,
         "starts": trial.starts,
         "whole": trial.kind in ("before", "profile"),
-        "seconds": _STARTS,
+        "seconds": left,
     }
 
 

@@ -145,7 +145,7 @@ def _unexercised(
         return ("the profile was not tried",)
     asked = next(trial.starts for trial in trials if trial.kind == "profile")
     if not profile.failed and profile.starts < asked:
-        return (f"only {profile.starts} of {asked} starts were made before the time limit",)
+        return (f"only {profile.starts} of {asked} starts were made before the time limit (--for)",)
     return ()
 
 

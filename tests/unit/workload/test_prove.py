@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ class Host:
     def __init__(self, document: Document, told: Mapping[str, dict[str, Any]]) -> None:
         self.stages: list[str] = []
         self.seconds: list[int] = []
+        self.left: list[float] = []  # seconds for the starts of each trial
         self.tried: list[str] = []
         self.of: list[int] = []
         self.removed: bool | None = None
@@ -58,6 +60,7 @@ class Host:
         assert playbook == "prove"
         self.stages.append(variables["stage"])
         self.seconds.append(variables["seconds"])
+        self.left += [variables["trial"]["seconds"]] if variables.get("trial") else []
         if variables["stage"] != "attempt":
             return "host", self.begun
         ended, self._under_way = self._under_way, self.tried[-1] if variables["trial"] else ""
@@ -139,6 +142,14 @@ def test_all_trials_are_run_once(run: Run) -> None:
 def test_each_stage_gets_the_time_limit_of_the_proof(run: Run) -> None:
     host, _tried = run(seconds=7200)
     assert host.seconds == [7200] * len(host.stages)
+
+
+def test_the_starts_of_a_trial_may_take_all_the_time_that_is_left(run: Run) -> None:
+    now = itertools.count()
+    host, _tried = run(seconds=7200, clock=lambda: next(now))
+    assert len(host.left) == len(ALL)
+    assert host.left == sorted(host.left, reverse=True)
+    assert all(7100 < seconds < 7200 for seconds in host.left)
 
 
 def test_a_second_negative_control_is_tried_if_the_exercise_passes_in_the_first(run: Run) -> None:
