@@ -13,6 +13,7 @@ from hardener.errors import HardenerError
 from hardener.files import write_text
 from hardener.fleet import Fleet
 from hardener.fleet.answers import Watcher
+from hardener.fleet.interrupts import interruptible
 from hardener.text import line
 from hardener.workflows import twins
 from hardener.workload.assemble import recording
@@ -34,6 +35,7 @@ class RecordRequest:
         run_in: a command that exercises a twin from within; empty for none.
         run_in_service: the service or container in whose twin it runs; empty for the recorded container.
         same_network: whether the twins join the networks of their originals.
+        forward: whether a command of this machine exercises the twins, by ports that are forwarded to them.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
         local: whether the host is this machine, so that the recording ends with this process.
@@ -45,14 +47,10 @@ class RecordRequest:
     run_in: tuple[str, ...] = ()
     run_in_service: str = ""
     same_network: bool = False
+    forward: bool = False
     install: bool = False
     socket: str = ""
     local: bool = False
-
-    @property
-    def forward(self) -> bool:
-        """Return whether the exercise reaches the twins by ports of this machine."""
-        return not self.run_in
 
 
 class Listener(Watcher, Protocol):
@@ -90,9 +88,9 @@ def record(
     try:
         host, answer = twins.stage(fleet, "record", _beginning(request, run), listener)
         begun = True
-        with twins.tunnel(host, answer, forward=request.forward) as tunnel:
+        with interruptible(), twins.tunnel(host, answer, forward=request.forward) as tunnel:
             listener.ready(tunnel.addresses, [*twins.problems(answer), *tunnel.missing])
-            done = tunnel.explain(exercise(tunnel.addresses))
+            done = tunnel.exercised(exercise)
         answers = _end(fleet, request, run, done, listener)
         ended = True
     except BaseException as error:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet
 from hardener.fleet.answers import Watcher
+from hardener.fleet.interrupts import interruptible
 from hardener.text import line
 from hardener.workflows import twins
 from hardener.workload.container import Container, Host
@@ -142,7 +143,7 @@ def try_confinements(
         raise
     run = _Run(fleet, host, str(begun.get("run")), request.seconds, listener)
     try:
-        with twins.tunnel(host, begun, forward=request.forward) as tunnel:
+        with interruptible(), twins.tunnel(host, begun, forward=request.forward) as tunnel:
             missing = list(begun.get("missing") or ())[:_MOST_PORTS]
             tried = Tried(
                 host=_part(host, begun, "host", Host),
@@ -152,8 +153,8 @@ def try_confinements(
             _require_same(document, tried)
 
             def exercised(most: float) -> Exercise:
-                done = tunnel.explain(exercise(most)(tunnel.addresses))
-                if not tunnel.open:
+                done = tunnel.exercised(exercise(max(most, tunnel.least)))
+                if not tunnel.reliable:
                     raise twins.UnreachableError(f"{line(host)}: {done.problem}")
                 return done
 

@@ -17,6 +17,7 @@ from hardener.workload.tunnel import Tunnel
 _MAX_PORTS = 1000
 _MAX_PROBLEMS = 10
 _MAX_TEXT = 1000
+_ADDRESS = re.compile(r"127\.0\.0\.1:[1-9][0-9]{0,4}")
 _PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
 
 
@@ -92,8 +93,7 @@ def _addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
         raise HardenerError(f"{line(host)}: the answer has no addresses of twins")
     answer = {}
     for port, address in found.items():
-        head, _, number = str(address).partition(":")
-        if head != "127.0.0.1" or not number.isdecimal() or not _PORT.fullmatch(str(port)):
+        if not _ADDRESS.fullmatch(str(address)) or not _PORT.fullmatch(str(port)):
             raise HardenerError(f"{line(host)}: {line(str(address), 60)} is not an address of a twin")
         answer[str(port)] = str(address)
     return answer

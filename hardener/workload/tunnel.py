@@ -7,23 +7,35 @@ import secrets
 import select
 import socket
 import subprocess
-import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
-from hardener.workload.exercise import Exercise
+from hardener.workload.exercise import Exercise, Exerciser
 
 _UDP = "_udp"
 _READY = 120  # seconds until ssh is connected
+_ENDED = (
+    25  # seconds within which ssh ends if its host no longer answers (ServerAliveInterval in ssh_command)
+)
 _GRACE = 5  # seconds between the request to terminate and SIGKILL
-_MOST = 65536  # bytes that a host may print before it answers
-_TAIL = 2000  # bytes of ssh's messages that are read
+_PAUSE = 0.5  # seconds between two measurements of the connection
+_STALL = (
+    2.0  # seconds without an answer, after which the failure of an exercise may be that of the connection
+)
+_TRIES = 3
+_TAIL = 2000  # bytes of ssh's last messages that are kept
+# Before the user's options, since the first value counts: a tunnel without ports would mislead.
+_OPTIONS = ("ClearAllForwardings=no", "ExitOnForwardFailure=yes", "LogLevel=INFO")
+
+
+_FAILED = "ssh does not forward the ports of the twins"
 
 
 class TunnelError(HardenerError):
@@ -35,8 +47,9 @@ class TunnelError(HardenerError):
 class Tunnel:
     """Forwards free loopback ports to addresses on another host while its context is entered.
 
-    The remote command is ``cat``. It returns what it is sent, which shows that the ports are open. It ends
-    when its input is closed, as it is when this process ends in any way: then ssh ends too.
+    The remote command is ``cat``. It returns what it is sent, which shows that the ports are open, and how
+    fast the host answers. It ends when its input is closed, as it is when this process ends in any way. Then
+    ssh ends with the last forwarded connection.
 
     Args:
         ssh: the command that connects, with the host as its last word; empty for twins on this machine.
@@ -51,7 +64,12 @@ class Tunnel:
         self.addresses = dict(addresses)
         self._ssh = ssh
         self._process: subprocess.Popen[bytes] | None = None
-        self._messages: IO[bytes] | None = None
+        self._messages = b""
+        self._threads: list[threading.Thread] = []
+        self._asking = threading.Lock()
+        self._closed = threading.Event()
+        self._slowest = 0.0  # seconds until an answer, since the last exercise began
+        self._stalled = False
 
     def __enter__(self) -> Self:
         if not self._ssh:
@@ -61,24 +79,34 @@ class Tunnel:
             f"{port.removesuffix(_UDP)}/udp is not forwarded: ssh forwards TCP only" for port in datagrams
         )
         there = {port: address for port, address in self.addresses.items() if port not in datagrams}
-        here = _free(sorted(set(there.values())))
-        self.addresses = {port: here[address] for port, address in there.items()}
-        forwards = [word for address, own in here.items() for word in ("-L", f"{own}:{address}")]
-        options = ("-T", "-o", "ExitOnForwardFailure=yes", *forwards)
-        self._messages = tempfile.TemporaryFile()
+        self.addresses = {}
+        if not there:
+            return self
+        program, *options, host = self._ssh
         try:
+            here = _free(sorted(set(there.values())))
+            forwards = [word for address, own in here.items() for word in ("-L", f"{own}:{address}")]
+            ours = [word for option in _OPTIONS for word in ("-o", option)]
             self._process = subprocess.Popen(
-                [*self._ssh[:-1], *options, "--", self._ssh[-1], "cat"],
+                [program, *ours, *options, "-T", *forwards, "--", host, "cat"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._messages,
+                stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,  # an interrupt reaches this process first
             )
-            self._wait(self._process)
+        except OSError as error:
+            raise TunnelError(f"{_FAILED}: {error}") from None
+        try:
+            self._begin(self._read_messages, self._process)
+            if not self._answers(self._process, _READY):
+                raise TunnelError(f"{_FAILED}: {self._said() or 'the host gave no answer'}")
+            self._begin(self._watch, self._process)
         except BaseException:
             self.close()
             raise
+        self._messages = b""
+        self.addresses = {port: here[address] for port, address in there.items()}
         return self
 
     def __exit__(
@@ -87,59 +115,111 @@ class Tunnel:
         self.close()
 
     @property
-    def open(self) -> bool:
-        """Return whether ssh is still connected; True if the twins are on this machine."""
-        return self._process is None or self._process.poll() is None
+    def reliable(self) -> bool:
+        """Return whether a failure of the last exercise is not that of the connection."""
+        return self._process is None or (self._process.poll() is None and not self._stalled)
 
-    def explain(self, done: Exercise) -> Exercise:
-        """Return an exercise with ssh's message if it failed; it has failed if the connection ended."""
-        said = self._said()
-        if not self.open:
-            return replace(
-                done, problem=f"the ssh connection to the twins ended: {said or 'without a message'}"
-            )
+    @property
+    def least(self) -> float:
+        """Return the seconds that an exercise may take at least: if the host is gone, ssh ends earlier."""
+        return 0.0 if self._process is None else _ENDED + _GRACE
+
+    def exercised(self, exercise: Exerciser) -> Exercise:
+        """Exercise the twins; repeat it if it fails while the connection stalls.
+
+        Returns:
+            The exercise, with ssh's messages if it failed. It has failed if the connection ended.
+        """
+        for _ in range(_TRIES):
+            self._slowest, self._messages = 0.0, b""
+            done = exercise(self.addresses)
+            if self._process is None:
+                return done
+            if done.problem and not self._answers(self._process, _ENDED):
+                self._process.kill()
+                self._process.wait()
+            said = self._said()
+            if self._process.poll() is not None:
+                reason = f"the ssh connection to the twins ended: {said or 'without a message'}"
+                return replace(done, problem=reason)
+            self._stalled = bool(done.problem) and self._slowest >= _STALL
+            if not self._stalled:
+                break
+            said = f"the host did not answer for {self._slowest:.0f} s"
         return replace(done, problem=f"{done.problem} (ssh: {said})") if done.problem and said else done
 
     def close(self) -> None:
         """End ssh; a second call does nothing."""
-        with ExitStack() as stack:
-            if self._messages is not None:
-                stack.enter_context(self._messages)
-            if self._process is not None:
-                stack.enter_context(self._process)  # closes its pipes
-                self._process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(_GRACE)
-                self._process.kill()
-        self._process = self._messages = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._closed.set()
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        process.kill()
+        process.wait()
+        for thread in self._threads:
+            thread.join(_GRACE)  # its end of a pipe is closed
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until the remote command answers: by then the ports are open."""
+    def _begin(
+        self, target: Callable[[subprocess.Popen[bytes]], None], process: subprocess.Popen[bytes]
+    ) -> None:
+        thread = threading.Thread(target=target, args=(process,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        """Measure again and again how fast the host answers."""
+        with suppress(OSError, ValueError):  # closed meanwhile
+            while not self._closed.wait(_PAUSE) and self._answers(process, _ENDED):
+                pass
+
+    def _answers(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
+        """Return whether the remote command answers in time; one request at a time."""
+        with self._asking:
+            began = time.monotonic()
+            try:
+                return self._echoes(process, began + seconds)
+            finally:
+                self._slowest = max(self._slowest, time.monotonic() - began)
+
+    def _echoes(self, process: subprocess.Popen[bytes], deadline: float) -> bool:
+        """Return whether the remote command returns what it is sent before a time of the monotonic clock."""
         assert process.stdin is not None
         assert process.stdout is not None
         token = secrets.token_hex(16).encode()
         with suppress(BrokenPipeError):
             process.stdin.write(token + b"\n")
-        deadline = time.monotonic() + _READY
         answer = b""
         while token not in answer:  # a profile of the user may print something before
             left = deadline - time.monotonic()
-            if left <= 0 or len(answer) > _MOST or not select.select([process.stdout], [], [], left)[0]:
-                raise TunnelError("ssh does not forward the ports of the twins: the host gave no answer")
-            piece = os.read(process.stdout.fileno(), _MOST)
+            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+                return False
+            piece = os.read(process.stdout.fileno(), 65536)
             if not piece:
-                process.wait(_GRACE)
-                raise TunnelError(f"ssh does not forward the ports of the twins: {self._said()}")
-            answer += piece
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
+                return False
+            answer = answer[-len(token) :] + piece
+        return True
+
+    def _read_messages(self, process: subprocess.Popen[bytes]) -> None:
+        """Keep the last messages of ssh; they come from the host too, without end if it wants."""
+        assert process.stderr is not None
+        with suppress(OSError, ValueError):  # closed meanwhile
+            while piece := os.read(process.stderr.fileno(), 65536):
+                self._messages = (self._messages + piece)[-_TAIL:]
 
     def _said(self) -> str:
-        """Return the last message of ssh on one line."""
-        if self._messages is None:
-            return ""
-        descriptor = self._messages.fileno()
-        size = os.fstat(descriptor).st_size
-        text = os.pread(descriptor, _TAIL, max(0, size - _TAIL)).decode(errors="replace").strip()
-        return line(text.rpartition("\n")[2], 300)
+        """Return the last two messages of ssh on one line."""
+        if self._process is not None and self._process.poll() is not None:
+            self._threads[0].join(_GRACE)  # which reads them
+        lines = self._messages.decode(errors="replace").strip().splitlines()
+        return line("; ".join(each.strip() for each in lines[-2:]), 300)
 
 
 def _free(addresses: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ SEPARATE = (
     "-o ControlMaster=no -o ControlPath=none -o ControlPersist=no"
     " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
 )
+_KEY = "ports can be forwarded only with the key of an agent or of ansible_ssh_private_key_file"
 
 
 def ssh_command(connection: Any) -> list[str]:
@@ -35,7 +37,11 @@ def ssh_command(connection: Any) -> list[str]:
         )
     option = connection.get_option
     if option("password"):
-        raise AnsibleActionFail("ports can be forwarded with a key only: the connection uses a password")
+        raise AnsibleActionFail(f"{_KEY}: the connection uses a password")
+    for name in ("private_key", "pkcs11_provider"):
+        with suppress(KeyError):  # ansible-core before 2.19 does not have it
+            if option(name):
+                raise AnsibleActionFail(f"{_KEY}: the connection uses {name}")
     words = [option("ssh_executable"), *SEPARATE.split(), *shlex.split(option("ssh_args") or "")]
     if option("host_key_checking") is False:
         words += ["-o", "StrictHostKeyChecking=no"]
@@ -50,4 +56,4 @@ def ssh_command(connection: Any) -> list[str]:
         words += ["-o", f'{key}="{value}"'] if value else []
     for name in ("ssh_common_args", "ssh_extra_args"):
         words += shlex.split(option(name) or "")
-    return [*words, option("host")]
+    return [*words, "-S", "none", option("host")]  # the last -S counts: -S and -M above would share

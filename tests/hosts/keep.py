@@ -21,6 +21,7 @@ from hardener.lab import host
 from tests.hosts import namespace_host
 
 _LAST = 60  # seconds until a host is gone
+_STARTED = "started: "
 
 
 def up(name: str, release: str) -> str:
@@ -36,9 +37,9 @@ def up(name: str, release: str) -> str:
     os.close(writing)
     with os.fdopen(reading) as answer:
         said = answer.read()
-    if not said.startswith("/"):
+    if not said.startswith(_STARTED):
         raise SystemExit(f"{name}: {said or 'the process that keeps it has ended'}")
-    return said
+    return said.removeprefix(_STARTED)
 
 
 def down(name: str) -> None:
@@ -62,13 +63,14 @@ def down(name: str) -> None:
 
 def _keep(name: str, release: str, writing: int) -> None:
     """Own a host until SIGTERM; this process never returns."""
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
-        os.dup2(null, descriptor)
-    signal.signal(signal.SIGTERM, _ended)
-    with os.fdopen(writing, "w") as answer, _lock(name).open("a+") as file:
-        try:
+    answer = os.fdopen(writing, "w")
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(null, descriptor)
+        signal.signal(signal.SIGTERM, _ended)
+        with _lock(name).open("a+") as file:
             if not _locked(file.fileno()):
                 raise InternalError("it runs already")
             file.truncate(0)
@@ -76,16 +78,17 @@ def _keep(name: str, release: str, writing: int) -> None:
             file.flush()
             started = namespace_host.start(name, release)
             try:
-                answer.write(str(started.inventory))
+                print(_STARTED, started.inventory, sep="", end="", file=answer)
                 answer.close()
                 signal.pause()
             finally:
                 started.stop()
-        except BaseException as error:
-            if not answer.closed:
-                answer.write(f"{error}")
-                answer.close()
-    os._exit(0)
+    except BaseException as error:
+        if not answer.closed:
+            print(error, end="", file=answer)
+            answer.close()
+    finally:
+        os._exit(0)
 
 
 def _ended(_number: int, _frame: object) -> None:

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,18 +56,23 @@ def command(sshd: Sshd, dockerd: Dockerd, tmp_path: Path) -> Callable[..., subpr
     host = sshd.variables(ansible_python_interpreter=sys.executable)
     host |= {f"{verb}_socket": str(dockerd.socket) for verb in ("record", "prove")}
 
-    def run(verb: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        verb: str, *words: str, meanwhile: Callable[[int], object] = lambda _pid: None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         inventory = tmp_path / "hosts.json"
         inventory.write_text(json.dumps({"all": {"hosts": {"web1": {**host, **more}}}}))
         reached = () if verb == "profile" else ("-i", str(inventory))
-        return subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "hardener", "workload", verb, *reached, *words],
             cwd=tmp_path,
             env={**BESIDE, "HARDENER_HOME": str(tmp_path / "home")},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-        )
+        ) as process:
+            meanwhile(process.pid)
+            stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     return run
 
@@ -112,7 +118,7 @@ def test_a_container_on_another_host_is_recorded_and_proven_by_a_command_here(
     ("variables", "reason"),
     [
         ({"ansible_connection": "community.docker.docker"}, "community.docker.docker"),
-        ({"ansible_password": "planted-secret"}, "ports can be forwarded with a key only"),
+        ({"ansible_password": "planted-secret"}, "the connection uses a password"),
     ],
 )
 def test_a_connection_that_cannot_forward_ports_is_refused_before_a_twin_exists(
@@ -154,6 +160,28 @@ def test_a_connection_that_ends_during_the_exercise_decides_nothing(
     assert names(dockerd) == before
 
 
+def test_a_signal_during_the_exercise_leaves_no_ssh_and_no_twin(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    dockerd: Dockerd,
+    server: str,
+    sshd: Sshd,
+    tmp_path: Path,
+) -> None:
+    before = names(dockerd)
+    begun = tmp_path / "begun"
+
+    def terminate(pid: int) -> None:
+        assert until(begun.exists, seconds=120)
+        assert len(tunnels(sshd.port)) == 1
+        os.kill(pid, signal.SIGTERM)
+
+    done = command("record", server, "--run", f"touch {begun}; sleep 1000", meanwhile=terminate)
+    assert done.returncode == ExitCode.INTERRUPTED, done.stderr
+    assert "there is no result; all twins are removed" in done.stderr
+    assert names(dockerd) == before
+    assert tunnels(sshd.port) == []
+
+
 @contextmanager
 def web_server() -> Iterator[str]:
     """The address of a web server."""
@@ -192,8 +220,8 @@ def test_each_name_of_an_address_leads_to_it_until_the_tunnel_is_closed(sshd: Ss
             assert tunnel.addresses["80"] == tunnel.addresses["web_80"] != tunnel.addresses["81"]
             assert all(answers(address) for address in tunnel.addresses.values())
             assert tunnel.missing == ("53/udp is not forwarded: ssh forwards TCP only",)
-            assert tunnel.explain(DONE) == DONE
-            assert tunnel.explain(FAILED) == FAILED
+            assert tunnel.exercised(lambda _: DONE) == DONE
+            assert tunnel.exercised(lambda _: FAILED) == FAILED
         assert not any(answers(address) for address in tunnel.addresses.values())
     assert tunnels(sshd.port) == []
 
@@ -202,8 +230,8 @@ def test_a_tunnel_without_ssh_leaves_the_addresses_as_they_are() -> None:
     with Tunnel([], {"80": "127.0.0.1:1", "53_udp": "127.0.0.1:2"}) as tunnel:
         assert tunnel.addresses == {"80": "127.0.0.1:1", "53_udp": "127.0.0.1:2"}
         assert tunnel.missing == ()
-        assert tunnel.open
-        assert tunnel.explain(FAILED) == FAILED
+        assert tunnel.reliable
+        assert tunnel.exercised(lambda _: FAILED) == FAILED
 
 
 @pytest.mark.parametrize(
@@ -231,13 +259,48 @@ def test_the_refusal_of_a_server_to_forward_explains_a_failed_exercise(sshd: Ssh
     keys.write_text(f"restrict {usual}")
     try:
         with Tunnel(ssh(sshd), {"80": "127.0.0.1:1"}) as tunnel:
-            assert not answers(tunnel.addresses["80"])
-            assert until(lambda: tunnel.explain(FAILED) != FAILED)
-            problem = tunnel.explain(FAILED).problem
+            problem = tunnel.exercised(lambda found: DONE if answers(found["80"]) else FAILED).problem
             assert problem.startswith("the command ended with code 7 (ssh: ")
             assert "administratively prohibited" in problem
+            assert tunnel.exercised(lambda _: FAILED) == FAILED  # this has nothing to do with ssh
+            assert tunnel.reliable
     finally:
         keys.write_text(usual)
+
+
+def children(server: Sshd) -> list[int]:
+    """The processes of a server's connections."""
+    assert server._process is not None
+    found = [server._process.pid]
+    for each in found:
+        for path in Path(f"/proc/{each}/task").glob("*/children"):
+            found += map(int, path.read_text().split())
+    return found[1:]
+
+
+@pytest.mark.parametrize(("stalls", "reliable"), [(1, True), (3, False)])
+def test_an_exercise_that_fails_while_the_connection_stalls_is_repeated(
+    sshd: Sshd, stalls: int, reliable: bool
+) -> None:
+    tries: list[float] = []
+
+    def exercise(_addresses: Mapping[str, str]) -> Exercise:
+        tries.append(time.monotonic())
+        if len(tries) > stalls:
+            return DONE
+        stopped = children(sshd)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        return FAILED
+
+    with Tunnel(ssh(sshd), {"80": "127.0.0.1:1"}) as tunnel:
+        found = tunnel.exercised(exercise)
+        assert tunnel.reliable is reliable
+    assert len(tries) == min(stalls + 1, 3)
+    assert ("the host did not answer for" in found.problem) is not reliable
 
 
 HOLD = """

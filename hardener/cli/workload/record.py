@@ -117,7 +117,7 @@ def record(
 
     local = is_this_machine(hosts.inventory)
     _check(container, files, project_name, command=command, run_in=run_in)
-    if not run_in:
+    if command:
         hosts.require_direct_connection()
     fleet = hosts.fleet(conversation)
     request = RecordRequest(
@@ -128,6 +128,7 @@ def record(
         run_in=tuple(shlex.split(run_in[1])) if run_in else (),
         run_in_service=run_in[0] if run_in and files else "",
         same_network=network == "same",
+        forward=bool(command),
         install=install,
         local=local,
     )

@@ -509,6 +509,31 @@ def test_docker_user_is_judged_before_a_port_is_published(
 
 
 @NOTHING_PUBLISHED
+def test_docker_user_is_not_applicable_if_nothing_is_published_and_iptables_is_off(
+    judge: Judge, known: dict[str, Any]
+) -> None:
+    off: dict[str, Any] = {"daemon.config": {"exists": True, "parsed": {"iptables": False}}}
+    assert judge(USER, filtered(save(), **off, **known)).status is Status.NOT_APPLICABLE
+    assert judge(USER, filtered(save(), **off, **ports("0.0.0.0"))).status is Status.FAIL
+
+
+@NOTHING_PUBLISHED
+@pytest.mark.parametrize(
+    "networks",
+    [
+        [{"Name": "site", "Driver": "macvlan", "EnableIPv6": True}],
+        [{"Name": "site", "Driver": "bridge", "EnableIPv6": True, "Internal": True}],
+        failed(),
+    ],
+)
+def test_ip6tables_does_not_count_if_no_network_can_publish_ports_with_ipv6(
+    judge: Judge, known: dict[str, Any], networks: Any
+) -> None:
+    verdict = judge(USER, filtered(save(DROP), save(), **{**known, "docker.networks": networks}))
+    assert verdict.status is Status.PASS
+
+
+@NOTHING_PUBLISHED
 def test_ip6tables_counts_before_a_port_is_published_if_a_network_has_ipv6(
     judge: Judge, known: dict[str, Any]
 ) -> None:

@@ -42,6 +42,9 @@ def settings(**options: Any) -> dict[str, str]:
         ({}, "host", "web1"),
         ({"ssh_args": "-o HashKnownHosts=yes"}, "hashknownhosts", "yes"),
         ({}, "controlmaster", "false"),
+        ({"ssh_args": "-S /tmp/shared"}, "controlpath", None),
+        ({"ssh_extra_args": "-S /tmp/shared"}, "controlpath", None),
+        ({"ssh_common_args": "-o ControlPath=/tmp/shared"}, "controlpath", None),
         ({}, "controlpersist", "no"),
         ({}, "batchmode", "yes"),
         ({}, "serveraliveinterval", "5"),
@@ -54,8 +57,8 @@ def settings(**options: Any) -> dict[str, str]:
         ({"ssh_extra_args": "-o ForwardAgent=yes"}, "forwardagent", "yes"),
     ],
 )
-def test_ssh_gets_each_option_of_the_connection(options: dict[str, Any], key: str, value: str) -> None:
-    assert settings(**options)[key] == value
+def test_ssh_gets_each_option_of_the_connection(options: dict[str, Any], key: str, value: str | None) -> None:
+    assert settings(**options).get(key) == value
 
 
 def test_a_connection_to_this_machine_needs_no_command() -> None:
@@ -66,7 +69,9 @@ def test_a_connection_to_this_machine_needs_no_command() -> None:
     ("unusable", "reason"),
     [
         (SimpleNamespace(transport="paramiko"), "by ssh only: the connection is paramiko"),
-        (connection(password="planted-secret"), "with a key only: the connection uses a password"),
+        (connection(password="planted-secret"), "private_key_file: the connection uses a password"),
+        (connection(private_key="planted-secret"), "private_key_file: the connection uses private_key"),
+        (connection(pkcs11_provider="planted-secret"), "the connection uses pkcs11_provider"),
     ],
 )
 def test_a_connection_without_a_command_is_refused(unusable: Any, reason: str) -> None:
