@@ -133,7 +133,7 @@ def test_a_connection_that_cannot_forward_ports_is_refused_before_a_twin_exists(
     assert "planted-secret" not in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("verb", ["record", "prove"])
+@pytest.mark.parametrize("verb", ["record", pytest.param("prove", marks=pytest.mark.slow)])
 def test_a_connection_that_ends_during_the_exercise_decides_nothing(
     command: Callable[..., subprocess.CompletedProcess[str]],
     dockerd: Dockerd,
@@ -278,7 +278,7 @@ def children(server: Sshd) -> list[int]:
     return found[1:]
 
 
-@pytest.mark.parametrize(("stalls", "reliable"), [(1, True), (3, False)])
+@pytest.mark.parametrize(("stalls", "reliable"), [(1, True), pytest.param(3, False, marks=pytest.mark.slow)])
 def test_an_exercise_that_fails_while_the_connection_stalls_is_repeated(
     sshd: Sshd, stalls: int, reliable: bool
 ) -> None:
