@@ -189,7 +189,8 @@ def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen])
     if not usable(path):
         return
     seen = _most(known.values()) if known else None
-    yield Rule(text=f'"{plain(path)}/" r', why=why, of=of, seen=seen)
+    # The folder itself too: entrypoints change its owner and mode.
+    yield Rule(text=f'"{plain(path)}/" rw', why=why, of=of, seen=seen)
     yield Rule(text=f'"{plain(path)}/**" rwkl', why=why, of=of, seen=seen)
 
 

@@ -147,10 +147,10 @@ def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path,
     def stage(_fleet: object, _playbook: str, variables: Mapping[str, Any], _listener: object) -> Any:
         arguments = {name.removeprefix("prove_"): value for name, value in variables.items()}
         name = arguments.pop("stage")
-        answer = (
-            begin_proof(dockerd, **arguments) if name == "begin" else getattr(host_program, name)(arguments)
-        )
-        return "host", json.loads(json.dumps(answer))
+        if name != "begin":
+            return "host", json.loads(json.dumps(getattr(host_program, name)(arguments)))
+        assert arguments.pop("forward")
+        return "host", {**begin_proof(dockerd, **arguments), "ssh": []}
 
     monkeypatch.setattr(twins, "stage", stage)
 

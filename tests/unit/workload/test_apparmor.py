@@ -106,6 +106,8 @@ def test_only_written_paths_are_writable() -> None:
     found = made(created=["/run/x"], written=["/etc/x"], read=["/conf/y"], mounts=mounts)
     writable = [rule for rule in rules(found) if not rule.startswith("audit") and rule.endswith("rwkl")]
     assert writable == ['"/run/**" rwkl', '"/data/**" rwkl', '"/etc/x" rwkl']
+    folders = [rule for rule in rules(found) if rule.endswith('/" rw')]
+    assert folders == ['"/run/" rw', '"/data/" rw']  # whose owner and mode may change
     assert '"/conf/y" r' in rules(found)
 
 
