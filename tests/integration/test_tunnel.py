@@ -160,6 +160,7 @@ def test_a_connection_that_ends_during_the_exercise_decides_nothing(
     assert names(dockerd) == before
 
 
+@pytest.mark.slow
 def test_a_signal_during_the_exercise_leaves_no_ssh_and_no_twin(
     command: Callable[..., subprocess.CompletedProcess[str]],
     dockerd: Dockerd,
