@@ -90,6 +90,7 @@ def tunnels(port: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_container_on_another_host_is_recorded_and_proven_by_a_command_here(
     command: Callable[..., subprocess.CompletedProcess[str]],
     dockerd: Dockerd,
@@ -133,7 +134,8 @@ def test_a_connection_that_cannot_forward_ports_is_refused_before_a_twin_exists(
     assert "planted-secret" not in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("verb", ["record", pytest.param("prove", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["record", "prove"])
 def test_a_connection_that_ends_during_the_exercise_decides_nothing(
     command: Callable[..., subprocess.CompletedProcess[str]],
     dockerd: Dockerd,
