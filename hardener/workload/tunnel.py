@@ -21,20 +21,14 @@ from hardener.workload.exercise import Exercise, Exerciser
 
 _UDP = "_udp"
 _READY = 120  # seconds until ssh is connected
-_ENDED = (
-    25  # seconds within which ssh ends if its host no longer answers (ServerAliveInterval in ssh_command)
-)
+_ENDED = 25  # seconds until ssh has ended if its host no longer answers (keepalive of ssh_command)
 _GRACE = 5  # seconds between the request to terminate and SIGKILL
 _PAUSE = 0.5  # seconds between two measurements of the connection
-_STALL = (
-    2.0  # seconds without an answer, after which the failure of an exercise may be that of the connection
-)
+_STALL = 2.0  # seconds without an answer, after which the connection may have made an exercise fail
 _TRIES = 3
 _TAIL = 2000  # bytes of ssh's last messages that are kept
 # Before the user's options, since the first value counts: a tunnel without ports would mislead.
 _OPTIONS = ("ClearAllForwardings=no", "ExitOnForwardFailure=yes", "LogLevel=INFO")
-
-
 _FAILED = "ssh does not forward the ports of the twins"
 
 
