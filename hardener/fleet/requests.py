@@ -56,8 +56,13 @@ def collect(fleet: Fleet, folder: Path, *, socket: str = "") -> Answers[Collecte
         folder: where the snapshots arrive, a file each.
         socket: the engine's socket; empty where the hosts find it.
     """
-    variables = {"collect_dest": str(folder), **({"collect_socket": socket} if socket else {})}
+    variables = {"collect_dest": str(folder), **_engine(socket)}
     return Answers(fleet.run("audit", variables=variables), "collect", _collected)
+
+
+def _engine(socket: str) -> dict[str, str]:
+    """Return the variable with the engine's socket; none if it is empty, so that the inventory's counts."""
+    return {"collect_socket": socket} if socket else {}
 
 
 def _collected(result: TaskResult) -> Collected | None:
@@ -205,9 +210,16 @@ def _observed(result: TaskResult) -> ActivityAnswer | None:
         return ActivityAnswer(result.host, None, str(error))
 
 
-def stage(fleet: Fleet, playbook: str, values: Mapping[str, object]) -> Answers[Answer]:
-    """Request a stage of a recording (``record``) or a proof (``prove``), with its values."""
-    variables = {f"{playbook}_{name}": value for name, value in values.items()}
+def stage(fleet: Fleet, playbook: str, values: Mapping[str, object], *, socket: str = "") -> Answers[Answer]:
+    """Request a stage of a recording (``record``) or a proof (``prove``).
+
+    Args:
+        fleet: the host.
+        playbook: ``record`` or ``prove``.
+        values: the parameters of the stage.
+        socket: the engine's socket; empty where the host finds it.
+    """
+    variables = {**{f"{playbook}_{name}": value for name, value in values.items()}, **_engine(socket)}
     return Answers(fleet.run(playbook, variables=variables), playbook, _stage_done)
 
 

@@ -86,7 +86,7 @@ def record(
     run = secrets.token_hex(8)
     begun = ended = False
     try:
-        host, answer = twins.stage(fleet, "record", _beginning(request, run), listener)
+        host, answer = twins.stage(fleet, "record", _beginning(request, run), listener, socket=request.socket)
         begun = True
         with interruptible(), twins.tunnel(host, answer, forward=request.forward) as tunnel:
             listener.ready(tunnel.addresses, [*twins.problems(answer), *tunnel.missing])
@@ -137,7 +137,6 @@ def _beginning(request: RecordRequest, run: str) -> dict[str, object]:
         "network": "same" if request.same_network else "own",
         "install": request.install,
         "forward": request.forward,
-        "socket": request.socket,
         "owner": twins.this_process() if request.local else {},
     }
 

@@ -130,13 +130,13 @@ def try_confinements(
                 "run_in": list(request.run_in),
                 "install": request.install,
                 "forward": request.forward,
-                "socket": request.socket,
                 "owner": twins.this_process() if request.local else {},
                 "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
                 if document.apparmor and document.apparmor.used
                 else {},
             },
             listener,
+            socket=request.socket,
         )
     except KeyboardInterrupt:  # the host may have begun all the same
         listener.given_up(removed=False)

@@ -28,7 +28,7 @@ class UnreachableError(HardenerError):
 
 
 def stage(
-    fleet: Fleet, playbook: str, values: Mapping[str, object], listener: Watcher
+    fleet: Fleet, playbook: str, values: Mapping[str, object], listener: Watcher, *, socket: str = ""
 ) -> tuple[str, Mapping[str, Any]]:
     """Run a stage on the host; return the host's name and its answer.
 
@@ -37,13 +37,14 @@ def stage(
         playbook: ``record`` or ``prove``.
         values: the parameters of the stage.
         listener: receives the progress.
+        socket: the engine's socket; empty where the host finds it.
 
     Raises:
         UnreachableError: the host cannot be reached, or gave no answer in time.
         HardenerError: it failed there, or the fleet is not exactly one host.
     """
     found: dict[str, Answer] = {}
-    with requests.stage(fleet, playbook, values) as answers:
+    with requests.stage(fleet, playbook, values, socket=socket) as answers:
         for answer in answers.each(listener, failures=False):  # the error below has the reason
             found[answer.host] = answer
     if len(answers.outcomes) != 1:

@@ -219,6 +219,26 @@ def test_an_abandoned_recording_leaves_nothing_behind(
         assert until(lambda: begun["run"] not in runs())
 
 
+def test_an_abandoned_recording_that_cannot_be_removed_is_an_error_until_the_next_one(
+    dockerd: Dockerd, shop: str, made: Callable[..., str]
+) -> None:
+    name, visitor = made("idle", host_config={}), made("visitor", host_config={})
+    dockerd.api("POST", f"/containers/{visitor}/start")
+    with untouched(dockerd, shop):
+        begun = begin(dockerd, name)
+        network = f"{workspace.prefix(begun['run'])}-0"
+        dockerd.api("POST", f"/networks/{network}/connect", {"Container": visitor})
+        with pytest.raises(Exception, match=f"remains of the run: .*{network}"):
+            main.abandon({"run": begun["run"]})
+        dockerd.api("POST", f"/networks/{network}/disconnect", {"Container": visitor})
+        main.abandon({"run": begin(dockerd, name)["run"]})
+        killed = begin(dockerd, name)["run"]
+        os.kill(worker(killed), signal.SIGKILL)
+        assert until(lambda: not workspace.lives(killed))
+        assert workspace.remains(killed) == "the recorder was killed"
+        main.abandon({"run": begin(dockerd, name)["run"]})
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("moment", ["begins", "serves"])
 def test_an_interrupted_recording_leaves_nothing_behind(

@@ -53,11 +53,13 @@ def server(dockerd: Dockerd) -> Iterator[str]:
 @pytest.fixture
 def command(sshd: Sshd, dockerd: Dockerd, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `hardener workload` for a host that is reached by ssh."""
-    host = sshd.variables(ansible_python_interpreter=sys.executable)
-    host |= {f"{verb}_socket": str(dockerd.socket) for verb in ("record", "prove")}
+    host = sshd.variables(ansible_python_interpreter=sys.executable, collect_socket=str(dockerd.socket))
 
     def run(
-        verb: str, *words: str, meanwhile: Callable[[int], object] = lambda _pid: None, **more: str
+        verb: str,
+        *words: str,
+        meanwhile: Callable[[subprocess.Popen[str]], object] = lambda _process: None,
+        **more: str,
     ) -> subprocess.CompletedProcess[str]:
         inventory = tmp_path / "hosts.json"
         inventory.write_text(json.dumps({"all": {"hosts": {"web1": {**host, **more}}}}))
@@ -70,7 +72,7 @@ def command(sshd: Sshd, dockerd: Dockerd, tmp_path: Path) -> Callable[..., subpr
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            meanwhile(process.pid)
+            meanwhile(process)
             stdout, stderr = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
@@ -90,7 +92,6 @@ def tunnels(port: int) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_a_container_on_another_host_is_recorded_and_proven_by_a_command_here(
     command: Callable[..., subprocess.CompletedProcess[str]],
     dockerd: Dockerd,
@@ -162,7 +163,6 @@ def test_a_connection_that_ends_during_the_exercise_decides_nothing(
     assert names(dockerd) == before
 
 
-@pytest.mark.slow
 def test_a_signal_during_the_exercise_leaves_no_ssh_and_no_twin(
     command: Callable[..., subprocess.CompletedProcess[str]],
     dockerd: Dockerd,
@@ -173,10 +173,11 @@ def test_a_signal_during_the_exercise_leaves_no_ssh_and_no_twin(
     before = names(dockerd)
     begun = tmp_path / "begun"
 
-    def terminate(pid: int) -> None:
-        assert until(begun.exists, seconds=120)
-        assert len(tunnels(sshd.port)) == 1
-        os.kill(pid, signal.SIGTERM)
+    def terminate(process: subprocess.Popen[str]) -> None:
+        assert until(lambda: begun.exists() or process.poll() is not None, seconds=300)
+        if process.poll() is None:
+            assert len(tunnels(sshd.port)) == 1
+            process.terminate()
 
     done = command("record", server, "--run", f"touch {begun}; sleep 1000", meanwhile=terminate)
     assert done.returncode == ExitCode.INTERRUPTED, done.stderr

@@ -161,7 +161,7 @@ def stop(run: str) -> None:
     """End a run, whatever its state; everything it created is removed then.
 
     Raises:
-        Failed: it is gone, or does not end.
+        Failed: it is gone, does not end, or could not remove everything.
     """
     os.kill(workspace.holder(run), signal.SIGTERM)
     deadline = time.monotonic() + _CLEARING
@@ -169,6 +169,9 @@ def stop(run: str) -> None:
         if time.monotonic() > deadline:
             raise Failed(f"the recorder did not end within {_CLEARING} s")
         time.sleep(0.05)
+    remains = workspace.remains(run)
+    if remains:
+        raise Failed(f"remains of the run: {remains}")
 
 
 def _become_worker() -> None:
@@ -268,8 +271,7 @@ class _Worker:
             if task is not None:
                 with suppress(Exception):  # what the run created has to be removed all the same
                     task.close()
-            workspace.clear(self._engine, self._space.run)
-            self._space.remove()
+            self._space.remove(workspace.clear(self._engine, self._space.run))
 
     def _serve(self, control: socket.socket, task: Task) -> None:
         deadline = time.monotonic() + self._seconds + AFTER

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from ..docker.client import quoted
 from ..host.errors import Failed
@@ -20,6 +20,7 @@ from .engine import Engine
 from .twin import LABEL
 
 FOLDER = "/run/hardener-record"
+_REMAINS = "remains"
 _RUN = re.compile(r"[0-9a-f]{16}")
 
 
@@ -40,9 +41,13 @@ class Workspace:
         """Return the path of the run's control socket."""
         return control(self.run)
 
-    def remove(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def remove(self, problems: Sequence[str] = ()) -> None:
+        """Remove the folder, unless there are problems to keep in it for ``remains``."""
+        if problems:
+            with open(f"{self.folder}/{_REMAINS}", "w", encoding="utf-8", errors="replace") as file:
+                file.write("; ".join(problems))
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
 
 
@@ -97,6 +102,13 @@ def holder(run: str) -> int:
     if not lives(run) or not text.isdigit():
         raise Failed("the recorder has ended")
     return int(text)
+
+
+def remains(run: str) -> str:
+    """Return why an ended run has not removed everything it had created; empty if it has."""
+    if not os.path.isdir(folder(run)):
+        return ""
+    return read_or(f"{folder(run)}/{_REMAINS}", "the recorder was killed")
 
 
 def lives(run: str) -> bool:

@@ -121,13 +121,18 @@ def test_snapshots_are_collected(tmp_path: Path, socket: str, extra: dict[str, s
     assert (asked.playbook, asked.options["variables"]) == ("audit", {"collect_dest": str(tmp_path), **extra})
 
 
-def test_variables_of_a_stage_have_the_name_of_their_command_as_prefix() -> None:
+@pytest.mark.parametrize(("socket", "extra"), [("", {}), ("/run/d.sock", {"collect_socket": "/run/d.sock"})])
+def test_variables_of_a_stage_have_the_name_of_their_command_as_prefix(
+    socket: str, extra: dict[str, str]
+) -> None:
     asked = Asked(TaskResult("a", "prove", State.OK, data={"up": True}))
-    with requests.stage(cast(Fleet, asked), "prove", {"stage": "begin", "run": "1"}) as answers:
+    with requests.stage(
+        cast(Fleet, asked), "prove", {"stage": "begin", "run": "1"}, socket=socket
+    ) as answers:
         assert [dict(each.data) for each in answers.each(Seen())] == [{"up": True}]
     assert (asked.playbook, asked.options["variables"]) == (
         "prove",
-        {"prove_stage": "begin", "prove_run": "1"},
+        {"prove_stage": "begin", "prove_run": "1", **extra},
     )
 
 

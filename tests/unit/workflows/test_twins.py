@@ -54,13 +54,15 @@ class Answers:
 def test_only_a_host_that_fails_in_a_stage_is_a_usage_error(
     state: State, code: ExitCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hardener.fleet.requests.stage", lambda *_: Answers(state))
+    monkeypatch.setattr("hardener.fleet.requests.stage", lambda *_, **__: Answers(state))
     with pytest.raises(HardenerError, match=r"^web1: why$") as refused:
         twins.stage(cast("Fleet", None), "record", {}, cast("Any", None))
     assert refused.value.exit_code == code
 
 
 def test_a_playbook_that_refuses_several_hosts_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hardener.fleet.requests.stage", lambda *_: Answers(State.FAILED, "web1", "web2"))
+    monkeypatch.setattr(
+        "hardener.fleet.requests.stage", lambda *_, **__: Answers(State.FAILED, "web1", "web2")
+    )
     with pytest.raises(HardenerError, match=r"^why$"):
         twins.stage(cast("Fleet", None), "record", {}, cast("Any", None))

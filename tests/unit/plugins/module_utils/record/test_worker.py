@@ -45,12 +45,19 @@ def terminated() -> None:
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let runs work below a temporary folder; return what is removed at the end of one."""
     cleared: list[str] = []
+
+    def clear(_engine: Any, run: str) -> list[str]:
+        cleared.append(run)
+        return ["kept"]
+
     socket = str(tmp_path / "s")
-    space = SimpleNamespace(run="r", socket=socket, remove=lambda: cleared.append("folder"))
+    space = SimpleNamespace(
+        run="r", socket=socket, remove=lambda problems: cleared.append(f"folder {problems}")
+    )
     monkeypatch.setattr(workspace, "Workspace", lambda _: space)
     monkeypatch.setattr(workspace, "control", lambda _: socket)
     monkeypatch.setattr(workspace, "sweep", lambda _: [])
-    monkeypatch.setattr(workspace, "clear", lambda _engine, run: cleared.append(run))
+    monkeypatch.setattr(workspace, "clear", clear)
     monkeypatch.setattr(limits, "hold", lambda _: None)
     monkeypatch.setattr(worker, "_TERMINATION", worker._Termination())
     return cleared
@@ -103,4 +110,4 @@ def test_an_interrupted_task_is_closed_and_its_twins_removed(
     os.close(reader)
     os.close(writer)
     assert task.closed == 1
-    assert cleared == ["r", "folder"]
+    assert cleared == ["r", "folder ['kept']"]
