@@ -182,7 +182,9 @@ def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
         why = "temporary files were in this folder"
         yield Rule(text=f'"{plain(path)}*" rwkl', why=why, of=(path,), seen=seen)
     for text, paths in _by_pattern(rest).items():
-        yield _rule(text, "rwkl", "it was written", paths, rest)
+        # What was created may be a folder, to whose name AppArmor adds a slash.
+        slash = "" if merged.created.keys().isdisjoint(paths) else "{,/}"
+        yield _rule(f"{text}{slash}", "rwkl", "it was written", paths, rest)
 
 
 def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen]) -> Iterator[Rule]:

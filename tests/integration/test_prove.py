@@ -144,7 +144,9 @@ class Quiet:
 def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], tuple[Proof, Tried]]:
     """Proves a profile by an exercise, without Ansible, which takes a second a trial."""
 
-    def stage(_fleet: object, _playbook: str, variables: Mapping[str, Any], _listener: object) -> Any:
+    def stage(
+        _fleet: object, _playbook: str, variables: Mapping[str, Any], _listener: object, *, socket: str = ""
+    ) -> Any:
         arguments = {name.removeprefix("prove_"): value for name, value in variables.items()}
         name = arguments.pop("stage")
         if name != "begin":

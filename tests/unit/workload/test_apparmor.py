@@ -98,6 +98,12 @@ def test_a_program_that_was_executed_by_a_link_of_proc_has_no_rule() -> None:
     assert [rule for rule in rules(found) if "/proc/" in rule] == []
 
 
+def test_a_created_path_may_be_a_folder() -> None:
+    found = made(created=["/etc/app", "/usr/bin/tool"], written=["/etc/x"], read=["/usr/bin/other", "/etc/y"])
+    writable = [rule for rule in rules(found) if not rule.startswith("audit") and rule.endswith("rwkl")]
+    assert writable == ['"/etc/app{,/}" rwkl', '"/etc/x" rwkl', '"/usr/bin/tool{,/}" rwkl']
+
+
 def test_only_written_paths_are_writable() -> None:
     mounts = [
         {"kind": "volume", "target": "/data", "read_only": False},

@@ -55,7 +55,15 @@ class Host:
         self._told = told
         self._under_way = ""
 
-    def stage(self, _fleet: object, playbook: str, variables: Mapping[str, Any], _listener: object) -> Any:
+    def stage(
+        self,
+        _fleet: object,
+        playbook: str,
+        variables: Mapping[str, Any],
+        _listener: object,
+        *,
+        socket: str = "",
+    ) -> Any:
         """What the playbook does."""
         assert playbook == "prove"
         self.stages.append(variables["stage"])
@@ -203,7 +211,7 @@ def test_an_interruption_while_the_host_begins_is_reported(run: Run) -> None:
     hosts: list[Host] = []
 
     def interrupt(host: Host) -> None:
-        def interrupted(*_: object) -> Any:
+        def interrupted(*_: object, **__: object) -> Any:
             raise KeyboardInterrupt
 
         hosts.append(host)
