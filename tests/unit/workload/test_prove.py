@@ -192,13 +192,15 @@ def test_an_interruption_removes_the_twin_and_says_so(run: Run, removed: bool) -
         hosts.append(host)
         stage = host.stage
 
-        def interrupted(fleet: object, playbook: str, variables: Mapping[str, Any], listener: object) -> Any:
+        def interrupted(
+            fleet: object, playbook: str, variables: Mapping[str, Any], listener: object, **more: Any
+        ) -> Any:
             if len(host.tried) == 2:
                 host.tried.clear()
                 raise KeyboardInterrupt
             if variables["stage"] == "abandon" and not removed:
                 raise HardenerError("there is no answer")
-            return stage(fleet, playbook, variables, listener)
+            return stage(fleet, playbook, variables, listener, **more)
 
         cast(Any, host).stage = interrupted
 
