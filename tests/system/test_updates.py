@@ -15,12 +15,9 @@ from tests.hosts.fixtures import Boot
 from tests.hosts.play import ansible_playbook
 from tests.hosts.workload import with_containers
 
-# A security archive in the guest, with an update of a package, and of one that hardener takes for an engine.
-ARCHIVE = r"""
+# A security archive in the guest, and how packages are built and published in it.
+PUBLISHING = r"""
 set -eu
-export DEBIAN_FRONTEND=noninteractive
-apt-get -q update
-apt-get -q -y --no-install-recommends install gpg gpg-agent
 build() {
     mkdir -p /tmp/$1-$2/DEBIAN
     printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Lab <lab@example>\nDescription: x\n' \
@@ -28,23 +25,33 @@ build() {
     dpkg-deb --build /tmp/$1-$2 $3/$1_$2_all.deb
 }
 suite=/srv/security/dists/$(. /etc/os-release && echo $VERSION_CODENAME)-security
+publish() {
+    cd /srv/security
+    apt-ftparchive packages pool > $suite/main/binary-amd64/Packages
+    cp $suite/main/binary-amd64/Packages $suite/main/binary-all/
+    field=APT::FTPArchive::Release
+    apt-ftparchive -o $field::Origin=Debian -o $field::Label=Debian-Security \
+        -o $field::Suite=stable-security -o $field::Codename=$(basename $suite) \
+        -o $field::Architectures="amd64 all" -o $field::Components=main release $suite > /tmp/Release
+    gpg --batch --yes --clearsign --output $suite/InRelease /tmp/Release
+}
+"""
+# An update of a package, and of one that hardener takes for an engine.
+ARCHIVE = rf"""
+{PUBLISHING}
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q -y --no-install-recommends install gpg gpg-agent
 mkdir -p /srv/old /srv/security/pool $suite/main/binary-all $suite/main/binary-amd64
 for name in victim docker-engine; do
     build $name 1.0 /srv/old
     build $name 1.1 /srv/security/pool
 done
 dpkg --install /srv/old/*.deb
-cd /srv/security
-apt-ftparchive packages pool > $suite/main/binary-amd64/Packages
-cp $suite/main/binary-amd64/Packages $suite/main/binary-all/
-field=APT::FTPArchive::Release
-apt-ftparchive -o $field::Origin=Debian -o $field::Label=Debian-Security -o $field::Suite=stable-security \
-    -o $field::Codename=$(basename $suite) -o $field::Architectures="amd64 all" -o $field::Components=main \
-    release $suite > /tmp/Release
 gpg --batch --quick-gen-key --passphrase '' lab@example rsa3072 sign never
-gpg --batch --yes --clearsign --output $suite/InRelease /tmp/Release
+publish
 gpg --batch --export lab@example > /etc/apt/keyrings/lab.gpg
-echo "deb [signed-by=/etc/apt/keyrings/lab.gpg] file:///srv/security $(basename $suite) main" \
+echo "deb [signed-by=/etc/apt/keyrings/lab.gpg] copy:///srv/security $(basename $suite) main" \
     > /etc/apt/sources.list.d/lab.list
 apt-get -q update
 systemctl mask --now apt-daily-upgrade.timer
@@ -148,16 +155,19 @@ def test_a_configuration_that_fails_its_dry_run_is_rolled_back_with_the_reason(r
     assert role.shell("cat /etc/apt/apt.conf.d/90hardener-security-updates") == before
 
 
-def test_a_package_that_was_removed_is_installed_again(role: Role) -> None:
+def test_a_package_that_was_removed_is_installed_again_and_updates_that_its_index_brings(role: Role) -> None:
     role.shell("dpkg --remove unattended-upgrades")
     assert role.findings()["host-updates-automatic"]["status"] == "fail"
+    role.shell(f"{PUBLISHING} build victim 1.2 /srv/security/pool; publish")
+    assert "victim" not in offenders(role.findings()["host-updates-pending"])
     role.run()
     assert role.findings()["host-updates-automatic"]["status"] == "pass"
+    assert role.shell(VERSIONS) == "docker-engine 1.0\nvictim 1.2\n"
 
 
 def test_no_update_is_pending_if_the_engine_is_included(role: Role) -> None:
     role.run(security_updates_engine=True)
-    assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.1\n"
+    assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.2\n"
     assert role.findings()["host-updates-pending"]["status"] == "pass"
     assert role.run(security_updates_engine=True)[0] == 0
 
