@@ -19,6 +19,7 @@ from hardener.lab.qemu import Machine
 
 # Seconds; a restore takes three on an idle machine.
 _RESTORE_TIMEOUT = 120
+_PATIENCE = 1800.0  # seconds for a command, such as the installation of packages on a busy machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class Guest:
         )
 
     def ssh(
-        self, *argv: str, user: str = "root", stdin: str = "", check: bool = True, timeout: float = 300
+        self, *argv: str, user: str = "root", stdin: str = "", check: bool = True, timeout: float = _PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the guest; its words are passed unchanged, without a shell.
 

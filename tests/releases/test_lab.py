@@ -59,8 +59,8 @@ def test_a_guest_runs_containers_and_can_get_packages(guest: lab.Guest) -> None:
     )
     guest.ssh("sh", "-c", image)
     assert guest.ssh("docker", "run", "--rm", "busybox:test", "/bin/busybox", "uname").stdout == "Linux\n"
-    guest.ssh("apt-get", "update", "--quiet", timeout=600)
-    guest.ssh("apt-get", "install", "--yes", "--quiet", "--download-only", "auditd", timeout=600)
+    guest.ssh("apt-get", "update", "--quiet")
+    guest.ssh("apt-get", "install", "--yes", "--quiet", "--download-only", "auditd")
 
 
 def test_only_the_guests_own_host_key_is_accepted(boot: Boot, tmp_path: Path) -> None:
