@@ -92,6 +92,7 @@ def tunnels(port: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_container_on_another_host_is_recorded_and_proven_by_a_command_here(
     command: Callable[..., subprocess.CompletedProcess[str]],
     dockerd: Dockerd,
