@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from base64 import b64decode
 from typing import Any, Mapping
@@ -71,11 +70,11 @@ def abandon(arguments: Mapping[str, Any]) -> None:
     """Remove the twins at once, and try nothing more. A run that has ended by itself has removed them.
 
     Raises:
-        Failed: the run was killed, or does not end.
+        Failed: the run was killed, does not end, or could not remove everything.
     """
     run = str(arguments["run"])
     try:
         worker.stop(run)
     except Failed:
-        if os.path.exists(workspace.folder(run)):
+        if workspace.remains(run):
             raise

@@ -108,7 +108,7 @@ def remains(run: str) -> str:
     """Return why an ended run has not removed everything it had created; empty if it has."""
     if not os.path.isdir(folder(run)):
         return ""
-    return read_or(f"{folder(run)}/{_REMAINS}", "the recorder was killed")
+    return read_or(f"{folder(run)}/{_REMAINS}", "") or "the recorder was killed"
 
 
 def lives(run: str) -> bool:
