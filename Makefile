@@ -29,7 +29,7 @@ SLOW_PACKAGES := bpftrace crun
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 BPF_PACKAGES := clang-19 libbpf-dev bpftool
 MESH_PACKAGES := receptor openssl
-READER_PACKAGES := prometheus
+READER_PACKAGES := prometheus nodejs npm
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
@@ -46,7 +46,7 @@ test: test-packages ## unit and integration tests, and the product's promise on 
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) environment unit integration"
 
 .PHONY: test-all
-test-all: test sanity readers integration-slow system faults oracles mesh workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
+test-all: test small-parts integration-slow system faults oracles workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -89,13 +89,19 @@ readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests 
 	$(PYTEST) tests/readers --verbose
 
 .venv-readers/.installed: $(READERS) tests/readers/package.json
-	@.ci/install-packages $(PYTHON_PACKAGES) nodejs npm
+	@.ci/install-packages $(PYTHON_PACKAGES) $(READER_PACKAGES)
 	@echo "Programs that read our files: .venv-readers/ ($(PYTHON))" >&2
 	@$(PYTHON) -m venv .venv-readers
 	@.venv-readers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: $(if $(LOCKED_READERS),--require-hashes --no-deps) -r $(READERS)
 	@cp tests/readers/package.json .venv-readers/
 	@npm install --prefix .venv-readers --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
+
+# The mesh mostly waits. Packages come first: two installations cannot run at the same time.
+.PHONY: small-parts
+small-parts: test-packages $(VENV)/.installed ## mesh, and sanity and readers beside it (root)
+	@.ci/install-packages $(MESH_PACKAGES) $(READER_PACKAGES)
+	@$(TOGETHER) mesh="$(MAKE) mesh" readers="$(MAKE) sanity readers"
 
 .PHONY: system
 system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
@@ -122,7 +128,7 @@ mutants: test-packages $(VENV)/.installed ## whether the oracles find each condi
 .PHONY: workloads
 workloads: test-packages $(VENV)/.installed ## real programs from their containers to proven profiles, and attacks on them (root)
 	@.ci/install-packages $(WORKLOAD_PACKAGES) $(BPF_PACKAGES)
-	$(PYTEST) tests/workloads --verbose
+	$(PYTEST) tests/workloads --numprocesses=2 --verbose
 
 # What the second part tests is all that the first does not name.
 E2E_1 := $(addprefix tests/e2e/test_,$(addsuffix .py,activity audit_oracle audit_stand_in checks_host kernel_roles limits sysctl_stand_in))
@@ -166,7 +172,7 @@ coverage: test-packages $(VENV)/.installed ## branch coverage of the unit and in
 
 .PHONY: durations
 durations: $(VENV)/.installed ## take how long the tests of shared modules took from the last runs into tests/durations.json
-	$(BIN)/python tools/durations.py $(wildcard $(addprefix test-results/,$(addsuffix .xml,integration integration-slow system faults e2e-1 e2e-2 releases)))
+	$(BIN)/python tools/durations.py $(wildcard $(addprefix test-results/,$(addsuffix .xml,integration integration-slow system faults workloads e2e-1 e2e-2 releases)))
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy strict, yamllint, ansible-lint (production profile)

@@ -20,7 +20,9 @@ HERE = Path(__file__).parent
 # Seconds that each test took on an idle machine; `make durations` writes it.
 DURATIONS: dict[str, float] = json.loads((HERE / "durations.json").read_text())
 # Folders whose tests share what a module has started, and are shared out among workers.
-SHARED = tuple(HERE / name for name in ("integration", "oracles", "system", "faults", "e2e", "releases"))
+SHARED = tuple(
+    HERE / name for name in ("integration", "oracles", "system", "faults", "workloads", "e2e", "releases")
+)
 
 # A job in the background of a shell starts with SIGINT ignored, nohup ignores SIGHUP, and all that the tests
 # start would do so too: those that interrupt a process would prove nothing.

@@ -15,6 +15,8 @@ from tests.integration.dockerd import Dockerd
 from tests.integration.twinning import names, programs
 from tests.integration.waiting import until
 
+pytestmark = pytest.mark.independent
+
 # What each keeps: more would be a step back, less cannot be without the proof failing.
 KEPT = {
     "nginx": {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETUID"},
@@ -35,7 +37,9 @@ def test_a_workload_is_proven_safe_with_fewer_privileges(
         before = names(prepared)
         found = prove(prepared, workload, started, tmp_path)
         assert names(prepared) == before
-        assert until(lambda: programs("on_call", "on_return") <= attached)
+        # Another worker may be recording: what it has attached goes, too.
+        left = programs("on_call", "on_return") - attached
+        assert until(lambda: not left & programs("on_call", "on_return"), seconds=600)
     for each in found:
         _check(each)
 
