@@ -1,6 +1,7 @@
 """A bare host becomes a hardened Docker host, and never runs Docker before it is configured.
 
-The host is in namespaces: it fails what needs a kernel of its own, which `tests/e2e/test_provision.py` has.
+The host is in namespaces: it fails what needs a kernel of its own, which `tests/releases/test_provision.py`
+has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A bare host with its own kernel is provisioned; a second run and a reboot change nothing."""
+"""A bare host of Debian testing is provisioned; a second run and a reboot change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REMAPPED = WORKLOADS.replace("--privileged", "--privileged --userns host")
 def test_a_provisioned_host_is_the_same_after_a_second_run_and_after_a_reboot(
     boot: Boot, tmp_path: Path
 ) -> None:
-    guest = boot("13-bare")
+    guest = boot("testing-bare")
     report = provisioned(guest, tmp_path)
     assert without_the_sites_choice(report.failing("host", "daemon", "files")) == set(), report.said
     inventory = tmp_path / "site"
