@@ -93,10 +93,14 @@ class Phase(Progress):
 
     def ready(self, addresses: Mapping[str, str], problems: Sequence[str]) -> None:
         """Show what the host reports about its recorder, such as its gaps, and the addresses of the twins."""
-        for problem in problems:
-            self.note(problem, colour="yellow")
+        self.warn(problems)
         for port, address in addresses.items():
             self.note(f"HARDENER_ADDR_{port} is {address}")
+
+    def warn(self, problems: Sequence[str]) -> None:
+        """Show problems that do not affect the result."""
+        for problem in problems:
+            self.note(problem, colour="yellow")
 
     def given_up(self, *, removed: bool) -> None:
         """Show that a recording or a proof was aborted, and whether all twins are removed."""

@@ -64,6 +64,9 @@ class Listener(Watcher, Protocol):
             problems: what the recorder is if it is not the usual one, and remains of earlier runs.
         """
 
+    def warn(self, problems: Sequence[str]) -> None:
+        """Report problems that do not affect the result, such as twins that could not be removed."""
+
     def given_up(self, *, removed: bool) -> None:
         """Report that the recording was aborted, and whether all twins are known to be removed."""
 
@@ -156,6 +159,7 @@ def _end(
     exercise = {"seconds": done.seconds, "problem": done.problem}
     ending = {"stage": "end", "run": run, "seconds": request.seconds, "exercise": exercise}
     host, answer = twins.stage(fleet, "record", ending, listener)
+    listener.warn(twins.problems(answer))
     found = answer.get("recordings")
     if (
         not isinstance(found, list)

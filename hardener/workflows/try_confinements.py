@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -89,6 +88,9 @@ class Listener(Watcher, Protocol):
     def trying(self, number: int, of: int, trial: Trial) -> None:
         """Report that the next trial begins."""
 
+    def warn(self, problems: Sequence[str]) -> None:
+        """Report problems that do not affect the result, such as twins that could not be removed."""
+
     def given_up(self, *, removed: bool) -> None:
         """Report that the trials were interrupted, and whether all twins are known to be removed."""
 
@@ -141,6 +143,7 @@ def try_confinements(
     except KeyboardInterrupt:  # the host may have begun all the same
         listener.given_up(removed=False)
         raise
+    listener.warn(twins.problems(begun))
     run = _Run(fleet, host, str(begun.get("run")), request.seconds, listener)
     try:
         with interruptible(), twins.tunnel(host, begun, forward=request.forward) as tunnel:
@@ -232,7 +235,7 @@ class _Run:
         self._run = run
         self._seconds = seconds
         self.listener = listener
-        self._ended = False
+        self._removed: bool | None = None  # not yet
 
     def attempt(self, done: Exercise | None, trial: Trial | None, *, left: float = 0.0) -> Mapping[str, Any]:
         """End the current trial, and begin the next one; after the last trial, end the process.
@@ -246,7 +249,10 @@ class _Run:
         _, answer = self._stage(
             {"stage": "attempt", "exercise": exercise, "trial": _trial_parameters(trial, left)}
         )
-        self._ended = trial is None
+        problems = twins.problems(answer)
+        if trial is None:
+            self._removed = not problems
+        self.listener.warn(problems)
         return answer
 
     def seen(
@@ -267,11 +273,14 @@ class _Run:
 
     def close(self) -> bool:
         """Remove the twin if the process still runs; return whether it is known to be removed."""
-        if not self._ended:
-            with suppress(HardenerError):
+        if self._removed is None:
+            try:
                 self._stage({"stage": "abandon"})
-                self._ended = True
-        return self._ended
+                self._removed = True
+            except HardenerError as error:
+                self.listener.warn([str(error)])
+                self._removed = False
+        return self._removed
 
     def _stage(self, variables: Mapping[str, object]) -> tuple[str, Mapping[str, Any]]:
         values = {**variables, "run": self._run, "seconds": self._seconds}

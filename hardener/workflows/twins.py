@@ -63,9 +63,9 @@ def this_process() -> dict[str, object]:
     return {"pid": os.getpid(), "started": fields[19]}
 
 
-def problems(begun: Mapping[str, Any]) -> list[str]:
-    """Return what a host reported about its recorder, each text on one line; omit values of other types."""
-    found = begun.get("problems")
+def problems(answer: Mapping[str, Any]) -> list[str]:
+    """Return the problems that a host reports, each on one line; omit values of other types."""
+    found = answer.get("problems")
     texts = found if isinstance(found, list) else []
     return [line(text, _MAX_TEXT) for text in texts[:_MAX_PROBLEMS] if isinstance(text, str)]
 

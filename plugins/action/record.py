@@ -73,11 +73,7 @@ def _expected_fields(stage: str, answer: Any) -> dict[str, Any]:
     """
     if stage == "abandon":
         return {}
-    keys = ("run", "addresses", "problems")
-    if stage == "begin" and (not isinstance(answer, dict) or not answer.keys() >= set(keys)):
+    keys = ("run", "addresses", "problems") if stage == "begin" else ("recordings", "problems")
+    if not isinstance(answer, dict) or not answer.keys() >= set(keys):
         raise AnsibleActionFail("the host returned no recording")
-    if stage == "begin":
-        return {key: answer[key] for key in keys}
-    if not isinstance(answer, list):
-        raise AnsibleActionFail("the host returned no recording")
-    return {"recordings": answer}
+    return {key: answer[key] for key in keys}

@@ -124,10 +124,10 @@ missing:
   elements: str
   returned: by the stage C(begin)
 problems:
-  description: Remains of earlier runs that could not be removed.
+  description: Remains of earlier runs or of this run that could not be removed.
   type: list
   elements: str
-  returned: by the stage C(begin)
+  returned: by the stages C(begin) and C(attempt)
 observed:
   description: Observations of the ended trial, with the kernel's numbers.
   type: dict

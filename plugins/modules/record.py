@@ -108,10 +108,12 @@ ssh:
   elements: str
   returned: by the stage C(begin) with O(forward)
 problems:
-  description: Remains of earlier runs that could not be removed, and why the usual recorder is not used.
+  description:
+    - Remains of earlier runs that could not be removed, and why the usual recorder is not used.
+    - What of this run could not be removed.
   type: list
   elements: str
-  returned: by the stage C(begin)
+  returned: by the stages C(begin) and C(end)
 recordings:
   description: The data of each container, with the kernel's numbers.
   type: list

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -135,6 +135,9 @@ class Quiet:
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
         pass
+
+    def warn(self, problems: Sequence[str]) -> None:
+        assert not problems
 
     def given_up(self, *, removed: bool) -> None:
         pass

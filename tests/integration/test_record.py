@@ -219,7 +219,7 @@ def test_an_abandoned_recording_leaves_nothing_behind(
         assert until(lambda: begun["run"] not in runs())
 
 
-def test_an_abandoned_recording_that_cannot_be_removed_is_an_error_until_the_next_one(
+def test_what_cannot_be_removed_is_reported_until_the_next_recording(
     dockerd: Dockerd, shop: str, made: Callable[..., str]
 ) -> None:
     name, visitor = made("idle", host_config={}), made("visitor", host_config={})
@@ -230,6 +230,15 @@ def test_an_abandoned_recording_that_cannot_be_removed_is_an_error_until_the_nex
         dockerd.api("POST", f"/networks/{network}/connect", {"Container": visitor})
         with pytest.raises(Exception, match=f"remains of the run: .*{network}"):
             main.abandon({"run": begun["run"]})
+        dockerd.api("POST", f"/networks/{network}/disconnect", {"Container": visitor})
+        begun = begin(dockerd, name)
+        network = f"{workspace.prefix(begun['run'])}-0"
+        dockerd.api("POST", f"/networks/{network}/connect", {"Container": visitor})
+        ended = main.end({"run": begun["run"], "exercise": {"seconds": 1.0, "problem": ""}})
+        assert len(ended["recordings"]) == 1
+        (problem,) = ended["problems"]
+        assert problem.startswith("remains of the run: ")
+        assert network in problem
         dockerd.api("POST", f"/networks/{network}/disconnect", {"Container": visitor})
         main.abandon({"run": begin(dockerd, name)["run"]})
         killed = begin(dockerd, name)["run"]

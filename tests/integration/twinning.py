@@ -122,7 +122,8 @@ def _began(program: str, arguments: Mapping[str, Any]) -> Any:
 def end_all(begun: Mapping[str, Any], problem: str = "") -> list[Recording]:
     """End a recording as the action does; one for each container that was recorded."""
     answers = main.end({"run": begun["run"], "exercise": {"seconds": 1.0, "problem": problem}})
-    return [recording("host", answer) for answer in answers]
+    assert answers["problems"] == []
+    return [recording("host", answer) for answer in answers["recordings"]]
 
 
 def end(begun: Mapping[str, Any], problem: str = "") -> Recording:

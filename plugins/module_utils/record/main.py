@@ -69,17 +69,21 @@ def hold(arguments: Mapping[str, Any]) -> None:
         limits.hold_memory()
 
 
-def end(arguments: Mapping[str, Any]) -> Any:
-    """Run the phases after the exercise, remove the twins, and return the recording of each.
+def end(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the phases after the exercise, and remove the twins.
 
     Args:
         arguments: ``run``; ``exercise`` with ``seconds`` and ``problem``, empty where it went well.
+
+    Returns:
+        ``recordings``, one of each twin; ``problems``, what could not be removed.
 
     Raises:
         Failed: the run is gone, or failed.
     """
     message = {"end": arguments["exercise"], "last": True}
-    return worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
+    told = worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
+    return {"recordings": told.result, "problems": told.problems}
 
 
 def abandon(arguments: Mapping[str, Any]) -> Any:

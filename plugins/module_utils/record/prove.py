@@ -48,7 +48,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return worker.start(run, engine, make, seconds=request.seconds, owner=arguments.get("owner"))
 
 
-def attempt(arguments: Mapping[str, Any]) -> Any:
+def attempt(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """End the present trial, and begin the next one.
 
     Args:
@@ -56,14 +56,16 @@ def attempt(arguments: Mapping[str, Any]) -> Any:
             ``trial``, the other one, or none: then the run ends, and nothing of it is left.
 
     Returns:
-        ``observed`` of the one; ``up``, whether the other one is to be exercised.
+        ``observed`` of the one; ``up``, whether the other one is to be exercised; ``problems``, what could
+        not be removed.
 
     Raises:
         Failed: the run is gone, or failed.
     """
     trial = arguments.get("trial") or None
     message = {"exercise": arguments.get("exercise"), "trial": trial, "last": trial is None}
-    return worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
+    told = worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
+    return {**told.result, "problems": told.problems}
 
 
 def abandon(arguments: Mapping[str, Any]) -> None:

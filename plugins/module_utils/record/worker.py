@@ -60,6 +60,13 @@ class Owner(NamedTuple):
         return len(words) > _STARTED and words[_STARTED] == self.started and words[0] not in "ZX"
 
 
+class Told(NamedTuple):
+    """The answer to a command, and what of the run could not be removed after the last one."""
+
+    result: Any
+    problems: list[str]
+
+
 def start(
     run: str,
     engine: Engine,
@@ -120,7 +127,7 @@ def engine_socket(named: str | None) -> str:
     return found.socket
 
 
-def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Any:
+def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Told:
     """Send a command to the process of a run; return its answer. A message with ``last`` ends the run.
 
     Raises:
@@ -140,9 +147,10 @@ def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Any:
     if not text:
         raise Failed("the recorder was killed on the host")
     answer = json.loads(text)
+    problems = answer.get("problems") or []
     if "failed" in answer:
-        raise Failed(answer["failed"])
-    return answer["result"]
+        raise Failed("; ".join([answer["failed"], *problems]))
+    return Told(answer["result"], problems)
 
 
 def _bounded(file: IO[bytes]) -> Iterator[bytes]:
@@ -171,7 +179,11 @@ def stop(run: str) -> None:
         time.sleep(0.05)
     remains = workspace.remains(run)
     if remains:
-        raise Failed(f"remains of the run: {remains}")
+        raise Failed(_remains(remains))
+
+
+def _remains(problem: str) -> str:
+    return f"remains of the run: {problem}"
 
 
 def _become_worker() -> None:
@@ -291,7 +303,9 @@ class _Worker:
                 over = bool(message.get("last")) or "failed" in answer
                 if over:  # answer only after everything is removed
                     task.close()
-                    workspace.clear(self._engine, self._space.run)
+                    answer["problems"] = [
+                        _remains(problem) for problem in workspace.clear(self._engine, self._space.run)
+                    ]
                 connection.sendall(json.dumps(answer).encode())
             if over:
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +44,8 @@ class Host:
         self.tried: list[str] = []
         self.of: list[int] = []
         self.removed: bool | None = None
+        self.problems: list[str] = []
+        self.left_behind: list[str] = []
         self.begun: dict[str, Any] = {
             "run": "f" * 16,
             "addresses": {"80": "127.0.0.1:4000"},
@@ -69,16 +71,26 @@ class Host:
         self.stages.append(variables["stage"])
         self.seconds.append(variables["seconds"])
         self.left += [variables["trial"]["seconds"]] if variables.get("trial") else []
+        if variables["stage"] == "abandon" and self.left_behind:
+            raise HardenerError(f"host: {self.left_behind[0]}")
         if variables["stage"] != "attempt":
             return "host", self.begun
         ended, self._under_way = self._under_way, self.tried[-1] if variables["trial"] else ""
-        return "host", {"observed": answer(**self._told.get(ended, {})) if ended else None, "up": True}
+        return "host", {
+            "observed": answer(**self._told.get(ended, {})) if ended else None,
+            "up": True,
+            "problems": [] if variables["trial"] else self.left_behind,
+        }
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
         """Is told that a trial begins."""
         self.tried.append(trial.key)
         assert number == len(self.tried)
         self.of.append(of)
+
+    def warn(self, problems: Sequence[str]) -> None:
+        """Is told problems that do not affect the result."""
+        self.problems += problems
 
     def given_up(self, *, removed: bool) -> None:
         """Is told that the trials are interrupted."""
@@ -222,6 +234,20 @@ def test_an_interruption_while_the_host_begins_is_reported(run: Run) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(change=interrupt)
     assert hosts[0].removed is False
+
+
+@pytest.mark.parametrize(("fails", "end"), [(("control",), "attempt"), ((), "abandon")])
+def test_what_cannot_be_removed_is_reported(run: Run, fails: Sequence[str], end: str) -> None:
+    def add(host: Host) -> None:
+        host.begun["problems"] = ["remains of an earlier run"]
+        host.left_behind = ["remains of the run: web"]
+
+    host, _tried = run(change=add, fails=fails)
+    assert host.stages[-1] == end
+    assert [each.removeprefix("host: ") for each in host.problems] == [
+        "remains of an earlier run",
+        "remains of the run: web",
+    ]
 
 
 def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:

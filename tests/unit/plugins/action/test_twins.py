@@ -13,8 +13,8 @@ from tests.unit.plugins.loading import action
 OTHER = 600  # seconds that everything else in a stage may take at least
 ANSWERS: dict[str, Any] = {
     "begin": {key: {} for key in ("run", "addresses", "problems", "container", "host", "missing")},
-    "end": [],
-    "attempt": {"observed": None, "up": False},
+    "end": {"recordings": [], "problems": []},
+    "attempt": {"observed": None, "up": False, "problems": []},
     "abandon": None,
 }
 

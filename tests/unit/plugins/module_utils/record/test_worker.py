@@ -82,7 +82,8 @@ def test_the_steps_of_each_command_are_passed_on_before_its_answer(
     assert worker.start("r", engine, Working, seconds=60) == {"run": "r", "problems": []}
     assert capfd.readouterr().err == "hardener-step phase start-empty\n"
     for message in ({"long": 1}, {"long": 3_000_000, "last": True}):
-        assert worker.tell("r", message) == "y" * message["long"]
+        left = ["remains of the run: kept"] if "last" in message else []
+        assert worker.tell("r", message) == ("y" * message["long"], left)
         assert capfd.readouterr().err == "hardener-step phase stop\n"
 
 
