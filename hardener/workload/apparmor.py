@@ -39,6 +39,14 @@ _DEVICES = (
     "/dev/{random,urandom} r",
     "/dev/pts/[0-9]* rw",
 )
+# What a recording cannot see written, since no file remains. docker-default permits it.
+_UNRECORDED = (
+    ("/dev/shm/ r", "shared memory, which every container has"),  # noqa: S108 - the container's
+    ("/dev/shm/** rwkl", "shared memory, which every container has"),  # noqa: S108 - as above
+    ("/ w", "the kernel's name for shared memory of huge pages"),
+    ("owner @{PROC}/[0-9]*/{,task/[0-9]*/}comm rw", "names of its processes and threads"),
+    ("owner @{PROC}/[0-9]*/{coredump_filter,oom_score_adj,timerslack_ns} rw", "settings of its processes"),
+)
 _LOADER = (
     "/{,usr/}lib{,32,64}/{,*-linux-*/}ld-*.so{,.*} mr",
     "/etc/ld.so.cache r",
@@ -115,6 +123,7 @@ def apparmor(
         *_written(merged, writes),
         *_read(merged),
         *(Rule(text=text, why="a device that every container has") for text in _DEVICES),
+        *(Rule(text=text, why=why) for text, why in _UNRECORDED),
         *(Rule(text=text, why="the dynamic loader") for text in _LOADER),
         Rule(text=_ENGINES_FILES, why="files that the engine puts into every container"),
         *_denied(merged, capabilities),
