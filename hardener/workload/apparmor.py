@@ -191,9 +191,15 @@ def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
         why = "temporary files were in this folder"
         yield Rule(text=f'"{plain(path)}*" rwkl', why=why, of=(path,), seen=seen)
     for text, paths in _by_pattern(rest).items():
-        # What was created may be a folder, to whose name AppArmor adds a slash.
-        slash = "" if merged.created.keys().isdisjoint(paths) else "{,/}"
-        yield _rule(f"{text}{slash}", "rwkl", "it was written", paths, rest)
+        created = not merged.created.keys().isdisjoint(paths)
+        yield _rule(_or_folder(text) if created else text, "rwkl", "it was written", paths, rest)
+
+
+def _or_folder(text: str) -> str:
+    """Return a pattern that also matches a folder, to whose name AppArmor adds a slash."""
+    if text.endswith("@"):  # "@{" would begin a variable
+        text = f"{text[:-1]}[@]"
+    return f"{text}{{,/}}"
 
 
 def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen]) -> Iterator[Rule]:

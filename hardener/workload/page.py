@@ -185,7 +185,7 @@ def _reason(why: Why, total: int) -> Words:
     if why.kernel:
         parts.append(("the kernel may need it, or a program on a machine with another clock",))
     if why.library:
-        parts.append(("the C library may make it in some runs",))
+        parts.append(("programs make it in some runs only",))
     return _joined(parts)
 
 

@@ -46,7 +46,7 @@ class Why:
         base: the runtime needs it for any container, as was measured on the host.
         go: a Go runtime may need it at any start.
         kernel: it depends on the machine whether it is seen.
-        library: the C library makes it in some runs only.
+        library: programs make it in some runs only, mostly by their C library.
     """
 
     container: Seen | None = None

@@ -14,11 +14,12 @@ GO_RESERVE = frozenset(_GO.split())
 # recording host does not show whether the next host needs them.
 KERNEL_RESERVE = frozenset({"clock_gettime", "gettimeofday", "restart_syscall", "time"})
 
-# What the C library calls only in some runs: it waits for a lock that another process holds or for an answer
-# that is not there yet, gets memory, returns from a signal, or ends the program with a message. No exercise
-# reaches these reliably, and none of them opens, starts or changes anything outside the process.
+# What a program, mostly its C library, calls only in some runs: it waits for a lock that another process
+# holds or for an answer that is not there yet, ends a connection that the other side has broken, gets memory,
+# returns from a signal, or ends with a message. No exercise reaches these reliably, and none of them opens,
+# starts or changes anything but the process and its connections.
 _LIBRARY = """brk clock_nanosleep exit_group futex getpid gettid madvise mmap mprotect mremap munmap nanosleep
-    poll rt_sigprocmask rt_sigreturn sched_yield tgkill writev"""
+    poll rt_sigprocmask rt_sigreturn sched_yield shutdown tgkill writev"""
 LIBRARY_RESERVE = frozenset(_LIBRARY.split())
 
 # The same, as the C library of 32-bit programs makes it.

@@ -121,6 +121,8 @@ def test_writes_that_leave_no_file_are_permitted_in_every_container() -> None:
 def test_a_created_path_may_be_a_folder() -> None:
     found = made(created=["/etc/app", "/usr/bin/tool"], written=["/etc/x"], read=["/usr/bin/other", "/etc/y"])
     assert recorded_writes(found) == ['"/etc/app{,/}" rwkl', '"/etc/x" rwkl', '"/usr/bin/tool{,/}" rwkl']
+    found = made(created=["/etc/app@"])
+    assert recorded_writes(found) == ['"/etc/app[@]{,/}" rwkl']  # no variable
 
 
 def test_only_written_paths_are_writable() -> None:
