@@ -21,10 +21,13 @@ def test_a_profile_without_the_architecture_of_a_32_bit_program_is_not_safe(
     with container(prepared, I386, built) as (name,):
         hardener(prepared, "record", name, "--run", I386.exercise, "--out", str(tmp_path))
         (path,) = tmp_path.glob("recording-*.json")
-        calls = load(path).calls
+        recording = load(path)
+        calls = recording.calls
         assert set(calls["i386"]) >= {"socket", "bind", "listen", "accept4", "read", "write", "getuid32"}
         assert "getuid32" in {call for call, how in calls["i386"].items() if how.phases == ("serve",)}
         assert set(calls) == {"i386"}  # its execution is the runtime's
+        assert recording.network.families == ("AF_INET", "AF_INET6")  # by socket, and by socketcall
+        assert [each.permitted for each in recording.capset] == [()]
         hardener(prepared, "profile", str(path), "--out", str(profile))
         without = _without_i386(profile)
         prove = ("prove", str(profile), "--run", I386.exercise, "--starts", "3")

@@ -95,18 +95,36 @@ RECORDED
       if ($task->thread_info.status & 2) { $kind = (uint64)1; }
       @calls[cgroup, $phase, $kind, $runtime, $number, comm] = 1;
       if (!$runtime) { @now[$task->pid] = ($kind << 32) | ($number + 1); }
-      if ($kind == 0 && !$runtime && $number == SOCKET) {
-        @sockets[cgroup, $phase, (uint64)$registers->di & 65535, 0, comm] = 1;
+      $first = (uint64)$registers->di;
+      $second = (uint64)$registers->si;
+      $capset = (uint64)CAPSET;
+      $socket = (uint64)SOCKET;
+      $connect = (uint64)CONNECT;
+      if ($kind == 1) {
+        $first = (uint64)$registers->bx & 0xffffffff;
+        $second = (uint64)$registers->cx & 0xffffffff;
+        $capset = (uint64)NARROWCAPSET;
+        $socket = (uint64)NARROWSOCKET;
+        $connect = (uint64)NARROWCONNECT;
+        if ($number == NARROWSOCKETCALL && ($first == 1 || $first == 3)) {
+          $number = $first == 1 ? $socket : $connect;
+          $words = $second;
+          $first = (uint64)*(uint32 *)uptr($words);
+          $second = (uint64)*(uint32 *)uptr($words + 4);
+        }
       }
-      if ($kind == 0 && !$runtime && $number == CONNECT) {
-        @sockets[cgroup, $phase, (uint64)*(uint16 *)uptr($registers->si), 1, comm] = 1;
+      if (!$runtime && $number == $socket) {
+        @sockets[cgroup, $phase, $first & 65535, 0, comm] = 1;
       }
-      if ($kind == 0 && !$runtime && $number == CAPSET) {
-        $sets = (uint64)$registers->si;
+      if (!$runtime && $number == $connect) {
+        @sockets[cgroup, $phase, (uint64)*(uint16 *)uptr($second), 1, comm] = 1;
+      }
+      if (!$runtime && $number == $capset) {
+        $sets = $second;
         $effective = (uint64)*(uint32 *)uptr($sets);
         $permitted = (uint64)*(uint32 *)uptr($sets + 4);
         $inheritable = (uint64)*(uint32 *)uptr($sets + 8);
-        if (*(uint32 *)uptr($registers->di) != 0x19980330) {
+        if (*(uint32 *)uptr($first) != 0x19980330) {
           $effective = $effective | ((uint64)*(uint32 *)uptr($sets + 12) << 32);
           $permitted = $permitted | ((uint64)*(uint32 *)uptr($sets + 16) << 32);
           $inheritable = $inheritable | ((uint64)*(uint32 *)uptr($sets + 20) << 32);
@@ -170,7 +188,18 @@ _CHECKS = {
     },
 }
 # The script reads the registers of these architectures, and the numbers of their calls.
-_CALLS = {"x86_64": {"PRCTL": 157, "CAPSET": 126, "SOCKET": 41, "CONNECT": 42}}
+_CALLS = {
+    "x86_64": {
+        "PRCTL": 157,
+        "CAPSET": 126,
+        "SOCKET": 41,
+        "CONNECT": 42,
+        "NARROWCAPSET": 185,
+        "NARROWSOCKET": 359,
+        "NARROWCONNECT": 362,
+        "NARROWSOCKETCALL": 102,
+    }
+}
 
 
 def script(token: int, machine: str, way: str) -> str:

@@ -27,7 +27,7 @@ LOSSES = (
 )
 RUNTIME = 16
 SLOTS = 64  # twins that can be recorded at once
-_CONFIG = struct.Struct("=IIiii")
+_CONFIG = struct.Struct("=II4i4i")
 _CALLS = struct.Struct("=Q16sBB6x")
 _EXEC = struct.Struct("=Q16s256s")
 _CAPSET = struct.Struct("=Q16sQQQ")
@@ -36,15 +36,19 @@ _CAPABILITY = struct.Struct("=Q16siBBBB")
 _REFUSAL = struct.Struct("=Q16siHBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
-# capset, socket, connect. On other machines their arguments are not recorded.
-_NUMBERS = {"x86_64": (126, 41, 42), "aarch64": (91, 198, 203)}
+# capset, socket, connect and socketcall: of the machine, and of its 32-bit programs. On other machines their
+# arguments are not recorded.
+_NUMBERS = {
+    "x86_64": (126, 41, 42, -1, 185, 359, 362, 102),
+    "aarch64": (91, 198, 203, -1, 185, 281, 283, -1),
+}
 
 Entry = Tuple[bytes, bytes]
 
 
 def config(phase: int, *, unfiltered: bool, machine: str) -> bytes:
     """Return the settings for the BPF objects."""
-    return _CONFIG.pack(phase, int(unfiltered), *_NUMBERS.get(machine, (-1, -1, -1)))
+    return _CONFIG.pack(phase, int(unfiltered), *_NUMBERS.get(machine, (-1,) * 8))
 
 
 def container_name(identity: str) -> bytes:

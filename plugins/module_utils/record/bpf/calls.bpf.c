@@ -7,6 +7,7 @@
 #define PATH 256
 
 enum { SOCKET, CONNECT };
+enum { SYS_SOCKET = 1, SYS_CONNECT = 3 }; /* of socketcall */
 
 struct calls_key {
 	struct who who;
@@ -80,29 +81,43 @@ static __always_inline void mark(void *map, const void *key, __u32 phase, __u32 
 		lose(loss);
 }
 
-static __always_inline unsigned long argument(struct pt_regs *regs, bool second)
+/* The first two arguments of a call. */
+struct arguments {
+	unsigned long first, second;
+};
+
+static __always_inline struct arguments read_arguments(struct pt_regs *regs, bool compat)
 {
+	struct arguments found;
+
 	if (bpf_core_field_exists(struct pt_regs___x86, orig_ax)) {
 		struct pt_regs___x86 *x86 = (void *)regs;
 
-		return second ? BPF_CORE_READ(x86, si) : BPF_CORE_READ(x86, di);
+		found.first = compat ? BPF_CORE_READ(x86, bx) : BPF_CORE_READ(x86, di);
+		found.second = compat ? BPF_CORE_READ(x86, cx) : BPF_CORE_READ(x86, si);
 	} else {
 		struct pt_regs___arm64 *arm64 = (void *)regs;
 
-		return second ? BPF_CORE_READ(arm64, regs[1]) : BPF_CORE_READ(arm64, orig_x0);
+		found.first = BPF_CORE_READ(arm64, orig_x0);
+		found.second = BPF_CORE_READ(arm64, regs[1]);
 	}
+	if (compat) {
+		found.first = (__u32)found.first;
+		found.second = (__u32)found.second;
+	}
+	return found;
 }
 
 /* capset(header, data): the data of version 1 is one triple, of the later ones two. */
-static __always_inline void record_capset(struct pt_regs *regs, const struct who *who, __u32 phase)
+static __always_inline void record_capset(const struct arguments *given, const struct who *who, __u32 phase)
 {
 	struct { __u32 version, pid; } header = {};
 	struct { __u32 effective, permitted, inheritable; } data[2] = {};
 	struct capset_key key = { .who = *who };
 
-	if (bpf_probe_read_user(&header, sizeof(header), (void *)argument(regs, false)) ||
+	if (bpf_probe_read_user(&header, sizeof(header), (void *)given->first) ||
 	    bpf_probe_read_user(data, header.version == 0x19980330 ? sizeof(data[0]) : sizeof(data),
-				(void *)argument(regs, true))) {
+				(void *)given->second)) {
 		lose(LOST_CAPSETS);
 		return;
 	}
@@ -112,15 +127,49 @@ static __always_inline void record_capset(struct pt_regs *regs, const struct who
 	mark(&capsets, &key, phase, LOST_CAPSETS);
 }
 
-static __always_inline void record_socket(struct pt_regs *regs, const struct who *who, __u32 phase, __u8 what)
+static __always_inline void record_socket(const struct arguments *given, const struct who *who, __u32 phase, __u8 what)
 {
 	struct socket_key key = { .who = *who, .what = what };
 
 	if (what == SOCKET)
-		key.family = argument(regs, false);
-	else if (bpf_probe_read_user(&key.family, sizeof(key.family), (void *)argument(regs, true)))
+		key.family = given->first;
+	else if (bpf_probe_read_user(&key.family, sizeof(key.family), (void *)given->second))
 		return; /* the call fails as well */
 	mark(&sockets, &key, phase, LOST_SOCKETS);
+}
+
+/* socketcall(which, arguments): the arguments of a call on a socket, of 32 bits each. */
+static __always_inline void record_socketcall(const struct arguments *given, const struct who *who, __u32 phase)
+{
+	struct arguments inner;
+	__u32 words[2] = {};
+
+	if (given->first != SYS_SOCKET && given->first != SYS_CONNECT)
+		return;
+	if (bpf_probe_read_user(words, sizeof(words), (void *)given->second))
+		return; /* the call fails as well */
+	inner.first = words[0];
+	inner.second = words[1];
+	record_socket(&inner, who, phase, given->first == SYS_SOCKET ? SOCKET : CONNECT);
+}
+
+static __always_inline void record_arguments(struct pt_regs *regs, struct config *settings, struct calls_key *key, __s32 nr)
+{
+	bool compat = key->kind == COMPAT;
+	struct numbers *numbers = compat ? &settings->compat : &settings->native;
+	struct arguments given;
+
+	if (nr != numbers->capset && nr != numbers->socket && nr != numbers->connect && nr != numbers->socketcall)
+		return;
+	given = read_arguments(regs, compat);
+	if (nr == numbers->capset)
+		record_capset(&given, &key->who, key->phase);
+	else if (nr == numbers->socket)
+		record_socket(&given, &key->who, key->phase, SOCKET);
+	else if (nr == numbers->connect)
+		record_socket(&given, &key->who, key->phase, CONNECT);
+	else
+		record_socketcall(&given, &key->who, key->phase);
 }
 
 SEC("raw_tp/sys_enter")
@@ -158,14 +207,8 @@ int BPF_PROG(on_call, struct pt_regs *regs, long nr)
 	bit = 1ULL << (number & 63);
 	if (!(value->made[(number >> 6) & (WORDS - 1)] & bit))
 		__sync_fetch_and_or(&value->made[(number >> 6) & (WORDS - 1)], bit);
-	if (key.kind != NATIVE)
-		return 0;
-	if (nr == settings->nr_capset)
-		record_capset(regs, &key.who, key.phase);
-	else if (nr == settings->nr_socket)
-		record_socket(regs, &key.who, key.phase, SOCKET);
-	else if (nr == settings->nr_connect)
-		record_socket(regs, &key.who, key.phase, CONNECT);
+	if (!runtime)
+		record_arguments(regs, settings, &key, number);
 	return 0;
 }
 

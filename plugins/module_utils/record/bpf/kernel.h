@@ -56,7 +56,7 @@ struct linux_binprm {
 
 /* The registers of a program, by architecture; what follows ___ is no part of the name in the kernel. */
 struct pt_regs___x86 {
-	unsigned long di, si, orig_ax;
+	unsigned long bx, cx, di, si, orig_ax;
 };
 struct pt_regs___arm64 {
 	unsigned long regs[31];

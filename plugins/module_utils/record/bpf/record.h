@@ -16,13 +16,20 @@
 enum kind { NATIVE, COMPAT, KIND_X32, RUNTIME = 16 /* a flag */ };
 enum loss { LOST_CALLS, LOST_CAPABILITIES, LOST_EXECS, LOST_CAPSETS, LOST_SOCKETS, LOST_NUMBERS, LOSSES };
 
+/* Calls whose arguments are recorded; -1 where there is none. */
+struct numbers {
+	__s32 capset;
+	__s32 socket;
+	__s32 connect;
+	__s32 socketcall; /* socket and connect in one, of i386 */
+};
+
 /* Of one twin. It has several containers, one after the other. */
 struct config {
 	__u32 phase;
 	__u32 unfiltered; /* it has no filter: every program counts, and of the runtime nothing */
-	__s32 nr_capset;
-	__s32 nr_socket;
-	__s32 nr_connect;
+	struct numbers native;
+	struct numbers compat;
 };
 
 struct who {

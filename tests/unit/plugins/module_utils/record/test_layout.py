@@ -74,8 +74,8 @@ def test_losses_and_the_cgroups_of_each_twin_are_decoded() -> None:
 def test_keys_have_the_size_that_the_maps_declare() -> None:
     assert len(layout.container_name("a" * 64)) == 64
     assert layout.container_name("a" * 64) == b"a" * 64
-    assert len(layout.config(4, unfiltered=True, machine="x86_64")) == 20
-    assert layout.config(0, unfiltered=False, machine="riscv64")[8:] == b"\xff" * 12
+    assert len(layout.config(4, unfiltered=True, machine="x86_64")) == 40
+    assert layout.config(0, unfiltered=False, machine="riscv64")[8:] == b"\xff" * 32
 
 
 def test_the_bpf_c_sources_have_the_limits_of_the_python_layout() -> None:
