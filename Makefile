@@ -23,7 +23,7 @@ LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
     docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor \
     mandoc
-# For tests of tests/integration that make test leaves out.
+# For tests that make test leaves out.
 SLOW_PACKAGES := bpftrace crun
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
@@ -127,7 +127,7 @@ mutants: test-packages $(VENV)/.installed ## whether the oracles find each condi
 
 .PHONY: workloads
 workloads: test-packages $(VENV)/.installed ## real programs from their containers to proven profiles, and attacks on them (root)
-	@.ci/install-packages $(WORKLOAD_PACKAGES) $(BPF_PACKAGES)
+	@.ci/install-packages $(WORKLOAD_PACKAGES) $(BPF_PACKAGES) $(SLOW_PACKAGES)
 	$(PYTEST) tests/workloads --numprocesses=2 --verbose
 
 # What the second part tests is all that the first does not name.

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,3 +114,21 @@ def supply(engine: Dockerd, trust: tuple[Authority, Registry, Cosign, Cosign]) -
     found.forget()
     yield found
     found.forget()
+
+
+@pytest.fixture(scope="session")
+def bpftrace(own_network: OwnNetwork, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The host's bpftrace; with Debian's LLVM, where the host's is another one that bpftrace cannot use."""
+    here = "/usr/bin/bpftrace"
+    if subprocess.run([here, "-e", "BEGIN { exit() }"], capture_output=True, check=False).returncode == 0:
+        return here
+    folder = tmp_path_factory.mktemp("llvm")
+    with own_network.outside():
+        fetch = "apt-get -q -o APT::Sandbox::User=root download libllvm19"
+        unpack = "dpkg-deb --extract *.deb . && rm *.deb"
+        subprocess.run(["sh", "-c", f"{fetch} && {unpack}"], cwd=folder, capture_output=True, check=True)
+    (library,) = folder.rglob("libLLVM.so.19.1")
+    program = folder / "bpftrace"
+    program.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={library.parent} exec {here} "$@"\n')
+    program.chmod(0o755)
+    return str(program)

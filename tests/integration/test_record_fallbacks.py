@@ -15,7 +15,6 @@ from ansible_collections.hardener.docker.plugins.module_utils.record.auditlog im
 from hardener.workload.profile import make
 from hardener.workload.recording import Recording
 from tests.integration.dockerd import Dockerd
-from tests.integration.namespaces import OwnNetwork
 from tests.integration.twinning import begin, end, leaves_nothing, worker
 from tests.integration.waiting import until
 
@@ -33,24 +32,6 @@ def web(dockerd: Dockerd) -> Iterator[str]:
     name = dockerd.create("fallback", command=["sh", "-c", SCRIPT], host_config={"NetworkMode": "none"})
     yield name
     dockerd.api("DELETE", f"/containers/{name}?force=1&v=1")
-
-
-@pytest.fixture(scope="module")
-def bpftrace(own_network: OwnNetwork, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The host's bpftrace; with Debian's LLVM, where the host's is another one that bpftrace cannot use."""
-    here = "/usr/bin/bpftrace"
-    if subprocess.run([here, "-e", "BEGIN { exit() }"], capture_output=True, check=False).returncode == 0:
-        return here
-    folder = tmp_path_factory.mktemp("llvm")
-    with own_network.outside():
-        fetch = "apt-get -q -o APT::Sandbox::User=root download libllvm19"
-        unpack = "dpkg-deb --extract *.deb . && rm *.deb"
-        subprocess.run(["sh", "-c", f"{fetch} && {unpack}"], cwd=folder, capture_output=True, check=True)
-    (library,) = folder.rglob("libLLVM.so.19.1")
-    program = folder / "bpftrace"
-    program.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={library.parent} exec {here} "$@"\n')
-    program.chmod(0o755)
-    return str(program)
 
 
 def recorded(engine: Dockerd, container: str, *without: str, bpftrace: str = "") -> Recording:

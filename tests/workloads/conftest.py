@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pytest
 
 from bench.workloads import images
-from tests.integration.conftest import dockerd
+from tests.integration.conftest import bpftrace, dockerd
 from tests.integration.dockerd import Dockerd
 from tests.integration.namespaces import OwnNetwork
 
-__all__ = ["dockerd"]
+__all__ = ["bpftrace", "dockerd"]
 
 
 @pytest.fixture(scope="session")
