@@ -39,7 +39,7 @@ _NETWORK = "measured"
 
 
 def main() -> int:
-    """Run the benchmark; return 1 if a workload is not proven safe."""
+    """Run the benchmark; return 1 if a workload is not proven safe, or an attack became possible."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of workloads; all without one")
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help="under each; 0: no proof")
@@ -72,7 +72,8 @@ def main() -> int:
     print(table(found), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps([figures(each) for each in found], indent=1) + "\n")
-    return int(bool(failed) or any(each.proof is not None and each.proof.verdict != "safe" for each in found))
+    unsafe = any(each.proof is not None and each.proof.verdict != "safe" for each in found)
+    return int(bool(failed) or unsafe or any(each.after - each.before for each in found))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ ATTACKS = (
     *("ptrace", "memfd-execveat", "process-vm-readv", "raw-socket", "read-shadow"),
     *("shell", "write-usr", "mknod", "chown-setuid", "connect-out"),
 )
-_POSSIBLE = 0  # the exit code
+_POSSIBLE, _REFUSED = 0, 1  # exit codes
 _COMPOSE = FILES / "compose.yaml"
 _PROJECT = "bench-shop"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -192,7 +192,11 @@ def _most(engine: Engine) -> int:
 
 
 def _attack(engine: Engine, name: str, attack: str) -> int:
-    """Run an attack as `docker exec` does; return its exit code."""
+    """Run an attack as `docker exec` does; return its exit code.
+
+    Raises:
+        CommandError: it was not tried.
+    """
     done = subprocess.run(
         ["docker", "--host", engine.host, "exec", name, "/attack", attack],
         capture_output=True,
@@ -200,6 +204,9 @@ def _attack(engine: Engine, name: str, attack: str) -> int:
         check=False,
         timeout=60,
     )
+    if done.returncode not in (_POSSIBLE, _REFUSED):
+        said = done.stderr or done.stdout
+        raise CommandError(f"the attack {attack} in {name} ended with {done.returncode}: {said}")
     return done.returncode
 
 

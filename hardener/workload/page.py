@@ -308,7 +308,8 @@ def _repeat(profile: Profile) -> Section:
         title="How to make the same profile again",
         sentences=(
             _say(
-                "`hardener workload profile` makes these files from the recordings below, byte for byte",
+                "`hardener workload profile` makes these files from the recordings below, byte for byte,"
+                " with the same compose file if there was one",
                 *(
                     f"; with --allow-extra {name}"
                     for name in (profile.seccomp.extra if profile.seccomp else ())

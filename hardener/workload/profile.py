@@ -147,8 +147,9 @@ def make(
         useful = frozenset() if user else frozenset(need.capability for need in required)
     dropped = _droppable(drop, useful)
     capabilities = tuple(sorted(useful - dropped))
-    hurdles = _hurdles(merged)
-    calls = _calls(merged, no_new_privileges=not hurdles)
+    had_it = _had_no_new_privileges(merged)
+    hurdles = () if had_it else _hurdles(merged)
+    calls = _calls(merged, no_new_privileges=not hurdles, had_it=had_it)
     name = short_name(merged.one.container.name)
     default = _default(merged)
     seccomp = None
@@ -215,7 +216,7 @@ def _default(merged: Merged) -> Default | None:
     )
 
 
-def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
+def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool) -> dict[str, Why]:
     """Return every needed system call with its reasons.
 
     With no-new-privileges a runtime installs the filter last, so that what it calls before does not count:
@@ -225,10 +226,6 @@ def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
     for seen in merged.calls.values():
         for name, each in seen.items():
             container[name] = _joined_reasons(container[name], each) if name in container else each
-    had_it = any(
-        option.replace(":", "=") in ("no-new-privileges", "no-new-privileges=true")
-        for option in merged.one.container.security_options
-    )
     measured = [each.runtime_base for each in merged.recordings if each.runtime_base]
     plain = {name for each in measured for name in each.calls}
     last = {name for each in measured for name in each.no_new_privileges}
@@ -257,6 +254,14 @@ def _joined_reasons(one: Seen, other: Seen) -> Seen:
         programs=tuple(sorted({*one.programs, *other.programs})),
         phases=tuple(sorted({*one.phases, *other.phases})),
         count=max(one.count, other.count),
+    )
+
+
+def _had_no_new_privileges(merged: Merged) -> bool:
+    """Return whether the container had no-new-privileges: bits for other users had no effect in it then."""
+    return any(
+        option.replace(":", "=") in ("no-new-privileges", "no-new-privileges=true")
+        for option in merged.one.container.security_options
     )
 
 

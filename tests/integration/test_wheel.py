@@ -84,10 +84,11 @@ def test_the_wheel_contains_all_files_of_the_package_and_the_collection(built: P
     content = {
         f"{COLLECTION}/{name}"
         for top in ("meta", "playbooks", "plugins", "roles")
-        for name in sources(top, {".py", ".service", ".yml"})
+        for name in sources(top, {".py", ".service", ".yml", ".o"})
     }
     assert {
         f"{COLLECTION}/playbooks/audit.yml",
+        f"{COLLECTION}/plugins/module_utils/record/bpf/calls.bpf.o",
         f"{COLLECTION}/plugins/module_utils/snapshot/main.py",
         f"{COLLECTION}/roles/collect/tasks/main.yml",
     } <= content

@@ -25,6 +25,7 @@ KEPT = {
     "file-capability": {"CAP_NET_BIND_SERVICE"},
     "python": set(),
 }
+MOST_CAPABILITIES = 4
 FEW_CALLS = {"nginx": 80, "redis": 80}
 
 
@@ -57,5 +58,8 @@ def _check(proven: Proven) -> None:
     kept = set(document.capabilities.kept)
     assert kept <= set(document.capabilities.had)
     assert kept == KEPT.get(proven.name, kept)
+    assert len(kept) <= MOST_CAPABILITIES
+    assert document.root.read_only
+    assert document.privileges.no_new_privileges == (proven.name != "file-capability")
     assert proven.after <= proven.before, f"{proven.name}: {proven.after - proven.before} became possible"
     assert proven.before - proven.after, proven.name

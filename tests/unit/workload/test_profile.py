@@ -383,6 +383,15 @@ def test_setuid_programs_forbid_no_new_privileges() -> None:
     assert "no-new-privileges" not in artefacts(found)["docker-run.txt"]
 
 
+@pytest.mark.parametrize("option", ["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"])
+def test_a_container_with_no_new_privileges_keeps_it_where_it_executes_setuid_programs(option: str) -> None:
+    data = recorded(setuid=[{"path": "/bin/su", "uid": 0, "gid": None}])
+    data["container"]["security_options"] = [option]
+    found = profile(data)
+    assert found.hurdles == ()
+    assert "no-new-privileges=true" in artefacts(found)["docker-run.txt"]
+
+
 # --- files --------------------------------------------------------------------------------------------------
 
 
