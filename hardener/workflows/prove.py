@@ -146,4 +146,9 @@ def _not_tried(document: Document) -> list[str]:
     """Describe the parts of a profile that could not be tried on the recorded host."""
     if document.apparmor is None or document.apparmor.used:
         return []
-    return ["the AppArmor profile was not part of the proof: the recorded host has no AppArmor"]
+    why = (
+        "the container keeps its own"
+        if "apparmor" in document.host.lsm
+        else "the recorded host has no AppArmor"
+    )
+    return [f"the AppArmor profile was not part of the proof: {why}"]

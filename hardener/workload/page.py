@@ -276,6 +276,13 @@ def _limits(profile: Profile) -> Section:
     return Section(title="Limits", rows=tuple(rows))
 
 
+def _unused(profile: Profile) -> Words:
+    """Say why the AppArmor profile is not used."""
+    if name := profile.sites_apparmor:
+        return ("The container keeps its own AppArmor profile ", Name(name))
+    return ("The recorded host has no AppArmor",)
+
+
 def _apparmor(profile: Profile) -> Section:
     found = profile.apparmor
     if found is None:
@@ -285,7 +292,7 @@ def _apparmor(profile: Profile) -> Section:
     sentences: list[Words] = [
         (f"Load {found.name} on the host before the container starts: apparmor_parser --replace apparmor",)
         if profile.confined_by_apparmor
-        else ("The recorded host has no AppArmor: the profile is written, but not requested.",),
+        else (*_unused(profile), ": the profile is written, but not requested."),
         ("Each denial is recorded by the kernel.",),
     ]
     sentences += [("No rule can be written for ", Name(path)) for path in found.left_out[:_SHOWN]]

@@ -33,6 +33,8 @@ _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
 _TIMES_PEAK = 4
 _FEWEST_PIDS = 32
+APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
+_GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
 
 
@@ -116,8 +118,18 @@ class Profile:
 
     @property
     def confined_by_apparmor(self) -> bool:
-        """Return whether the host can load the AppArmor profile."""
-        return self.apparmor is not None and "apparmor" in self.merged.one.host.lsm
+        """Return whether the AppArmor profile is used: not in place of the site's, which may be stricter."""
+        available = "apparmor" in self.merged.one.host.lsm and not self.sites_apparmor
+        return self.apparmor is not None and available
+
+    @property
+    def sites_apparmor(self) -> str:
+        """Return the name of the AppArmor profile that the site chose for the container; empty for none."""
+        for option in self.merged.one.container.security_options:
+            kind, _, name = option.replace(":", "=", 1).partition("=")
+            if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(APPARMOR_PREFIX):
+                return name
+        return ""
 
 
 def make(
@@ -179,7 +191,7 @@ def make(
         hurdles=hurdles,
         apparmor=apparmor(
             merged,
-            name=f"hardener-{name}",
+            name=f"{APPARMOR_PREFIX}{name}",
             capabilities=capabilities,
             writes=writes,
             calls=calls.keys(),

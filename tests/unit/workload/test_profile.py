@@ -503,6 +503,23 @@ def test_capability_and_security_lists_of_the_original_are_replaced() -> None:
 
 
 @pytest.mark.parametrize(
+    ("chosen", "used"),
+    [
+        ("site", "site"),
+        ("docker-default", "hardener-web"),
+        ("unconfined", "hardener-web"),
+        ("hardener-web", "hardener-web"),
+    ],
+)
+def test_a_container_keeps_the_apparmor_profile_of_the_site(chosen: str, used: str) -> None:
+    data = recorded(container__security_options=[f"apparmor:{chosen}"], host__lsm=["apparmor"])
+    found = profile(data)
+    separator = ":" if used == "site" else "="
+    options = [line for line in artefacts(found)["docker-run.txt"].splitlines() if "apparmor" in line]
+    assert options == [f"--security-opt=apparmor{separator}{used}"]
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("web", "web"),
