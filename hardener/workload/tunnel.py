@@ -61,6 +61,7 @@ class Tunnel:
         self._messages = b""
         self._threads: list[threading.Thread] = []
         self._asking = threading.Lock()
+        self._reading = threading.Lock()
         self._closed = threading.Event()
         self._slowest = 0.0  # seconds until an answer, since the last exercise began
         self._stalled = False
@@ -205,13 +206,26 @@ class Tunnel:
         """Keep the last messages of ssh; they come from the host too, without end if it wants."""
         assert process.stderr is not None
         with suppress(OSError, ValueError):  # closed meanwhile
-            while piece := os.read(process.stderr.fileno(), 65536):
-                self._messages = (self._messages + piece)[-_TAIL:]
+            while select.select([process.stderr], [], []) and self._take_messages(process):
+                pass
+
+    def _take_messages(self, process: subprocess.Popen[bytes]) -> bool:
+        """Keep what ssh has written, at most what fits into its pipe; return whether more may come."""
+        assert process.stderr is not None
+        with self._reading:
+            if not select.select([process.stderr], [], [], 0)[0]:
+                return True
+            piece = os.read(process.stderr.fileno(), 65536)
+            self._messages = (self._messages + piece)[-_TAIL:]
+        return bool(piece)
 
     def _said(self) -> str:
         """Return the last two messages of ssh on one line."""
-        if self._process is not None and self._process.poll() is not None:
-            self._threads[0].join(_GRACE)  # which reads them
+        if self._process is not None:
+            with suppress(OSError, ValueError):  # the thread may be late
+                self._take_messages(self._process)
+            if self._process.poll() is not None:
+                self._threads[0].join(_GRACE)  # which reads them
         lines = self._messages.decode(errors="replace").strip().splitlines()
         return line("; ".join(each.strip() for each in lines[-2:]), 300)
 

@@ -258,7 +258,12 @@ def test_an_error_of_ssh_is_told(sshd: Sshd, options: list[str], reason: str) ->
     assert raised.value.exit_code == ExitCode.INCOMPLETE
 
 
-def test_the_refusal_of_a_server_to_forward_explains_a_failed_exercise(sshd: Sshd) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
+def test_the_refusal_of_a_server_to_forward_explains_a_failed_exercise(
+    sshd: Sshd, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if late:  # the thread that reads ssh's messages
+        monkeypatch.setattr(Tunnel, "_read_messages", lambda _self, process: process.wait())
     keys = sshd.root / "authorized_keys"
     usual = keys.read_text()
     keys.write_text(f"restrict {usual}")
