@@ -33,7 +33,7 @@ _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
 _TIMES_PEAK = 4
 _FEWEST_PIDS = 32
-APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
+_APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
 _GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
 
@@ -127,7 +127,7 @@ class Profile:
         """Return the name of the AppArmor profile that the site chose for the container; empty for none."""
         for option in self.merged.one.container.security_options:
             kind, _, name = option.replace(":", "=", 1).partition("=")
-            if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(APPARMOR_PREFIX):
+            if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(_APPARMOR_PREFIX):
                 return name
         return ""
 
@@ -191,7 +191,7 @@ def make(
         hurdles=hurdles,
         apparmor=apparmor(
             merged,
-            name=f"{APPARMOR_PREFIX}{name}",
+            name=f"{_APPARMOR_PREFIX}{name}",
             capabilities=capabilities,
             writes=writes,
             calls=calls.keys(),

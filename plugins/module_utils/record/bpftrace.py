@@ -188,18 +188,10 @@ _CHECKS = {
     },
 }
 # The script reads the registers of these architectures, and the numbers of their calls.
-_CALLS = {
-    "x86_64": {
-        "PRCTL": 157,
-        "CAPSET": 126,
-        "SOCKET": 41,
-        "CONNECT": 42,
-        "NARROWCAPSET": 185,
-        "NARROWSOCKET": 359,
-        "NARROWCONNECT": 362,
-        "NARROWSOCKETCALL": 102,
-    }
-}
+_PRCTL = {"x86_64": 157}
+# In the order of ``layout.NUMBERS``.
+_NUMBERS = ("CAPSET", "SOCKET", "CONNECT", "SOCKETCALL")
+_CALLS = (*_NUMBERS, *(f"NARROW{name}" for name in _NUMBERS))
 
 
 def script(token: int, machine: str, way: str) -> str:
@@ -213,7 +205,7 @@ def script(token: int, machine: str, way: str) -> str:
     Raises:
         Failed: there is no script for this architecture.
     """
-    if machine not in _CALLS:
+    if machine not in _PRCTL:
         raise Failed(f"there is no script for the architecture {machine}")
     prints = [
         f"      if ($value & {1 << bit}) {{ print(@{name}); }}"
@@ -228,7 +220,8 @@ def script(token: int, machine: str, way: str) -> str:
         "PHASE": _PHASE,
         "READ": _READ,
         "LONGEST": _LONGEST_PATH,
-        **_CALLS[machine],
+        "PRCTL": _PRCTL[machine],
+        **dict(zip(_CALLS, layout.NUMBERS[machine])),
         **_CHECKS.get(way, {}),
     }
     text = _SCRIPT + _CHECK if way else _SCRIPT

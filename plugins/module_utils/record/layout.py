@@ -38,7 +38,7 @@ _WORDS = struct.Struct("=16Q")
 _NAME = 64
 # capset, socket, connect and socketcall: of the machine, and of its 32-bit programs. On other machines their
 # arguments are not recorded.
-_NUMBERS = {
+NUMBERS = {
     "x86_64": (126, 41, 42, -1, 185, 359, 362, 102),
     "aarch64": (91, 198, 203, -1, 185, 281, 283, -1),
 }
@@ -48,7 +48,7 @@ Entry = Tuple[bytes, bytes]
 
 def config(phase: int, *, unfiltered: bool, machine: str) -> bytes:
     """Return the settings for the BPF objects."""
-    return _CONFIG.pack(phase, int(unfiltered), *_NUMBERS.get(machine, (-1,) * 8))
+    return _CONFIG.pack(phase, int(unfiltered), *NUMBERS.get(machine, (-1,) * 8))
 
 
 def container_name(identity: str) -> bytes:
