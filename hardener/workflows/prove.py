@@ -32,7 +32,8 @@ class ProveRequest:
         seconds: how long all trials may take.
         starts: of the container under the profile.
         command: the exercise, a shell command on this machine; empty for ``run_in``.
-        run_in: the exercise, a command in each twin.
+        run_in: the exercise, a command in a twin; empty for ``command``.
+        run_in_service: the service or container in whose twin it runs.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
         local: whether the host is this machine, so that the trials end with this process.
@@ -45,6 +46,7 @@ class ProveRequest:
     starts: int
     command: str = ""
     run_in: tuple[str, ...] = ()
+    run_in_service: str = ""
     install: bool = False
     socket: str = ""
     local: bool = False
@@ -94,6 +96,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         TrialRequest(
             seconds=request.seconds,
             run_in=request.run_in,
+            run_in_service=request.run_in_service,
             install=request.install,
             apparmor=_apparmor(document, request.folder),
             socket=request.socket,

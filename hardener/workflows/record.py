@@ -105,7 +105,7 @@ def record(
 
 
 def write(recordings: Sequence[Recording], folder: Path, *, container: str) -> list[tuple[Recording, Path]]:
-    """Write recordings into a folder, each into a file named after its container and time.
+    """Write recordings into a folder, each into a file named after its container, its time and its digest.
 
     Args:
         recordings: of a container or a project.
@@ -125,7 +125,8 @@ def _file_name(recording: Recording, container: str) -> str:
         f"{compose.project}-{compose.service}" if compose is not None else recording.container.name
     )
     stamp = recording.began.replace("-", "").replace(":", "")
-    return f"recording-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{stamp}.json"
+    digest = recording.digest.partition(":")[2][:8]  # two recordings can begin in the same second
+    return f"recording-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{stamp}-{digest}.json"
 
 
 def _beginning(request: RecordRequest, run: str) -> dict[str, object]:

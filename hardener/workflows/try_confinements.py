@@ -35,7 +35,8 @@ class TrialRequest:
 
     Args:
         seconds: the time limit of all trials.
-        run_in: a command that exercises each twin from within; empty for none.
+        run_in: a command in a twin that exercises each trial; empty for none.
+        run_in_service: the service or container in whose twin it runs; empty for the profile's container.
         apparmor: the text of the AppArmor profile; empty where there is none.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
@@ -45,6 +46,7 @@ class TrialRequest:
     seconds: int
     apparmor: str = ""
     run_in: tuple[str, ...] = ()
+    run_in_service: str = ""
     install: bool = False
     socket: str = ""
     local: bool = False
@@ -130,6 +132,7 @@ def try_confinements(
                 "container": document.container.name,
                 "seconds": request.seconds,
                 "run_in": list(request.run_in),
+                "run_in_service": request.run_in_service,
                 "install": request.install,
                 "forward": request.forward,
                 "owner": twins.this_process() if request.local else {},

@@ -110,6 +110,7 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         },
         "granted": answer["granted"],
         "peak": answer["peak"],
+        "pids_limit": answer["pids_limit"],
     }
 
 

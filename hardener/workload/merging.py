@@ -67,6 +67,17 @@ class Merged:
         return next((each for each in known if each.own is not None), known[0] if known else self.one.granted)
 
     @property
+    def chosen(self) -> tuple[Seccomp, ...]:
+        """Return the seccomp profiles that the container had instead of the engine's default."""
+        found = [each.granted.chosen for each in self.recordings if each.granted.chosen is not None]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def pids_limit(self) -> int | None:
+        """Return the lowest limit of processes that the container had; None without one."""
+        return min((each.pids_limit for each in self.recordings if each.pids_limit), default=None)
+
+    @property
     def total(self) -> int:
         """Return the number of recordings."""
         return len(self.recordings)

@@ -137,6 +137,15 @@ def _calls(profile: Profile) -> Section:
             " Everything else is refused."
         )
     ]
+    if profile.merged.chosen:
+        sentences.append(_say("What the container's own seccomp profile refuses stays refused."))
+    elif profile.replaces_unread_seccomp:
+        sentences.append(
+            _say(
+                "The container's own seccomp profile could not be read: calls that it refuses may be"
+                " permitted here."
+            )
+        )
     if seccomp.families_refused:
         sentences.append(
             _say(
@@ -144,6 +153,13 @@ def _calls(profile: Profile) -> Section:
                 " are compared as 32-bit values, as in the kernel."
             )
         )
+        if "socketcall" in seccomp.permitted:
+            sentences.append(
+                _say(
+                    "A 32-bit program can still open any socket by socketcall: a filter cannot read the"
+                    " arguments of that call."
+                )
+            )
     if seccomp.not_known:
         sentences.append(
             _say(
@@ -268,9 +284,9 @@ def _root(profile: Profile) -> Section:
 def _limits(profile: Profile) -> Section:
     rows = []
     if profile.pids_limit:
-        rows.append(
-            Row(Name(f"pids {profile.pids_limit}"), (f"{profile.pids_peak} processes and threads at most",))
-        )
+        own = ["the container's own limit"] if profile.pids_limit == profile.merged.pids_limit else []
+        peak = [f"{profile.pids_peak} processes and threads at most"] if profile.pids_peak else []
+        rows.append(Row(Name(f"pids {profile.pids_limit}"), ("; ".join([*peak, *own]),)))
     if profile.memory:
         rows.append(Row(Name("memory: no limit"), (f"{-(-profile.memory // (1 << 20))} MiB at most",)))
     return Section(title="Limits", rows=tuple(rows))

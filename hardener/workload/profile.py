@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.apparmor import AppArmor, apparmor
@@ -123,10 +125,17 @@ class Profile:
         return self.apparmor is not None and available
 
     @property
+    def replaces_unread_seccomp(self) -> bool:
+        """Return whether the container has a seccomp profile of its own that no recording holds."""
+        container = self.merged.one.container
+        named = any(option.startswith("seccomp=sha256:") for option in container.security_options)
+        return named and not container.privileged and not self.merged.chosen
+
+    @property
     def sites_apparmor(self) -> str:
         """Return the name of the AppArmor profile that the site chose for the container; empty for none."""
         for option in self.merged.one.container.security_options:
-            kind, _, name = option.replace(":", "=", 1).partition("=")
+            kind, name = split(option)
             if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(_APPARMOR_PREFIX):
                 return name
         return ""
@@ -174,7 +183,7 @@ def make(
             extra=allow_extra,
             crypto_sockets="AF_ALG" in merged.families or "sockets" in merged.unseen,
         )
-    peaks = [each.peak.pids for each in merged.recordings if each.peak.pids]
+    pids_peak = max((each.peak.pids for each in merged.recordings if each.peak.pids), default=None)
     memory = [each.peak.memory_bytes for each in merged.recordings if each.peak.memory_bytes]
     return Profile(
         name=name,
@@ -196,8 +205,8 @@ def make(
             writes=writes,
             calls=calls.keys(),
         ),
-        pids_limit=max(_FEWEST_PIDS, _TIMES_PEAK * max(peaks)) if peaks else None,
-        pids_peak=max(peaks, default=None),
+        pids_limit=_pids_limit(merged, pids_peak),
+        pids_peak=pids_peak,
         memory=max(memory, default=None),
     )
 
@@ -225,7 +234,14 @@ def _default(merged: Merged) -> Default | None:
         common=merged.default.model_dump(mode="json", exclude_none=True),
         capabilities=frozenset(granted.capabilities),
         own=granted.own.model_dump(mode="json", exclude_none=True) if granted.own else None,
+        chosen=tuple(each.model_dump(mode="json", exclude_none=True) for each in merged.chosen),
     )
+
+
+def _pids_limit(merged: Merged, peak: int | None) -> int | None:
+    """Return a multiple of the peak, unless the container's own limit is lower."""
+    enough = None if peak is None else max(_FEWEST_PIDS, _TIMES_PEAK * peak)
+    return min(filter(None, (merged.pids_limit, enough)), default=None)
 
 
 def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool) -> dict[str, Why]:
@@ -271,10 +287,8 @@ def _joined_reasons(one: Seen, other: Seen) -> Seen:
 
 def _had_no_new_privileges(merged: Merged) -> bool:
     """Return whether the container had no-new-privileges: bits for other users had no effect in it then."""
-    return any(
-        option.replace(":", "=") in ("no-new-privileges", "no-new-privileges=true")
-        for option in merged.one.container.security_options
-    )
+    options = merged.one.container.security_options
+    return any(split(option) == ("no-new-privileges", "true") for option in options)
 
 
 def _hurdles(merged: Merged) -> tuple[Hurdle, ...]:

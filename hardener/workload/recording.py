@@ -259,6 +259,10 @@ class Granted(Part):
         default=None,
         description="the default profile for a container with more than the default capabilities",
     )
+    chosen: Seccomp | None = Field(
+        default=None,
+        description="the profile that the container has instead of the default; null if it was not read",
+    )
 
 
 class Peak(Part):
@@ -295,6 +299,9 @@ class Recording(Part):
     network: Network
     granted: Granted
     peak: Peak
+    pids_limit: Count | None = Field(
+        default=None, description="the container's limit; null if it has none, or if it was not recorded"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Recording:
@@ -322,7 +329,8 @@ class Recording(Part):
 
     def _document(self) -> dict[str, Any]:
         document = self.model_dump(mode="json")
-        for key, profile in (("seccomp", self.granted.seccomp), ("own", self.granted.own)):
+        for key in ("seccomp", "own", "chosen"):
+            profile = getattr(self.granted, key)
             if profile is not None:  # the runtime's document has no null values
                 document["granted"][key] = profile.model_dump(mode="json", exclude_none=True)
         return document

@@ -34,6 +34,7 @@ _AF_ALG = 38
 _FAMILIES = 64  # the kernel has lower numbers only: 46 in Linux 6.18
 _INT = 0xFFFFFFFF  # a family is an int: the kernel ignores the other bits of the argument
 _WORD = 1 << 64
+_MOST_RULES = 64  # of one call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,13 @@ class Default:
         common: the profile with the capabilities that the engine gives by itself.
         capabilities: these capabilities.
         own: the profile with the capabilities of the recorded container, where these are more.
+        chosen: profiles that the recorded container had instead, which stay a limit.
     """
 
     common: Mapping[str, Any]
     capabilities: frozenset[str]
     own: Mapping[str, Any] | None = None
+    chosen: tuple[Mapping[str, Any], ...] = ()
 
     def resolved(self, capabilities: Collection[str]) -> tuple[Rule, ...]:
         """Return the rules for a container with these capabilities, one for each call.
@@ -70,6 +73,8 @@ class Default:
             gates = capabilities_of(name) & self.capabilities
             if name not in added and not (gates and not gates & chosen):
                 taken.append(rule)
+        for profile in self.chosen:
+            taken = list(_limited(taken, profile))
         return tuple(taken)
 
     def permitted(self, capabilities: Collection[str]) -> frozenset[str]:
@@ -195,22 +200,52 @@ def _written(
     return written
 
 
-def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
+def _limited(rules: Iterable[Rule], profile: Mapping[str, Any]) -> Iterator[Rule]:
+    """Limit rules to what another profile permits too, with the conditions of both.
+
+    A call is refused where no rule can express the conditions of both, and where the other profile refuses it
+    with some arguments.
+    """
+    permitting: dict[str, list[Rule]] = {}
+    refusing: dict[str, list[Rule]] = {}
+    for rule in _rules(profile, any_action=True):
+        (permitting if _permits(rule) else refusing).setdefault(rule["name"], []).append(rule)
+    for rule in rules:
+        name = rule["name"]
+        if name in refusing and _permits(rule):
+            yield from (each for each in refusing[name] if each["action"] in _REFUSING and not each["args"])
+        elif not _permits(rule) or profile["defaultAction"] in _PERMITTING:
+            yield rule
+        else:
+            for other in permitting.get(name, ()):
+                both = [*rule["args"], *(each for each in other["args"] if each not in rule["args"])]
+                # Conditions on socket families are evaluated here, and then written as new ones.
+                if len({each["index"] for each in both}) == len(both) or name == "socket":
+                    yield {**rule, "args": both}
+
+
+def _rules(profile: Mapping[str, Any], *, any_action: bool = False) -> Iterator[Rule]:
     """Return the rules of a runtime's profile, one for each call that a rule names.
+
+    Args:
+        profile: the profile.
+        any_action: whether it may permit what it does not name, and have any action.
 
     Raises:
         HardenerError: it permits what it does not name, or has what no engine writes.
     """
-    if profile.get("defaultAction") not in _REFUSING:
+    if not any_action and profile.get("defaultAction") not in _REFUSING:
         raise _error("the default action permits system calls")
     rules = profile.get("syscalls")
-    if not isinstance(rules, list) or not rules:
+    if not isinstance(rules, list) or (not rules and not any_action):
         raise _error("the profile has no rules")
+    counts: dict[str, int] = {}
     for rule in rules:
         if not isinstance(rule, dict) or not isinstance(names := rule.get("names"), list):
             raise _error("a rule names no system calls")
         action, errno = rule.get("action"), rule.get("errnoRet")
-        if action not in _PERMITTING | _REFUSING or not (errno is None or _is_number(errno)):
+        known = any_action or action in _PERMITTING | _REFUSING
+        if not known or not (errno is None or _is_number(errno)):
             raise _error("a rule has an unknown action")
         args = [_argument(each) for each in rule.get("args") or ()]
         # Several conditions on one argument are alternatives for a runtime, like two rules.
@@ -218,6 +253,9 @@ def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
         for name in names:
             if not isinstance(name, str):
                 raise _error("a rule names no system calls")
+            counts[name] = counts.get(name, 0) + len(together)
+            if counts[name] > _MOST_RULES:
+                raise _error(f"a system call has more than {_MOST_RULES} rules")
             for conditions in together:
                 yield {
                     "name": name,

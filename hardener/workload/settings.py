@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+
 from hardener.workload.filesystem import Folder
 from hardener.workload.profile import Profile
 
@@ -93,7 +95,7 @@ def kept_options(options: Iterable[str], *, apparmor: bool) -> Iterator[str]:
         apparmor: whether the profile has one for AppArmor.
     """
     for option in options:
-        kind = option.replace(":", "=", 1).partition("=")[0]
+        kind, _ = split(option)
         if (kind == "label" or (kind == "apparmor" and not apparmor)) and "unconfined" not in option:
             yield option
 

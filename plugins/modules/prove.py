@@ -29,10 +29,14 @@ options:
     type: int
     default: 900
   run_in:
-    description: Command in each twin that exercises it.
+    description: Command in a twin that exercises each trial.
     type: list
     elements: str
     default: []
+  run_in_service:
+    description: Service or container in whose twin O(run_in) runs. If empty, O(container).
+    type: str
+    default: ""
   install:
     description: Whether bpftool is fetched for this proof if the host has none.
     type: bool

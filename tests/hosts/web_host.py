@@ -73,7 +73,7 @@ class WebHost:
         recordings = map(str, (self.folder / folder).glob("*.json"))
         made = self.workload("profile", *recordings, "--out", "profile")
         assert made.returncode == 0, made.stderr
-        options = ("--run-in", EXERCISE, "--starts", "3", "--for", "30m", "--install")
+        options = ("--run-in", "web", EXERCISE, "--starts", "3", "--for", "30m", "--install")
         done = self.workload("prove", "profile", *options)
         assert done.returncode == 0, done.stderr + done.stdout
         assert shell(self.guest, PACKAGES) == packages

@@ -110,7 +110,7 @@ REACH_HOSTS = {
     "rollback": Command(result="good: there is no run to roll back"),
     "scan": Command(result=r"good\s+the host\s+clean"),
     "workload audit": Command(result="good: engine could not be read: not in this snapshot"),
-    "workload prove": Command(("profile", "--run-in", "true")),
+    "workload prove": Command(("profile", "--run-in", "web", "true")),
     "workload record": Command(("web", "--run-in", "web", "true")),
 }
 # Commands that only find what is known of an inventory.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import main, workspace
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 
+from hardener.workload.profile import make
 from hardener.workload.recording import Recording, load
 from hardener.workload.shapes import PHASES
 from tests.integration.dockerd import Dockerd
@@ -115,7 +117,7 @@ def recorded(dockerd: Dockerd, shop: str, tmp_path_factory: pytest.TempPathFacto
     assert done.returncode == 0, done.stderr
     assert (folder / "page").read_text() == "used\n"  # a copy of the volume, in which nothing is new
     (path,) = (folder / "out").iterdir()
-    assert re.fullmatch(r"recording-shop-\d{8}T\d{6}Z\.json", path.name)
+    assert re.fullmatch(r"recording-shop-\d{8}T\d{6}Z-[0-9a-f]{8}\.json", path.name)
     assert PLANTED not in path.read_text() + done.stdout + done.stderr
     return load(path)
 
@@ -304,6 +306,21 @@ def test_a_container_without_a_filter_is_recorded_from_its_first_program_on(
     assert "pivot_root" not in found.calls["x86_64"]  # the runtime's
     assert {each.seccomp_mode for each in found.identities} == {0}
     assert "serve" in found.exercised
+
+
+def test_the_profile_and_the_limit_that_a_container_has_already_are_recorded(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
+    refused = {"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}
+    own = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]})
+    options = {"NetworkMode": "none", "SecurityOpt": [f"seccomp={own}"], "PidsLimit": 20}
+    found = end(begin(dockerd, made("narrow", host_config=options), starts=1))
+    assert found.granted.seccomp is not None
+    assert found.granted.chosen is not None
+    assert found.granted.chosen.defaultAction == "SCMP_ACT_ALLOW"
+    (rule,) = found.granted.chosen.syscalls
+    assert (set(rule.names), rule.action, rule.errnoRet) == ({"chmod", "fchmodat"}, "SCMP_ACT_ERRNO", 13)
+    assert make([("recording.json", found)]).pids_limit == 20
 
 
 def test_a_program_with_the_name_of_the_runtime_is_recorded(

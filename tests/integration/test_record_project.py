@@ -158,7 +158,7 @@ def recorded(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     assert done.returncode == 0, done.stderr + done.stdout
     assert (folder / "said").read_text() == "one\n2\n"  # of copies, which two services share
     paths = sorted((folder / "out").iterdir())
-    assert [re.sub(r"-\d{8}T\d{6}Z", "", path.name) for path in paths] == [
+    assert [re.sub(r"-\d{8}T\d{6}Z-[0-9a-f]{8}", "", path.name) for path in paths] == [
         f"recording-shop-{service}.json" for service in ("app", "queue", "web")
     ]
     assert "planted-secret" not in "".join(path.read_text() for path in paths) + done.stdout + done.stderr

@@ -21,6 +21,14 @@ def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str)
     return seconds
 
 
+run_in_option = click.option(
+    "--run-in",
+    nargs=2,
+    metavar="CONTAINER COMMAND",
+    help="Exercise the twins by a command that runs in the twin of this container or service.",
+)
+
+
 def install_option(tools: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option to fetch tools that the host does not have.
 

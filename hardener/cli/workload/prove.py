@@ -11,7 +11,7 @@ import click
 
 from hardener.cli.common import Conversation, home_option, verbose_option
 from hardener.cli.fleet_options import FleetOptions, own_fleet_options
-from hardener.cli.workload.exercises import install_option, seconds_of
+from hardener.cli.workload.exercises import install_option, run_in_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
 
@@ -22,7 +22,7 @@ from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
 @click.option(
     "--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command on this machine."
 )
-@click.option("--run-in", metavar="COMMAND", help="Exercise the twins by a command that runs in them.")
+@run_in_option
 @click.option(
     "--starts",
     type=click.IntRange(LEAST_STARTS, MOST_STARTS),
@@ -56,7 +56,7 @@ def prove(
     folder: Path,
     hosts: FleetOptions,
     command: str | None,
-    run_in: str | None,
+    run_in: tuple[str, str] | None,
     starts: int,
     seconds: int,
     install: bool,
@@ -96,7 +96,8 @@ def prove(
         seconds=seconds,
         starts=starts,
         command=command or "",
-        run_in=tuple(shlex.split(run_in or "")),
+        run_in=tuple(shlex.split(run_in[1])) if run_in else (),
+        run_in_service=run_in[0] if run_in else "",
         install=install,
         socket=engine_socket(os.environ) if local else "",
         local=local,

@@ -12,7 +12,7 @@ import click
 
 from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.fleet_options import FleetOptions, own_fleet_options
-from hardener.cli.workload.exercises import install_option, seconds_of
+from hardener.cli.workload.exercises import install_option, run_in_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
@@ -51,12 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command on this machine."
 )
-@click.option(
-    "--run-in",
-    nargs=2,
-    metavar="CONTAINER COMMAND",
-    help="Exercise the twins by a command that runs in the twin of this container or service.",
-)
+@run_in_option
 @click.option(
     "--twin-network",
     "network",
@@ -126,7 +121,7 @@ def record(
         seconds=seconds,
         socket=engine_socket(os.environ) if local else "",
         run_in=tuple(shlex.split(run_in[1])) if run_in else (),
-        run_in_service=run_in[0] if run_in and files else "",
+        run_in_service=run_in[0] if run_in else "",
         same_network=network == "same",
         forward=bool(command),
         install=install,
@@ -163,8 +158,6 @@ def _check(
         raise HardenerError("--project needs --compose FILE")
     if command and run_in:
         raise HardenerError("--run and --run-in exclude each other", hint="leave one out")
-    if run_in and container and run_in[0] != container:
-        raise HardenerError(f"--run-in {run_in[0]}: the command must run in the twin of {container}")
 
 
 def _served(recording: Recording) -> bool:

@@ -22,6 +22,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Any, Collection, Mapping
 
+from ..docker import security_options
 from ..host import audit
 from ..host.cgroups import look_up
 from ..host.errors import Failed, describe
@@ -150,7 +151,7 @@ class AuditLog(Source):
         """
         host = body["HostConfig"]
         options = [str(option) for option in host.get("SecurityOpt") or ()]
-        own = next((option[8:] for option in options if _is_seccomp(option)), "builtin")
+        own = security_options.value(host, "seccomp") or "builtin"
         if own == "builtin":
             if granted is None:
                 raise Failed(
@@ -163,7 +164,7 @@ class AuditLog(Source):
                 profile = None if own == "unconfined" else json.loads(own)
             except ValueError as error:
                 raise Failed(f"the seccomp profile of the container cannot be read: {error}") from None
-        kept = [option for option in options if not _is_seccomp(option)]
+        kept = [option for option in options if security_options.split(option)[0] != "seccomp"]
         options = [*kept, f"seccomp={json.dumps(logging(profile))}"]
         return {**body, "HostConfig": {**host, "SecurityOpt": options}}
 
@@ -314,7 +315,3 @@ def logging(profile: Mapping[str, Any] | None) -> dict[str, Any]:
                 rules.append({**rest, "names": sorted(chosen), "action": action})
     otherwise = profile.get("defaultAction")
     return {**profile, "defaultAction": _LOG if otherwise == _ALLOW else otherwise, "syscalls": rules}
-
-
-def _is_seccomp(option: str) -> bool:
-    return option[:8] in ("seccomp=", "seccomp:")

@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from ..docker import runtimes
+from ..docker import runtimes, security_options
 from ..host.read import read_or
 from ..host.redact import Redactor
 from . import runtime
@@ -17,20 +17,19 @@ _MAX_WORDS = 1000
 _HONOURS_PROFILE = (27, 0)  # the first engine that applies the profile of a privileged container
 
 
-def unfiltered(original: Mapping[str, Any], info: Mapping[str, Any], versions: Mapping[str, Any]) -> bool:
+def unfiltered(original: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     """Return whether the engine starts a container without a seccomp filter."""
-    options = original["HostConfig"].get("SecurityOpt") or []
-    profile = next((option[8:] for option in options if option[:8] in ("seccomp=", "seccomp:")), None)
+    profile = security_options.value(original["HostConfig"], "seccomp")
     if original["HostConfig"].get("Privileged"):
-        return profile in (None, "unconfined") or _version(versions) < _HONOURS_PROFILE
-    if profile is not None:
-        return str(profile) == "unconfined"
+        return profile in ("", "unconfined") or _version(info) < _HONOURS_PROFILE
+    if profile:
+        return profile == "unconfined"
     daemon = next((each for each in info.get("SecurityOptions") or () if "name=seccomp" in each), "")
     return "name=seccomp" not in daemon or "profile=unconfined" in daemon
 
 
-def _version(versions: Mapping[str, Any]) -> tuple[int, ...]:
-    return tuple(int(word) for word in re.findall(r"\d{1,6}", str(versions.get("Version", "")))[:2])
+def _version(info: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(word) for word in re.findall(r"\d{1,6}", str(info.get("ServerVersion", "")))[:2])
 
 
 class Seen(NamedTuple):
@@ -102,6 +101,7 @@ def answer(
         "owners": seen.owners,
         "granted": seen.granted,
         "peak": seen.peak,
+        "pids_limit": max(0, int(original["HostConfig"].get("PidsLimit") or 0)) or None,
     }
 
 
@@ -218,12 +218,12 @@ def _mode(value: Any) -> str:
 
 
 def _option(option: str) -> str:
-    name, separator, value = option.partition("=")
-    if name == "seccomp" and value not in ("unconfined", "builtin"):
+    kind, value = security_options.split(option)
+    if kind == "seccomp" and value not in ("unconfined", "builtin"):
         from hashlib import sha256
 
         return f"seccomp=sha256:{sha256(value.encode('utf-8', 'surrogateescape')).hexdigest()}"
-    return shown(f"{name}{separator}{value}", 1000)
+    return shown(option, 1000)
 
 
 def _published(bindings: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -184,8 +184,8 @@ class Life:
         """Return whether packets from others have arrived since the twin began to serve."""
         return observe.arrived(self._subject.pid) > self._arrived
 
-    def run_in(self, words: list[str], *, seconds: float) -> None:
-        """Run a command in the twin as its exercise.
+    def run_in(self, words: list[str], *, seconds: float) -> str:
+        """Run a command in the twin as an exercise; return why it failed, or nothing.
 
         Args:
             words: the command.
@@ -197,6 +197,7 @@ class Life:
             if code != 0:
                 raise Failed(f"the command in the twin ended with code {code}")
             phase["reason"] = "a command in the twin"
+        return "" if phase["exercised"] else str(phase["reason"])
 
     def served(self, exercise: Mapping[str, Any], reached: str) -> None:
         """Decide whether the exercise is valid: it must have reached a twin.

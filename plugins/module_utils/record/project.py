@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple
+from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from ..docker.client import quoted
 from ..docker.http import NotFound
@@ -56,6 +56,20 @@ def _instead(engine: Engine, container: str) -> str:
     names = sorted(shown(str(each["Names"][0]).lstrip("/"), 60) for each in service or found)
     listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if names[_LISTED:] else "")
     return f"{'its service runs as' if service else 'running containers:'} {listed or 'none'}"
+
+
+def position(members: Sequence[Member], container: str) -> int:
+    """Return the number of the member of a service, or of a container by its name or id.
+
+    Raises:
+        Failed: there is none.
+    """
+    numbered = list(enumerate(members))
+    named = [number for number, each in numbered if container in (each.name, _name(each.original))]
+    by_id = [number for number, each in numbered if str(each.original["Id"]).startswith(container)]
+    for number in named or by_id:
+        return number
+    raise Failed(f"{shown(container, 100)} has no twin in which a command can be run")
 
 
 def around(engine: Engine, container: str) -> Cast:

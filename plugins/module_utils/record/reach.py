@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping
 
+from ..docker.security_options import split
+
 # Devices for which each open file has its own state.
 _STATELESS = re.compile(r"/dev/(?:null|zero|full|random|urandom|tty|fuse|kvm|net/tun|vhost-net)")
 _LISTED = 5
@@ -18,11 +20,12 @@ _WHOLE_HOST = frozenset({"SYS_BOOT", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME"})
 _EVERY = "ALL"
 
 
-def twins(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
+def twins(host: Mapping[str, Any], differences: list[str], *, unfiltered: bool) -> dict[str, Any]:
     """Return the settings of a twin that replace those of its original.
 
     Args:
         host: HostConfig of the original.
+        unfiltered: whether the engine starts the original without a seccomp filter, whatever its options.
         differences: a list to which what the twin lacks is added.
     """
     found: dict[str, Any] = {"VolumeDriver": "", "OomKillDisable": None, "OomScoreAdj": 0}
@@ -38,7 +41,7 @@ def twins(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
         differences.append(
             "the original is privileged, its twin has all capabilities and no devices of the host"
         )
-        found.update(_privileged(host))
+        found.update(_privileged(host, unfiltered=unfiltered))
     added = {str(name).upper().replace("CAP_", "", 1) for name in host.get("CapAdd") or ()}
     everything = bool(host.get("Privileged")) or _EVERY in added
     whole = sorted(_WHOLE_HOST if everything else _WHOLE_HOST & added)
@@ -64,10 +67,12 @@ def _devices(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
     return {"Devices": kept, "DeviceCgroupRules": None, "DeviceRequests": None}
 
 
-def _privileged(host: Mapping[str, Any]) -> dict[str, Any]:
+def _privileged(host: Mapping[str, Any], *, unfiltered: bool) -> dict[str, Any]:
     """Return the settings that give a container the rights of a privileged one, without its devices."""
     options = [str(each) for each in host.get("SecurityOpt") or ()]
-    named = {each.replace(":", "=", 1).partition("=")[0] for each in options}
+    if unfiltered:
+        options = [each for each in options if split(each)[0] != "seccomp"]
+    named = {split(each)[0] for each in options}
     free = {"seccomp": "seccomp=unconfined", "apparmor": "apparmor=unconfined", "label": "label=disable"}
     return {
         "Privileged": False,

@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Mapping, Set
 
+from ..docker import security_options
 from ..host import processes
 from ..host.errors import Failed
 from ..host.read import read_bytes
@@ -26,6 +27,9 @@ Base = Dict[bool, Set[int]]  # cgroups of idle containers, by no-new-privileges
 # gVisor, Kata, Firecracker, libkrun, WebAssembly: the host sees a sandbox, not its programs.
 _SANDBOX = re.compile(r"runsc|gvisor|kata|firecracker|krun|wasm|urunc", re.IGNORECASE)
 _USERS = ("", "65534:65534")
+_NO_PROFILE = ("", "unconfined", "builtin")  # security options that name no profile
+_PROFILE_KEYS = ("defaultAction", "defaultErrnoRet", "architectures", "flags")
+_RULE_KEYS = ("names", "action", "errnoRet", "args")
 _MAX_BUNDLE = 8 << 20
 _AT_ONCE = 4  # container starts, if there are as many processors
 
@@ -84,22 +88,38 @@ class Idle:
         self._engine.remove(identity)
 
 
-def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:
+def granted(idle: Idle, original: Mapping[str, Any]) -> dict[str, Any]:
     """Return the engine's default privileges: capabilities and the seccomp profile.
 
     Args:
         idle: containers to measure with.
-        host: the HostConfig of the recorded container; if it has further capabilities, ``own`` is the profile
-            with those.
+        original: inspect data of the recorded container. If it has further capabilities, ``own`` is the
+            default profile with those. If it runs with a seccomp profile of its own, ``chosen`` is that
+            profile.
     """
     if idle.default is None:
         idle.default = _spec(idle, {})
-    spec = idle.default
+    spec, host = idle.default, original["HostConfig"]
     capabilities = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
-    found = {"capabilities": capabilities, "seccomp": (spec.get("linux") or {}).get("seccomp")}
+    found = {"capabilities": capabilities, "seccomp": _seccomp(spec)}
     if host.get("CapAdd") and not host.get("Privileged"):
-        found["own"] = (_spec(idle, {"CapAdd": host["CapAdd"]}).get("linux") or {}).get("seccomp")
+        found["own"] = _seccomp(_spec(idle, {"CapAdd": host["CapAdd"]}))
+    pid = int(original["State"].get("Pid") or 0)
+    if pid and security_options.value(host, "seccomp") not in _NO_PROFILE:
+        found["chosen"] = _seccomp(bundle(pid))
     return found
+
+
+def _seccomp(spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the seccomp profile of a container's config.json, without parts that a profile cannot use."""
+    found = (spec.get("linux") or {}).get("seccomp")
+    if not found:
+        return None
+    profile = {key: found[key] for key in _PROFILE_KEYS if key in found}
+    profile["syscalls"] = [
+        {key: rule[key] for key in _RULE_KEYS if key in rule} for rule in found.get("syscalls") or ()
+    ]
+    return profile
 
 
 def _spec(idle: Idle, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -80,8 +80,8 @@ class Session:
             largest=request.largest,
         )
         self._parts = [self._part(number, member) for number, member in enumerate(cast.members)]
-        if request.run_in and not self._exercised_part():
-            raise Failed(f"{request.run_in_service} has no twin in which a command can be run")
+        wanted = request.run_in_service or request.container or self._recorded[0].member.name
+        self._exercised = self._parts[project.position(cast.members, wanted)]
 
     def _cast(self) -> project.Cast:
         if self._request.compose:
@@ -97,7 +97,7 @@ class Session:
                 self._engine, self._run, original, world=self._world, number=number, created=not_recorded
             )
             return Part(member, subject, Life(subject, original, observe.Unobserved()), None)
-        unfiltered = description.unfiltered(original, self._info, self._versions)
+        unfiltered = description.unfiltered(original, self._info)
         account = Account(self._source, number, unfiltered=unfiltered)
         subject = Subject(
             self._engine,
@@ -160,7 +160,8 @@ class Session:
     def end(self, exercise: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run the phases after the exercise; return an answer for each recorded twin."""
         if self._request.run_in and not exercise.get("problem"):
-            self._exercised_part()[0].life.run_in(self._request.run_in, seconds=self._request.seconds)
+            problem = self._exercised.life.run_in(self._request.run_in, seconds=self._request.seconds)
+            exercise = {**exercise, "problem": problem}
         ways = [self._reached(number) for number in range(len(self._parts))]
         for part, how in zip(self._parts, ways):
             part.life.served(exercise, how)
@@ -209,7 +210,7 @@ class Session:
         if name not in self._idles:
             idle = runtime.Idle(self._engine, self._run, archive, name, series=len(self._idles))
             self._idles[name] = idle
-        self._granted[original["Id"]] = runtime.granted(self._idles[name], original["HostConfig"])
+        self._granted[original["Id"]] = runtime.granted(self._idles[name], original)
         if name not in self._bases and self._source.measures_runtime:
             self._bases[name] = runtime.starts(
                 self._idles[name],
@@ -218,15 +219,6 @@ class Session:
             )
 
     # --- several twins --------------------------------------------------------------------------------------
-
-    def _exercised_part(self) -> list[Part]:
-        """Return the twin in which a command is run as the exercise."""
-        wanted = self._request.run_in_service
-        return [
-            part
-            for part in (self._parts if wanted else self._recorded)
-            if not wanted or wanted in (part.member.name, part.member.original["Name"].lstrip("/"))
-        ][:1]
 
     def _reached(self, number: int) -> str:
         carried = self._forwarder.carried if self._forwarder is not None else {}

@@ -32,14 +32,15 @@ class Request:
 
     Args:
         arguments: ``container``, ``seconds`` (of all trials), ``run_in`` (a command as a list of words; empty
-            for none), ``largest`` (bytes of a volume to be copied), ``apparmor`` (``name`` and ``text`` of a
-            profile; empty for none).
+            for none), ``run_in_service`` (in whose twin; empty for that of the container), ``largest`` (bytes
+            of a volume to be copied), ``apparmor`` (``name`` and ``text`` of a profile; empty for none).
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self.container = str(arguments["container"])
         self.seconds = int(arguments["seconds"])
         self.run_in: list[str] = [str(word) for word in arguments.get("run_in") or ()]
+        self.run_in_service = str(arguments.get("run_in_service") or "")
         self.largest = int(arguments.get("largest", 1 << 30))
         self.apparmor: Mapping[str, Any] = arguments.get("apparmor") or {}
 
@@ -61,7 +62,7 @@ class Trials:
         self._info: dict[str, Any] = engine.get("/info")
         self._versions: dict[str, Any] = engine.get("/version")
         self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
-        self._unfiltered = description.unfiltered(self._original, self._info, self._versions)
+        self._unfiltered = description.unfiltered(self._original, self._info)
         self._sampler = observe.Sampler(observe.label_file())
         cast = project.around(engine, request.container)
         for member in cast.members:
@@ -71,6 +72,7 @@ class Trials:
         self._world = World(engine, run, originals, same=False, largest=request.largest)
         self._members = cast.members
         self._number = next(number for number, member in enumerate(cast.members) if member.recorded)
+        self._exercised = project.position(cast.members, request.run_in_service or request.container)
         self._subjects = [
             Subject(
                 engine,
@@ -217,8 +219,10 @@ class Trials:
         served = "serve" in life.phases
         if served:
             if self._request.run_in and not exercise.get("problem"):
-                life.run_in(self._request.run_in, seconds=self._patience())
-                self._took = self._took or life.phases["serve"]["seconds"]
+                exercised = self._parts[self._exercised].life
+                problem = exercised.run_in(self._request.run_in, seconds=self._patience())
+                self._took = self._took or exercised.phases["serve"]["seconds"]
+                exercise = {**exercise, "problem": problem}
             life.served(exercise, self._reached())
             if self._trial["kind"] != "control":
                 life.reload()

@@ -90,6 +90,7 @@ def plan(
     kinds: Mapping[str, str],
     low_ports: str | None,
     sources: Mapping[str, int],
+    unfiltered: bool,
     too_large: Collection[str] = (),
 ) -> Twin:
     """Plan the twin of a container.
@@ -104,6 +105,7 @@ def plan(
             gets a copy (``WITH_SOCKETS``), or another word for what the twin does not get.
         low_ports: the host's first port that needs no capability; None if the engine decides it.
         sources: numbers of the volumes that replace host paths (``copied_sources``).
+        unfiltered: whether the engine starts the original without a seccomp filter.
         too_large: those of them that are never copied.
     """
     config: dict[str, Any] = copy.deepcopy(dict(inspected["Config"]))
@@ -130,7 +132,7 @@ def plan(
             "VolumesFrom": None,
             "Binds": None,
             "NetworkMode": network,
-            **reach.twins(host, differences),
+            **reach.twins(host, differences, unfiltered=unfiltered),
         }
     )
     if network.startswith("container:"):  # of a twin

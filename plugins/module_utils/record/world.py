@@ -9,6 +9,7 @@ from typing import Any, Iterable, Mapping, NamedTuple
 from ..docker.client import quoted
 from ..host.errors import Failed, describe
 from . import twin, volumes, workspace
+from .describe import unfiltered
 from .engine import Engine
 
 _FOLDER = "/hardener-copy"
@@ -55,7 +56,8 @@ class World:
         self._run = run
         self._originals = list(originals)
         self._largest = largest
-        self._disk = str(engine.get("/info").get("DockerRootDir") or "")
+        self._info: dict[str, Any] = engine.get("/info")
+        self._disk = str(self._info.get("DockerRootDir") or "")
         self._networks: dict[str, str] = {}  # networks of the originals, and those of the twins
         self._twins: dict[str, str] = {}  # ids of originals, and those of their twins
         self._filled: dict[str, int] = {}  # copies, and their bytes
@@ -133,6 +135,7 @@ class World:
             kinds=self._kinds,
             low_ports=low_ports,
             sources=self.sources,
+            unfiltered=unfiltered(original, self._info),
             too_large=self._too_large,
         )
         own = place.aliases.get(place.mode)

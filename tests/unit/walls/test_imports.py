@@ -53,6 +53,7 @@ TABLES = frozenset(
         "docker.keys",
         "docker.runtimes",
         "docker.seccomp",
+        "docker.security_options",
         "snapshot.sysctls",
     ]
 )

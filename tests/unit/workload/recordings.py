@@ -103,6 +103,7 @@ _DOCUMENT: dict[str, Any] = {
         },
     },
     "peak": {"pids": 3, "memory_bytes": 4096},
+    "pids_limit": None,
 }
 
 

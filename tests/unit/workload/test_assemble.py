@@ -22,7 +22,7 @@ def answer() -> dict[str, Any]:
     return {
         "began": 1795772519,
         "ended": 1795772538,
-        **{key: known[key] for key in ("host", "container", "phases", "granted", "peak")},
+        **{key: known[key] for key in ("host", "container", "phases", "granted", "peak", "pids_limit")},
         "network": "own",
         "companions": ["db"],
         "missing": [],

@@ -476,6 +476,37 @@ def test_the_limit_of_processes_is_four_times_the_peak_and_at_least_32(
     assert profile(*every).pids_limit == limit
 
 
+@pytest.mark.parametrize(
+    ("own", "peak", "limit", "reason"),
+    [
+        (20, 3, 20, "3 processes and threads at most; the container's own limit"),
+        (500, 20, 80, "20 processes and threads at most"),
+        (20, None, 20, "the container's own limit"),
+    ],
+)
+def test_a_lower_limit_of_processes_that_the_container_has_is_kept(
+    own: int, peak: int | None, limit: int, reason: str
+) -> None:
+    found = profile(recorded(pids_limit=own, peak={"pids": peak, "memory_bytes": None}))
+    assert found.pids_limit == limit
+    assert f"pids {limit}" in markdown(sections(found))
+    assert reason in markdown(sections(found))
+
+
+def test_what_the_containers_own_seccomp_profile_refuses_stays_refused() -> None:
+    own = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [{"names": ["read", "openat"], "action": "SCMP_ACT_ALLOW"}],
+    }
+    option = [f"seccomp=sha256:{'a' * 64}"]
+    found = profile(recorded(container__security_options=option, granted__chosen=own))
+    assert found.seccomp is not None
+    assert set(found.seccomp.permitted) <= {"read", "openat"}
+    assert "own seccomp profile refuses stays refused" in markdown(sections(found))
+    unread = profile(recorded(container__security_options=option))
+    assert "own seccomp profile could not be read" in markdown(sections(unread))
+
+
 def test_the_memory_limit_of_a_profile_is_only_a_comment() -> None:
     files = artefacts(profile(recorded(peak={"pids": 1, "memory_bytes": 5 << 20})))
     assert "# mem_limit: not set; the recorded peak was 5 MiB" in files["compose.override.yaml"]

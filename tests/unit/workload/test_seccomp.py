@@ -72,7 +72,10 @@ def holds(condition: Mapping[str, Any], value: int) -> bool:
 
 def make(wanted: Collection[str], capabilities: Collection[str] = (), **options: Any) -> Seccomp:
     default = Default(
-        common=DEFAULTS["default"], capabilities=CAPABILITIES, own=options.pop("own", DEFAULTS["all"])
+        common=DEFAULTS["default"],
+        capabilities=CAPABILITIES,
+        own=options.pop("own", DEFAULTS["all"]),
+        chosen=options.pop("chosen", ()),
     )
     return narrowed(default, wanted=wanted, capabilities=capabilities, architectures=["x86_64"], **options)
 
@@ -127,6 +130,94 @@ def test_recorded_calls_are_permitted_as_far_as_the_default_profile_permits_them
                 assert answer(ours, call, each) == "allow", (call, each)
         assert (call in found.permitted) == permitted
         assert (call in found.refused) != permitted
+
+
+def condition(value: int) -> st.SearchStrategy[dict[str, Any]]:
+    compared = st.sampled_from(["SCMP_CMP_EQ", "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_GT"])
+    masked = {"index": 0, "value": 0x7E020000, "valueTwo": value & 0x7E020000, "op": "SCMP_CMP_MASKED_EQ"}
+    plain = st.builds(
+        lambda index, op: {"index": index, "value": value, "op": op}, st.integers(0, 1), compared
+    )
+    return plain | st.just(masked)
+
+
+RESTRICTED = ("read", "socket", "clone", "personality", "chroot", "clone3")
+CONDITIONS = st.lists(
+    st.sampled_from(INTERESTING).flatmap(condition), max_size=2, unique_by=lambda c: c["index"]
+)
+# A rule for each call, so that no call is both permitted and refused.
+OWN_RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        call: st.tuples(
+            st.sampled_from(["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_NOTIFY"]),
+            st.lists(CONDITIONS, min_size=1, max_size=3),
+        )
+        for call in RESTRICTED
+    },
+)
+
+
+@given(OWN_RULES, st.booleans(), SOME_CAPABILITIES, st.integers(0, 99))
+def test_no_call_is_permitted_that_the_containers_own_profile_refuses(
+    own: Mapping[str, tuple[str, list[list[dict[str, Any]]]]],
+    open_by_default: bool,
+    capabilities: frozenset[str],
+    seed: int,
+) -> None:
+    rules = [
+        {"names": [call], "action": action, "args": args}
+        for call, (action, alternatives) in own.items()
+        for args in alternatives
+    ]
+    chosen = {
+        "defaultAction": "SCMP_ACT_ALLOW" if open_by_default else "SCMP_ACT_KILL_PROCESS",
+        "syscalls": rules,
+    }
+    ours = by_call(make(RESTRICTED, capabilities, chosen=(chosen,)).document)
+    without = by_call(make(RESTRICTED, capabilities).document)
+    for call in RESTRICTED:
+        for each in arguments(seed):
+            if answer(ours, call, each) != "allow":
+                continue
+            assert answer(without, call, each) == "allow", (call, each)
+            if call not in own:
+                assert open_by_default, (call, each)
+                continue
+            action, alternatives = own[call]
+            matches = any(all(holds(one, each[one["index"]]) for one in args) for args in alternatives)
+            permits = action == "SCMP_ACT_ALLOW"
+            assert (permits and (matches or open_by_default)) or (not permits and not matches), (call, each)
+
+
+@given(SOME_CALLS, st.sampled_from(["default", "none"]))
+def test_an_own_profile_that_is_the_default_changes_nothing(wanted: frozenset[str], kind: str) -> None:
+    capabilities = CAPABILITIES if kind == "default" else CAPABILITIES - {"CAP_SYS_CHROOT"}
+    with_it = make(wanted, capabilities, chosen=(DEFAULTS[kind],))
+    assert by_call(with_it.document) == by_call(make(wanted, capabilities).document)
+
+
+def test_a_call_that_the_containers_own_profile_refuses_is_named_and_can_be_permitted() -> None:
+    own = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [
+            {"names": ["read"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["chmod"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+        ],
+    }
+    found = make({"read", "chmod", "chown"}, chosen=(own,))
+    assert (found.permitted, found.refused) == (("read",), ("chmod", "chown"))
+    assert answer(by_call(found.document), "chmod", (0,) * 6) == 38
+    assert make({"read", "chmod"}, chosen=(own,), extra=["chmod"]).extra == ("chmod",)
+
+
+def test_a_profile_with_too_many_rules_for_a_call_is_refused() -> None:
+    own = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [{"names": ["read"] * 65, "action": "SCMP_ACT_ALLOW"}],
+    }
+    with pytest.raises(HardenerError, match="more than 64 rules"):
+        make({"read"}, chosen=(own,))
 
 
 def test_refused_socket_families_are_refused_with_any_upper_bits() -> None:

@@ -66,4 +66,4 @@ def test_hostile_texts_are_escaped() -> None:
 def test_a_container_without_a_seccomp_filter_is_recognised(
     host: dict[str, Any], info: dict[str, Any], version: str, expected: bool
 ) -> None:
-    assert describe.unfiltered(container(**host), info, {"Version": version}) is expected
+    assert describe.unfiltered(container(**host), {**info, "ServerVersion": version}) is expected

@@ -10,7 +10,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.record import reac
 
 def twin(**host: Any) -> tuple[dict[str, Any], list[str]]:
     differences: list[str] = []
-    return reach.twins(host, differences), differences
+    unfiltered = host.pop("unfiltered", False)
+    return reach.twins(host, differences, unfiltered=unfiltered), differences
 
 
 def device(path: str, inside: str = "") -> dict[str, str]:
@@ -40,6 +41,14 @@ def test_the_twin_of_a_privileged_container_has_its_rights_without_devices() -> 
     assert found["SecurityOpt"] == ["apparmor=own", "seccomp=unconfined", "label=disable"]
     assert (found["MaskedPaths"], found["ReadonlyPaths"]) == ([], [])
     assert any("no devices of the host" in each for each in differences)
+
+
+@pytest.mark.parametrize(("unfiltered", "expected"), [(False, "seccomp={}"), (True, "seccomp=unconfined")])
+def test_the_twin_has_a_seccomp_filter_only_if_its_privileged_original_has_one(
+    unfiltered: bool, expected: str
+) -> None:
+    found, _ = twin(Privileged=True, SecurityOpt=["seccomp={}"], unfiltered=unfiltered)
+    assert [each for each in found["SecurityOpt"] if each.startswith("seccomp")] == [expected]
 
 
 def test_access_of_a_twin_to_the_whole_host_is_reported() -> None:

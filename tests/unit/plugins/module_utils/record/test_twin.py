@@ -25,6 +25,7 @@ def plan(*, used: bool = True, kinds: Mapping[str, str] = KINDS, **host: Any) ->
         kinds=kinds,
         low_ports="1024",
         sources=twin.copied_sources([original], kinds),
+        unfiltered=False,
     )
 
 
@@ -94,6 +95,7 @@ def test_a_writable_file_of_the_host_is_read_only_in_the_twin() -> None:
         kinds={**KINDS, "/srv/up": "file"},
         low_ports=None,
         sources=twin.copied_sources([container()], {**KINDS, "/srv/up": "file"}),
+        unfiltered=False,
     )
     mount = next(each for each in found.body["HostConfig"]["Mounts"] if each["Target"] == "/up")
     assert mount["Type"] == "bind"
@@ -131,6 +133,7 @@ def test_the_data_of_the_original_is_not_modified() -> None:
         kinds={},
         low_ports=None,
         sources={"/v/data": 0},
+        unfiltered=False,
     )
     assert original == container()
 
