@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -247,6 +248,7 @@ def test_what_cannot_be_removed_is_reported_until_the_next_recording(
         os.kill(worker(killed), signal.SIGKILL)
         assert until(lambda: not workspace.lives(killed))
         assert workspace.remains(killed) == "the recorder was killed"
+        shutil.rmtree(workspace.folder(killed))  # as a reboot does
         main.abandon({"run": begin(dockerd, name)["run"]})
 
 
