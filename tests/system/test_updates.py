@@ -63,6 +63,28 @@ find /etc /var/lib/apt/periodic /var/lib/hardener -printf '%p %m %u %s %T@ %l\n'
 dpkg-query --show | sort
 systemctl is-enabled apt-daily.timer apt-daily-upgrade.timer
 """
+# A nightly run of apt that holds its lock until the role wants to install updates.
+NIGHTLY = r"""
+cat > /root/hold.py <<'END'
+import fcntl, subprocess, time
+lock = open("/var/lib/dpkg/lock-frontend", "w")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+for _ in range(600):
+    if b"hardener-security-updates" in subprocess.check_output(["systemctl", "list-jobs"]):
+        break
+    time.sleep(0.2)
+time.sleep(2)
+END
+mkdir -p /run/systemd/system/apt-daily-upgrade.service.d
+cat > /run/systemd/system/apt-daily-upgrade.service.d/hold.conf <<'END'
+[Service]
+ExecStartPre=
+ExecStart=
+ExecStart=/usr/bin/python3 /root/hold.py
+END
+systemctl daemon-reload
+systemctl start --no-block apt-daily-upgrade.service
+"""
 VERSIONS = r"dpkg-query --show --showformat '${Package} ${Version}\n' victim docker-engine"
 
 
@@ -165,9 +187,17 @@ def test_a_package_that_was_removed_is_installed_again_and_updates_that_its_inde
     assert role.shell(VERSIONS) == "docker-engine 1.0\nvictim 1.2\n"
 
 
+def test_updates_are_installed_after_a_nightly_run_of_apt(role: Role) -> None:
+    role.shell(f"{PUBLISHING} build victim 1.3 /srv/security/pool; publish; apt-get -q update")
+    role.shell(NIGHTLY)
+    role.run()
+    assert role.shell(VERSIONS) == "docker-engine 1.0\nvictim 1.3\n"
+    assert "Result=success" in role.shell("systemctl show apt-daily-upgrade.service --property=Result")
+
+
 def test_no_update_is_pending_if_the_engine_is_included(role: Role) -> None:
     role.run(security_updates_engine=True)
-    assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.2\n"
+    assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.3\n"
     assert role.findings()["host-updates-pending"]["status"] == "pass"
     assert role.run(security_updates_engine=True)[0] == 0
 
