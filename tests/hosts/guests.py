@@ -27,3 +27,10 @@ def pristine() -> Boot:
         return lab.up(f"test-{os.getpid()}-{next(_numbers)}", release, report=print)
 
     return start
+
+
+def data_disk(guest: lab.Guest) -> str:
+    """Return the disk on which Docker keeps its data, its mount point and its file system."""
+    return guest.ssh(
+        "findmnt", "--noheadings", "--raw", "--output=SOURCE,TARGET,FSTYPE", "/var/lib/docker"
+    ).stdout.strip()
