@@ -392,11 +392,21 @@ def _matches(number: int, operator: str, value: str) -> bool:
 
 
 def _delete(rules: list[Rule], rule: Rule) -> None:
+    """Delete a rule with the same effect; of several, the first with the same fields, as the kernel does."""
     same = [other for other in rules if _is_equal(other, rule)]
-    if not same and rule.always:  # a watch of a file, and a rule for its path
-        same = [other for other in rules if _is_equal(other, replace(rule, tree=other.tree))]
+    if rule.always:  # a watch of a file, and a rule for its path
+        same += [other for other in rules if _is_equal(other, replace(rule, tree=other.tree))]
     if same:
-        rules.remove(next((other for other in same if other.literal == rule.literal), same[0]))
+        rules.remove(
+            max(same, key=lambda each: (each.literal == rule.literal, _fields(each) == _fields(rule)))
+        )
+
+
+def _fields(rule: Rule) -> frozenset[str]:
+    """Return which fields a rule has, of those by which rules with the same effect can differ."""
+    options = _options(rule.text)
+    names = {"perm" if option in ("w", "W") else value.partition("=")[0] for option, value in options}
+    return frozenset(names & {"perm", "arch"})
 
 
 def _is_equal(one: Rule, other: Rule) -> bool:

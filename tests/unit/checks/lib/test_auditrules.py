@@ -221,6 +221,15 @@ def test_rule_options_with_and_without_a_space_are_parsed_equally(
             ],
             "",
         ),
+        (
+            [
+                "-a always,exit -F arch=b64 -S all -F path=/p",
+                "-a never,exit -F path=/p",
+                "-w /p -p rwxa",
+                "-d always,exit -F path=/p -F perm=rwxa",  # the watch of a file, which has the same fields
+            ],
+            "",
+        ),
     ],
 )
 def test_a_rule_can_be_deleted_by_a_later_line(rules: list[str], left: str) -> None:
