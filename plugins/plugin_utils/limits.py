@@ -332,7 +332,7 @@ class _Pipe:
 
 def _read_as_it_arrives(pipes: Sequence[_Pipe]) -> list[bytes]:
     """Read pipes to their ends, and close them."""
-    found: list[list[bytes]] = [[] for _ in pipes]
+    found: list[list[bytes]] = [[] for _pipe in pipes]
     with selectors.DefaultSelector() as selector:
         for number, pipe in enumerate(pipes):
             os.set_blocking(pipe.fileno(), False)

@@ -89,13 +89,13 @@ class Programs(ABC):
     def _attach(self, objects: Mapping[str, bytes]) -> None:
         """Load and attach the counting programs."""
 
-    def _load(self, name: str, content: bytes, tracepoints: Mapping[str, str] = _TRACEPOINTS) -> None:
+    def _load(self, name: str, content: bytes, tracepoints: Mapping[str, str] | None = None) -> None:
         """Load an object and attach its programs; maps of earlier objects are shared.
 
         Args:
             name: of its folder.
             content: of its file.
-            tracepoints: names of raw tracepoints, by program.
+            tracepoints: names of raw tracepoints, by program; None for the usual ones.
         """
         descriptor = os.memfd_create(name)
         try:
@@ -108,7 +108,8 @@ class Programs(ABC):
         finally:
             os.close(descriptor)
         for each in os.listdir(f"{_BPFFS}/{name}"):
-            attach(f"{_BPFFS}/{name}/{each}", tracepoints.get(each, ""))  # until this process ends
+            target = (_TRACEPOINTS if tracepoints is None else tracepoints).get(each, "")
+            attach(f"{_BPFFS}/{name}/{each}", target)  # until this process ends
         for each in os.listdir(f"{_BPFFS}/{name}-maps"):
             self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
 
