@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from . import observe, rootfiles
+from ..host.errors import Failed
+from . import observe, rootfiles, runtime
 from .source import Source
 from .subject import Subject
 from .text import shown
@@ -17,14 +19,17 @@ class Account:
         source: counts kernel events.
         slot: the twin's slot in the source.
         unfiltered: whether it has no seccomp filter.
+        own_seccomp: whether it has a seccomp profile of its own.
     """
 
-    def __init__(self, source: Source, slot: int, *, unfiltered: bool) -> None:
+    def __init__(self, source: Source, slot: int, *, unfiltered: bool, own_seccomp: bool) -> None:
+        self.seccomp: dict[str, Any] | None = None  # its own profile, if that could be read
         self.sampler = observe.Sampler(observe.label_file())
         self.programs: dict[str, dict[str, Any]] = {}
         self._source = source
         self._slot = slot
         self._unfiltered = unfiltered
+        self._own_seccomp = own_seccomp
         self._subject: Subject | None = None
 
     def follow(self, subject: Subject) -> None:
@@ -48,6 +53,9 @@ class Account:
         subject = self._subject
         if subject is None or not subject.has_process():
             return
+        if self._own_seccomp and self.seccomp is None:
+            with suppress(Failed):  # its program has just ended
+                self.seccomp = runtime.seccomp(subject.pid)
         cgroups = self.cgroups()
         paths = {each["path"] for each in self._source.read_one("execs") if each["cgroup"] in cgroups}
         new = [path for path in sorted(paths) if shown(path) not in self.programs]

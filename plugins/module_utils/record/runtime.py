@@ -27,7 +27,6 @@ Base = Dict[bool, Set[int]]  # cgroups of idle containers, by no-new-privileges
 # gVisor, Kata, Firecracker, libkrun, WebAssembly: the host sees a sandbox, not its programs.
 _SANDBOX = re.compile(r"runsc|gvisor|kata|firecracker|krun|wasm|urunc", re.IGNORECASE)
 _USERS = ("", "65534:65534")
-_NO_PROFILE = ("", "unconfined", "builtin")  # security options that name no profile
 _PROFILE_KEYS = ("defaultAction", "defaultErrnoRet", "architectures", "flags")
 _RULE_KEYS = ("names", "action", "errnoRet", "args")
 _MAX_BUNDLE = 8 << 20
@@ -88,26 +87,36 @@ class Idle:
         self._engine.remove(identity)
 
 
-def granted(idle: Idle, original: Mapping[str, Any]) -> dict[str, Any]:
+def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:
     """Return the engine's default privileges: capabilities and the seccomp profile.
 
     Args:
         idle: containers to measure with.
-        original: inspect data of the recorded container. If it has further capabilities, ``own`` is the
-            default profile with those. If it runs with a seccomp profile of its own, ``chosen`` is that
-            profile.
+        host: the HostConfig of the recorded container; if it has further capabilities, ``own`` is the profile
+            with those.
     """
     if idle.default is None:
         idle.default = _spec(idle, {})
-    spec, host = idle.default, original["HostConfig"]
+    spec = idle.default
     capabilities = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
     found = {"capabilities": capabilities, "seccomp": _seccomp(spec)}
     if host.get("CapAdd") and not host.get("Privileged"):
         found["own"] = _seccomp(_spec(idle, {"CapAdd": host["CapAdd"]}))
-    pid = int(original["State"].get("Pid") or 0)
-    if pid and security_options.value(host, "seccomp") not in _NO_PROFILE:
-        found["chosen"] = _seccomp(bundle(pid))
     return found
+
+
+def names_seccomp_profile(host: Mapping[str, Any]) -> bool:
+    """Return whether a container has a seccomp profile of its own, by its HostConfig."""
+    return security_options.value(host, "seccomp") not in ("", "unconfined", "builtin")
+
+
+def seccomp(pid: int) -> dict[str, Any] | None:
+    """Return the seccomp profile of a running container; None if it has none.
+
+    Raises:
+        Failed: it cannot be read.
+    """
+    return _seccomp(bundle(pid))
 
 
 def _seccomp(spec: Mapping[str, Any]) -> dict[str, Any] | None:

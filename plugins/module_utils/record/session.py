@@ -98,7 +98,12 @@ class Session:
             )
             return Part(member, subject, Life(subject, original, observe.Unobserved()), None)
         unfiltered = description.unfiltered(original, self._info)
-        account = Account(self._source, number, unfiltered=unfiltered)
+        account = Account(
+            self._source,
+            number,
+            unfiltered=unfiltered,
+            own_seccomp=runtime.names_seccomp_profile(original["HostConfig"]),
+        )
         subject = Subject(
             self._engine,
             self._run,
@@ -210,7 +215,7 @@ class Session:
         if name not in self._idles:
             idle = runtime.Idle(self._engine, self._run, archive, name, series=len(self._idles))
             self._idles[name] = idle
-        self._granted[original["Id"]] = runtime.granted(self._idles[name], original)
+        self._granted[original["Id"]] = runtime.granted(self._idles[name], original["HostConfig"])
         if name not in self._bases and self._source.measures_runtime:
             self._bases[name] = runtime.starts(
                 self._idles[name],
@@ -264,7 +269,10 @@ class Session:
                 listens=account.sampler.listens(),
                 files={kind: sorted(paths) for kind, paths in part.subject.files.items()},
                 owners=part.subject.owners,
-                granted=self._granted.get(original["Id"]) or {"capabilities": [], "seccomp": None},
+                granted={
+                    **(self._granted.get(original["Id"]) or {"capabilities": [], "seccomp": None}),
+                    "chosen": account.seccomp,
+                },
                 peak={"pids": account.sampler.pids, "memory_bytes": account.sampler.memory},
             ),
             original=original,
