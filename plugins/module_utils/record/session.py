@@ -238,6 +238,7 @@ class Session:
         name = runtime.default_runtime(self._info, original)
         base = self._bases.get(name)
         losses = [*self._losses, *account.losses()]
+        own = "calls that the container's own seccomp profile refuses are not recorded"
         for phase in PHASES:
             life.skip(phase, "the recording ended before this phase")
         problems = self._source.problems
@@ -252,6 +253,7 @@ class Session:
                     *self._remarks,
                     *self._missing,
                     *life.missing,
+                    *([own] if account.seccomp else []),
                     *problems,
                     *losses,
                 ],
