@@ -102,14 +102,12 @@ class Phase(Progress):
         for problem in problems:
             self.note(problem, colour="yellow")
 
-    def given_up(self, *, removed: bool) -> None:
-        """Show that a recording or a proof was aborted, and whether all twins are removed."""
-        self.note(
-            "there is no result; all twins are removed"
-            if removed
-            else "there is no result; remaining twins are removed later, or by the next recording",
-            colour="yellow",
-        )
+    def given_up(self, *, removed: bool, restarted: bool = False) -> None:
+        """Show that a recording or a proof was aborted, and what became of twins or of the container."""
+        ending = "remaining twins are removed later, or by the next recording"
+        if removed:
+            ending = "the container goes on running" if restarted else "all twins are removed"
+        self.note(f"there is no result; {ending}", colour="yellow")
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
         """Show which trial of a profile begins."""

@@ -72,8 +72,11 @@ def _capabilities(recording: Recording) -> str:
 def _headline(recording: Recording) -> str:
     exercised, phases = len(recording.exercised), len(recording.phases)
     name, image = line(recording.container.name, 60), line(recording.container.image, 80)
-    network = ", in the network of the original" if recording.twin.network == "same" else ""
-    return f"{name} ({image}): {exercised} of {phases} phases exercised{network}"
+    where = {
+        "same": ", in the network of the original",
+        "original": ", recorded on the container itself, after a restart",
+    }.get(recording.twin.network, "")
+    return f"{name} ({image}): {exercised} of {phases} phases exercised{where}"
 
 
 def _phases(recording: Recording) -> Table:

@@ -35,6 +35,7 @@ class RecordRequest:
         run_in: a command that exercises a twin from within; empty for none.
         run_in_service: the service or container in whose twin it runs; empty for the recorded container.
         same_network: whether the twins join the networks of their originals.
+        restart: whether the container itself is restarted and recorded, in place of a twin.
         forward: whether a command of this machine exercises the twins, by ports that are forwarded to them.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
@@ -47,6 +48,7 @@ class RecordRequest:
     run_in: tuple[str, ...] = ()
     run_in_service: str = ""
     same_network: bool = False
+    restart: bool = False
     forward: bool = False
     install: bool = False
     socket: str = ""
@@ -67,8 +69,13 @@ class Listener(Watcher, Protocol):
     def warn(self, problems: Sequence[str]) -> None:
         """Report problems that do not affect the result, such as twins that could not be removed."""
 
-    def given_up(self, *, removed: bool) -> None:
-        """Report that the recording was aborted, and whether all twins are known to be removed."""
+    def given_up(self, *, removed: bool, restarted: bool = False) -> None:
+        """Report that the recording was aborted.
+
+        Args:
+            removed: whether all that the recording created is known to be removed.
+            restarted: whether the container itself was recorded, and goes on running.
+        """
 
 
 def record(
@@ -99,7 +106,8 @@ def record(
     except BaseException as error:
         # A stage that failed has removed everything; after an interruption the stage continues on the host.
         if (begun or isinstance(error, KeyboardInterrupt)) and not ended:
-            listener.given_up(removed=_abandoned(fleet, run, listener))
+            removed = _abandoned(fleet, run, listener)
+            listener.given_up(removed=removed, restarted=request.restart)
         raise
     return [recording(host, each) for each in answers]
 
@@ -139,6 +147,7 @@ def _beginning(request: RecordRequest, run: str) -> dict[str, object]:
         "run_in": list(request.run_in),
         "run_in_service": request.run_in_service,
         "network": "same" if request.same_network else "own",
+        "restart": request.restart,
         "install": request.install,
         "forward": request.forward,
         "owner": twins.this_process() if request.local else {},

@@ -87,6 +87,10 @@ def _head(profile: Profile) -> Section:
         ),
     ]
     sentences += [("recorded by ", Name(each)) for each in merged.recorders]
+    restarted = sum(each.restarted for each in merged.recordings)
+    if restarted:
+        some = f"{restarted} of {merged.total} " if restarted < merged.total else ""
+        sentences.append((f"{some}recorded on the container itself, after a restart",))
     if profile.seccomp:
         sentences.append((f"system calls: {profile.default_calls} → {len(profile.seccomp.permitted)}",))
     sentences.append((f"capabilities: {had} → {kept}",))

@@ -82,7 +82,9 @@ class Recorder(Part):
 class Twin(Part):
     """The recorded copy of the container, and its network."""
 
-    network: Literal["none", "own", "same"]
+    network: Literal["none", "own", "same", "original"] = Field(
+        description="`same`: those of the container; `original`: the container itself was recorded"
+    )
     companions: Names = Field(default=(), description="other services of its project that also had twins")
 
 
@@ -316,6 +318,11 @@ class Recording(Part):
     def exercised(self) -> tuple[Phase, ...]:
         """Return the phases that happened."""
         return in_order(tuple(phase.name for phase in self.phases if phase.exercised))
+
+    @property
+    def restarted(self) -> bool:
+        """Return whether the container itself was recorded, after a restart."""
+        return self.twin.network == "original"
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""Record the system calls, capabilities and files that a container uses, on a twin (docs/recordings.md)."""
+"""Record the system calls, capabilities and files that containers use (docs/recordings.md)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class ActionModule(TwinAction):
             "run_in",
             "run_in_service",
             "network",
+            "restart",
             "install",
             "forward",
             "run",
@@ -43,6 +44,7 @@ class ActionModule(TwinAction):
                 "run_in": {"type": "list", "elements": "str", "default": []},
                 "run_in_service": {"type": "str", "default": ""},
                 "network": {"type": "str", "default": "own", "choices": ["own", "same"]},
+                "restart": {"type": "bool", "default": False},
                 "install": {"type": "bool", "default": False},
                 "forward": {"type": "bool", "default": False},
                 "owner": {"type": "dict", "default": {}},
@@ -60,6 +62,8 @@ class ActionModule(TwinAction):
             }
         if args["stage"] == "begin" and bool(args["container"]) == bool(args["compose"]):
             raise AnsibleActionFail("give exactly one of container and compose")
+        if args["restart"] and (args["compose"] or args["network"] == "same"):
+            raise AnsibleActionFail("restart is for one container, and excludes compose and network: same")
         return self.stage(
             "main", args, needs=("calls", "capabilities"), told=_expected_fields, task_vars=task_vars
         )

@@ -9,7 +9,7 @@ description:
   - The stage C(begin) starts the copies (twins) under the recorder, C(end) ends the recording, C(abandon)
     removes the twins without a recording. docs/recordings.md describes what is recorded.
   - A recording ends by itself when O(seconds) have passed, or when the process O(owner) ends. The original
-    containers are not changed. Does nothing in check mode.
+    containers are not changed, but for one restart with O(restart). Does nothing in check mode.
 author:
   - The authors of hardener (@hardener)
 options:
@@ -48,6 +48,11 @@ options:
     type: str
     choices: [own, same]
     default: own
+  restart:
+    description: Whether O(container) itself is restarted once and recorded, in place of a copy. Excludes
+      O(compose) and O(network=same).
+    type: bool
+    default: false
   install:
     description: Whether bpftool or bpftrace is fetched for this recording if the host has none.
     type: bool

@@ -60,6 +60,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="`same`: put the twins into the networks of the originals; copy no other services.",
 )
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Record the container itself, which is restarted once, instead of a twin.",
+)
 @install_option("bpftool or bpftrace")
 @click.option(
     "--out",
@@ -81,6 +86,7 @@ def record(
     command: str | None,
     run_in: tuple[str, str] | None,
     network: str,
+    restart: bool,
     install: bool,
     out: Path,
 ) -> ExitCode:
@@ -91,6 +97,9 @@ def record(
     command of --run gets the ports of the twins in its environment, such as HARDENER_ADDR_80=127.0.0.1:49153,
     and for a project also HARDENER_ADDR_web_80. docs/recordings.md describes what is recorded, and what is
     not.
+
+    With --restart, hardener restarts the container once and records it while it serves its clients: for a
+    container that no twin can replace, such as one with a device.
 
     The exit code is 4 if the exercise did not reach every twin, something could not be recorded, or the host
     gave no answer.
@@ -112,6 +121,8 @@ def record(
 
     local = is_this_machine(hosts.inventory)
     _check(container, files, project_name, command=command, run_in=run_in)
+    if restart:
+        _check_restart(files, network)
     if command:
         hosts.require_direct_connection()
     fleet = hosts.fleet(conversation)
@@ -123,6 +134,7 @@ def record(
         run_in=tuple(shlex.split(run_in[1])) if run_in else (),
         run_in_service=run_in[0] if run_in else "",
         same_network=network == "same",
+        restart=restart,
         forward=bool(command),
         install=install,
         local=local,
@@ -131,7 +143,7 @@ def record(
         found = carry_out(
             fleet,
             request,
-            exercise=_exerciser(command, run_in=bool(run_in), seconds=seconds, phase=phase),
+            exercise=_exerciser(command, run_in=bool(run_in), restart=restart, seconds=seconds, phase=phase),
             listener=phase,
         )
     written = write(found, out, container=container)
@@ -160,16 +172,27 @@ def _check(
         raise HardenerError("--run and --run-in exclude each other", hint="leave one out")
 
 
+def _check_restart(files: tuple[Path, ...], network: str) -> None:
+    """Refuse options that are for twins."""
+    if files:
+        raise HardenerError("--restart and --compose exclude each other", hint="name one container")
+    if network == "same":
+        raise HardenerError(
+            "--restart and --twin-network same exclude each other", hint="leave out --twin-network"
+        )
+
+
 def _served(recording: Recording) -> bool:
     return any(phase.name == "serve" and phase.exercised for phase in recording.phases)
 
 
-def _exerciser(command: str | None, *, run_in: bool, seconds: int, phase: Phase) -> Exerciser:
+def _exerciser(command: str | None, *, run_in: bool, restart: bool, seconds: int, phase: Phase) -> Exerciser:
     from hardener.terminal.progress import duration
     from hardener.workload import exercise
 
     def ask() -> None:
-        phase.note(f"use the service at these addresses now: the recording goes on for {duration(seconds)}")
+        where = "" if restart else " at these addresses"
+        phase.note(f"use the service{where} now: the recording goes on for {duration(seconds)}")
 
     if command:
         return exercise.command(command, most=seconds)

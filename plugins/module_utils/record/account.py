@@ -1,4 +1,4 @@
-"""Collect the data of one twin that are not counted per phase: cgroups, programs, losses."""
+"""Collect the data of one container that are not counted per phase: cgroups, programs, losses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .text import shown
 
 
 class Account:
-    """Collects the data of one twin.
+    """Collects the data of one container.
 
     Args:
         source: counts kernel events.
-        slot: the twin's slot in the source.
+        slot: the container's slot in the source.
         unfiltered: whether it has no seccomp filter.
         own_seccomp: whether it has a seccomp profile of its own.
     """
@@ -31,22 +31,27 @@ class Account:
         self._unfiltered = unfiltered
         self._own_seccomp = own_seccomp
         self._subject: Subject | None = None
+        self._left_out: set[int] = set()
 
     def follow(self, subject: Subject) -> None:
-        """Start to look for executed programs in this twin."""
+        """Start to look for executed programs in this container."""
         self._subject = subject
 
     def want(self, identity: str) -> None:
-        """Start to count the events of a container of the twin."""
+        """Start to count the events of the container with this id."""
         self._source.want(identity, self._slot)
+
+    def leave_out(self, cgroup: int) -> None:
+        """Leave out the events of a cgroup that has the name of the container."""
+        self._left_out.add(cgroup)
 
     def mark(self, phase: str) -> None:
         """Assign all further events to this phase."""
         self._source.phase(phase, unfiltered=self._unfiltered, slot=self._slot)
 
     def cgroups(self) -> set[int]:
-        """Return the cgroups that the twin had: one for each start."""
-        return self._source.cgroups(self._slot)
+        """Return the cgroups that the container had: one for each start."""
+        return self._source.cgroups(self._slot) - self._left_out
 
     def look_at_programs(self) -> None:
         """Record files, owners and file capabilities of executed programs, while the root is accessible."""
@@ -63,7 +68,7 @@ class Account:
             self.programs.update(rootfiles.programs(subject.pid, new, folder=subject.working_folder))
 
     def losses(self) -> list[str]:
-        """Describe the observations that were lost for the twin."""
+        """Describe the observations that were lost for the container."""
         found = []
         if self.sampler.divided:
             found.append("processes in nested control groups were not recorded")

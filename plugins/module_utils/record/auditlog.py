@@ -62,6 +62,7 @@ class AuditLog(Source):
     kind = "audit"
     title = "the audit log"
     measures_runtime = False
+    needs_twins = True
 
     def __init__(self) -> None:
         super().__init__()

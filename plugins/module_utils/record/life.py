@@ -1,9 +1,9 @@
-"""Run a twin from its first start to its last stop: the phases that recordings and proofs share."""
+"""Run a container through its phases, which recordings and proofs share."""
 
 from __future__ import annotations
 
-import signal
 import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Mapping
 
@@ -16,7 +16,7 @@ from .subject import Subject
 from .text import shown
 
 _NO_PROGRAM = "/hardener-there-is-no-such-program"
-_GONE = "the container had ended"
+GONE = "the container had ended"
 _PATIENCE = 60  # seconds for conditions of dependent services
 
 
@@ -28,17 +28,19 @@ def _unmarked(_name: str) -> None:
     """Do nothing: phases are not marked."""
 
 
-class Life:
-    """Runs a twin through its phases, and keeps the result of each.
+class Life(ABC):
+    """Runs a container through its phases, and keeps the result of each.
 
     Args:
-        subject: the twin.
-        original: inspect data of the original.
-        sampler: looks at the twin's processes.
+        subject: the container.
+        original: inspect data of the container, or of the one whose twin it is.
+        sampler: looks at its processes.
         mark: called with the name of each phase when it begins.
         programs: called while executed programs can be examined.
         changes: called while changed files can be examined.
     """
+
+    noun: str  # for the container, in sentences
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class Life:
     ) -> None:
         self.phases: dict[str, dict[str, Any]] = {}
         self.missing: list[str] = []
-        self.reached = False  # whether the exercise has reached the twin
+        self.reached = False  # whether the exercise has reached the container
         self._subject = subject
         self._original = original
         self._sampler = sampler
@@ -87,32 +89,19 @@ class Life:
         """Store why a phase was not exercised."""
         self.phases.setdefault(name, {"name": name, "exercised": False, "reason": reason, "seconds": 0.0})
 
+    # --- called in this order -------------------------------------------------------------------------------
+
+    @abstractmethod
     def start_empty(self) -> bool:
-        """Start the twin with empty volumes; return whether that succeeded."""
-        with self.phase("start-empty") as phase:
-            self.goes_on = not self._subject.create(used=False)
-            phase["reason"] = self._start()
-        return bool(self.phases["start-empty"]["exercised"])
+        """Start the container with empty volumes; return whether it can go on."""
 
+    @abstractmethod
     def stop_first(self) -> None:
-        """Stop the twin after its first start."""
-        if self._subject.runs():
-            self._changes()  # also files that are removed when it stops
-            with self.phase("stop") as phase:
-                self._stop(phase)
-        else:
-            self.missing.append("the container ends by itself: later phases cannot be exercised")
-        self._changes()
+        """Stop the container after its first start."""
 
+    @abstractmethod
     def start_used(self) -> None:
-        """Start the twin with copies of the volumes; without volumes, start the same container again."""
-        with self.phase("start-used") as phase:
-            if not self.goes_on:
-                try:
-                    self._subject.create(used=True)
-                except Failed as error:
-                    self.missing.append(f"the twin keeps the volumes of its first start: {describe(error)}")
-            phase["reason"] = self._start()
+        """Start the container with the volumes that were in use."""
 
     def wait(self, condition: str) -> str:
         """Wait for a condition that dependent services need; return why it failed, or nothing.
@@ -162,10 +151,10 @@ class Life:
             phase["reason"] = "it was run once"
 
     def exec(self) -> None:
-        """Run a program in the twin, to record the system calls that the runtime makes for it."""
+        """Run a program in the container, to record the system calls that the runtime makes for it."""
         with self.phase("exec") as phase:
             if not self._subject.runs():
-                raise Failed(_GONE)
+                raise Failed(GONE)
             try:
                 self._subject.run([_NO_PROGRAM])
             except Failed:
@@ -173,19 +162,19 @@ class Life:
             phase["reason"] = "only the runtime's part; no program was run"
 
     def serve(self) -> None:
-        """Begin the phase of the exercise, which is valid once the exercise has reached the twin."""
+        """Begin the phase of the exercise, which is valid once the exercise has reached the container."""
         with self.phase("serve"):
             if not self._subject.runs():
-                raise Failed(_GONE)
+                raise Failed(GONE)
             self._arrived = observe.arrived(self._subject.pid)
         self.phases["serve"]["exercised"] = False
 
     def received(self) -> bool:
-        """Return whether packets from others have arrived since the twin began to serve."""
+        """Return whether packets from others have arrived since the container began to serve."""
         return observe.arrived(self._subject.pid) > self._arrived
 
     def run_in(self, words: list[str], *, seconds: float) -> str:
-        """Run a command in the twin as an exercise; return why it failed, or nothing.
+        """Run a command in the container as an exercise; return why it failed, or nothing.
 
         Args:
             words: the command.
@@ -195,16 +184,16 @@ class Life:
             code = self._subject.run(words, seconds=seconds)
             self.reached = True
             if code != 0:
-                raise Failed(f"the command in the twin ended with code {code}")
-            phase["reason"] = "a command in the twin"
+                raise Failed(f"the command in the {self.noun} ended with code {code}")
+            phase["reason"] = f"a command in the {self.noun}"
         return "" if phase["exercised"] else str(phase["reason"])
 
     def served(self, exercise: Mapping[str, Any], reached: str) -> None:
-        """Decide whether the exercise is valid: it must have reached a twin.
+        """Decide whether the exercise is valid: it must have reached the container.
 
         Args:
             exercise: ``seconds``, and ``problem``, empty where it went well.
-            reached: how it has reached the twin, in words; empty where it has not.
+            reached: how it has reached the container, in words; empty where it has not.
         """
         serve = self.phases["serve"]
         self.reached = self.reached or bool(reached)
@@ -212,64 +201,26 @@ class Life:
             serve["seconds"] = round(float(exercise.get("seconds") or 0), 1)
             problem = serve["reason"] or shown(str(exercise.get("problem") or ""), 500)
             serve["exercised"] = bool(reached) and not problem
-            serve["reason"] = problem or reached or "no connection reached the twin"
+            serve["reason"] = problem or reached or f"no connection reached the {self.noun}"
         self._sampler.look()
         self._programs()
 
+    @abstractmethod
     def reload(self) -> None:
-        """Send SIGHUP to the twin, if its program handles the signal."""
-        if not self._subject.runs():
-            self.skip("reload", _GONE)
-            return
-        try:
-            handled = observe.catches(self._subject.program(), signal.SIGHUP)
-        except OSError:
-            handled = False
-        if not handled:
-            self.skip(
-                "reload", "the program does not handle SIGHUP, and another way to reload it is not known"
-            )
-            return
-        with self.phase("reload") as phase:
-            self._subject.signal("SIGHUP")
-            time.sleep(0.3)
-            self._subject.settle()
-            if not self._subject.runs():
-                raise Failed("SIGHUP ended the program instead of reloading it")
-            phase["reason"] = "by SIGHUP"
-        if not self._subject.runs():
-            with self.phase("crash-restart") as phase:
-                phase["reason"] = self._start()
+        """Let the container read its configuration again."""
 
+    @abstractmethod
     def crash_restart(self) -> None:
-        """Kill the twin, and start it again."""
-        if self._subject.runs():
-            self._changes()
-            with self.phase("crash-restart") as phase:
-                self._subject.crash()
-                phase["reason"] = self._start()
+        """Kill the container, and start it again."""
 
+    @abstractmethod
     def stop(self) -> None:
-        """Stop the twin with the signal and timeout of its original."""
-        with self.phase("stop") as phase:
-            self._stop(phase)
-        self._changes()
+        """Stop the container."""
 
-    def start_again(self) -> str:
-        """Start the twin again after a stop; return how it started, in words."""
-        return self._start()
-
-    def _start(self) -> str:
+    def start(self) -> str:
+        """Start the container in the present phase; return how it started, in words."""
         reason = self._subject.start(self._tree)
         if self._subject.cgroup is not None:
             self._sampler.follow(self._subject.pid, self._subject.cgroup)
         self._programs()
         return reason
-
-    def _stop(self, phase: dict[str, Any]) -> None:
-        if not self._subject.runs():
-            raise Failed(_GONE)
-        self._programs()
-        self._sampler.look()
-        self._sampler.leave()
-        phase["reason"] = self._subject.stop()

@@ -18,7 +18,7 @@ from .source import Source
 
 
 def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Start twins under the recorder, and return when they serve.
+    """Start twins, or restart a container, under the recorder; return when they serve.
 
     Args:
         arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it

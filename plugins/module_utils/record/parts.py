@@ -14,7 +14,7 @@ from .subject import Subject
 
 
 class Part:
-    """A twin of a run: its container, its life, and its recording, if any."""
+    """A container of a run, or the twin of one: its container, its life, and its recording, if any."""
 
     def __init__(
         self, member: project.Member, subject: Subject, life: Life, account: Account | None = None
@@ -77,7 +77,7 @@ def reached(number: int, parts: Sequence[Part], carried: Mapping[int, int], *, e
         elsewhere: whether the exercise is a command in a twin, which needs no port.
     """
     if carried.get(number):
-        return "connections reached the twin"
+        return f"connections reached the {parts[number].life.noun}"
     if (any(carried.values()) or elsewhere) and len(parts) > 1 and parts[number].life.received():
         return "the exercise reached another twin, and this one received packets meanwhile"
     return ""

@@ -19,12 +19,13 @@ _COMPLETED = "service_completed_successfully"
 
 
 class Member(NamedTuple):
-    """A container that gets a twin."""
+    """A container that gets a twin, or is restarted."""
 
     name: str  # of its service; of the container if it has no project
     original: Mapping[str, Any]  # inspect data
     recorded: bool  # else it is a copy that serves the recorded ones
     needs: Mapping[str, str]  # services that start before it, with the condition to wait for
+    restarted: bool = False  # whether it is recorded itself; else it gets a twin
 
 
 class Cast(NamedTuple):

@@ -1,4 +1,4 @@
-"""Record containers from the first phase to the last: control the twins, and build the answers."""
+"""Record containers from the first phase to the last: control them or their twins, and build the answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any, Mapping
 from ..host import steps
 from ..host.errors import Failed, describe
 from . import describe as description
-from . import elf, observe, project, runtime
+from . import elf, observe, project, restart, runtime
 from .account import Account
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
-from .life import Life
 from .parts import Part, doors, not_recorded, reached, wait_for_others
 from .source import Source
-from .subject import Subject
+from .twins import Twin, TwinLife
 from .world import World
 
 _IDLE = SLOTS - 1  # the slot of the containers that measure the runtime
@@ -30,7 +29,8 @@ class Request:
         arguments: ``container``, or ``compose`` (as ``project.whole`` takes it); ``seconds`` (of the phase
             serve); ``run_in`` (a command as a list of words; empty for none), ``run_in_service`` (in whose
             twin; empty for that of the container); ``network`` (``own`` or ``same``); ``starts`` (of the
-            runtime's base), ``largest`` (bytes of a volume to be copied).
+            runtime's base), ``largest`` (bytes of a volume to be copied); ``restart`` (whether the container
+            itself is restarted and recorded).
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -42,10 +42,11 @@ class Request:
         self.same_network = arguments.get("network") == "same"
         self.starts = int(arguments.get("starts", 3))
         self.largest = int(arguments.get("largest", 1 << 30))
+        self.restart = bool(arguments.get("restart"))
 
 
 class Session:
-    """Records containers with their twins.
+    """Records containers with their twins, or a container that is restarted.
 
     Args:
         engine: the engine.
@@ -75,7 +76,7 @@ class Session:
         self._world = World(
             engine,
             run,
-            [member.original for member in cast.members],
+            [member.original for member in cast.members if not member.restarted],
             same=request.same_network,
             largest=request.largest,
         )
@@ -84,6 +85,8 @@ class Session:
         self._exercised = self._parts[project.position(cast.members, wanted)]
 
     def _cast(self) -> project.Cast:
+        if self._request.restart:
+            return restart.cast(self._engine, self._request.container, self._source)
         if self._request.compose:
             return project.whole(self._engine, self._request.compose)
         if self._request.same_network:
@@ -93,10 +96,10 @@ class Session:
     def _part(self, number: int, member: project.Member) -> Part:
         original = member.original
         if not member.recorded:
-            subject = Subject(
+            subject = Twin(
                 self._engine, self._run, original, world=self._world, number=number, created=not_recorded
             )
-            return Part(member, subject, Life(subject, original, observe.Unobserved()), None)
+            return Part(member, subject, TwinLife(subject, original, observe.Unobserved()), None)
         unfiltered = description.unfiltered(original, self._info)
         account = Account(
             self._source,
@@ -104,7 +107,9 @@ class Session:
             unfiltered=unfiltered,
             own_seccomp=runtime.names_seccomp_profile(original["HostConfig"]),
         )
-        subject = Subject(
+        if member.restarted:
+            return restart.part(self._engine, member, account)
+        subject = Twin(
             self._engine,
             self._run,
             original,
@@ -114,7 +119,7 @@ class Session:
             prepared=lambda body: self._source.prepared(body, self._granted.get(original["Id"])),
         )
         account.follow(subject)
-        life = Life(
+        life = TwinLife(
             subject,
             original,
             account.sampler,
@@ -156,7 +161,7 @@ class Session:
         for part in self._parts:
             part.life.serve()
         if not any(part.subject.runs() for part in self._parts):
-            self._missing.append("no twin runs: nothing can be exercised")
+            self._missing.append("no container of the recording runs: nothing can be exercised")
         own = [number for number, part in enumerate(self._parts) if part.account is not None]
         self._forwarder = Forwarder(doors(self._parts, own, others=len(own) > 1))
         self._missing += self._forwarder.refused
@@ -245,7 +250,7 @@ class Session:
         return description.answer(
             description.Seen(
                 began=self._began,
-                network=self._network(part),
+                network=part.subject.network,
                 companions=[each.member.name for each in self._parts if each is not part],
                 missing=[
                     *part.subject.differences,
@@ -282,8 +287,3 @@ class Session:
             versions=self._versions,
             runtime_name=name,
         )
-
-    def _network(self, part: Part) -> str:
-        if not part.subject.networked:
-            return "none"
-        return "same" if self._world.same else "own"

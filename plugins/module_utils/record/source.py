@@ -17,6 +17,7 @@ class Source(ABC):
         instead: why it is not a better kind, in one line; empty for the best.
         capabilities_by: how capability checks are counted: ``tracepoint``, ``fexit``; empty if they are not.
         measures_runtime: whether it counts the events of idle containers, which measure the runtime.
+        needs_twins: whether it can only record containers that are created for it.
         problems: what keeps it from counting all that its kind can.
     """
 
@@ -25,6 +26,7 @@ class Source(ABC):
     instead = ""
     capabilities_by = ""
     measures_runtime = True
+    needs_twins = False
 
     def __init__(self) -> None:
         self.problems: list[str] = []

@@ -16,8 +16,8 @@ from .forward import Forwarder
 from .life import Life
 from .parts import Part, doors, not_recorded, reached, wait_for_others
 from .recorder import Refusals
-from .subject import Subject
 from .text import shown
+from .twins import Twin, TwinLife
 from .world import World
 
 _STARTS = ("start-empty", "start-used", "crash-restart")
@@ -74,7 +74,7 @@ class Trials:
         self._number = next(number for number, member in enumerate(cast.members) if member.recorded)
         self._exercised = project.position(cast.members, request.run_in_service or request.container)
         self._subjects = [
-            Subject(
+            Twin(
                 engine,
                 run,
                 member.original,
@@ -177,7 +177,7 @@ class Trials:
 
     def _part(self, number: int, sampler: observe.Unobserved, **more: Any) -> Part:
         member, subject = self._members[number], self._subjects[number]
-        return Part(member, subject, Life(subject, member.original, sampler, **more))
+        return Part(member, subject, TwinLife(subject, member.original, sampler, **more))
 
     def _begin(self, life: Life, *, short: bool) -> None:
         """Start the twin and the copies of other services with empty volumes, then with used volumes.
@@ -304,7 +304,7 @@ class Trials:
                         self._subject.stop()
                     else:
                         self._subject.crash()
-                began["reason"] = life.start_again()
+                began["reason"] = life.start()
             except Failed as error:
                 began.update(exercised=False, reason=describe(error))
             found.append(self._went_well(began))

@@ -15,7 +15,7 @@ from .volumes import WITH_SOCKETS
 
 LABEL = "hardener.twin"
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
-_SWARM = "com.docker.swarm.task.id"
+SWARM = "com.docker.swarm.task.id"
 _CONFINING = (
     "Privileged",
     "CapAdd",
@@ -150,7 +150,7 @@ def plan(
         if shared == "host" or shared.startswith("container:"):
             differences.append(f"the original shares the {word} of {owner(shared)}, its twin does not")
             host[key] = "private" if key == "IpcMode" else ""
-    if (inspected["Config"].get("Labels") or {}).get(_SWARM):
+    if (inspected["Config"].get("Labels") or {}).get(SWARM):
         differences.append("the original is a task of Swarm: its twin has none of its secrets and configs")
     mounts = _Mounts(run, used=used, kinds=kinds, sources=sources, too_large=too_large)
     host["Mounts"], volumes = mounts.of(inspected, differences)

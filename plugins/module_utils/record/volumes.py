@@ -32,6 +32,10 @@ class TooDeep(Exception):  # noqa: N818 - a state of the folder, not a defect
     """Folders are nested deeper than the limit."""
 
 
+class TooMany(Exception):  # noqa: N818 - the same
+    """There are more files than are looked at."""
+
+
 class Found(NamedTuple):
     """An entry below a folder."""
 
@@ -67,15 +71,26 @@ def size(path: str, most: int) -> int:
 
 
 def changed(source: str, target: str, since: float) -> Iterator[tuple[str, bool]]:
-    """Yield container paths of changed entries in a volume, and whether each is new.
+    """Yield container paths of changed entries in a volume or bind mount, and whether each is new.
 
     Args:
-        source: path of the volume on the host.
-        target: path of the volume in the container.
+        source: path of the volume, or of the mounted folder or file, on the host.
+        target: its path in the container.
         since: start time of the container, in seconds.
+
+    Raises:
+        TooMany: it has too many entries; the rest is not looked at.
     """
+    try:
+        mounted = os.stat(source)
+    except OSError:
+        return
+    if stat.S_ISREG(mounted.st_mode) and mounted.st_ctime >= since:
+        yield target, False
     count = 0
-    for each in _below(source, deeper=False):
+    for number, each in enumerate(_below(source, deeper=False, device=mounted.st_dev)):
+        if number >= _MAX_FILES:
+            raise TooMany
         if each.status.st_ctime >= since:
             count += 1
             if count > _MAX_CHANGED:
@@ -113,8 +128,13 @@ def _has_doors(path: str) -> bool:
     return False
 
 
-def _below(path: str, *, deeper: bool = True) -> Iterator[Found]:
-    """Yield all entries below a folder; without ``deeper``, omit those that are nested too deep.
+def _below(path: str, *, deeper: bool = True, device: int | None = None) -> Iterator[Found]:
+    """Yield all entries below a folder.
+
+    Args:
+        path: of the folder.
+        deeper: whether it is an error if some are nested too deep; else they are omitted.
+        device: the only one whose folders are entered, such as that of the folder; None for any.
 
     Raises:
         TooDeep: some lies too deep.
@@ -146,7 +166,7 @@ def _below(path: str, *, deeper: bool = True) -> Iterator[Found]:
                 continue
             found = Found(f"{shown}/{name}", status)
             yield found
-            if stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(status.st_mode) and device in (None, status.st_dev):
                 if len(open_folders) < _MAX_LEVELS:
                     enter(name, descriptor, found.path)
                 elif deeper:

@@ -20,6 +20,14 @@ THROUGH_A_MESH = "the ports of twins cannot be forwarded through a mesh (exercis
         (("record", "web", "--compose", "compose.yaml"), "give either a container or --compose FILE"),
         (("record", "web", "--project", "shop"), "--project needs --compose FILE"),
         (("record", "web", "--run", "a", "--run-in", "web", "b"), "--run and --run-in exclude each other"),
+        (
+            ("record", "--compose", "compose.yaml", "--restart"),
+            "--restart and --compose exclude each other (name one container)",
+        ),
+        (
+            ("record", "web", "--restart", "--twin-network", "same"),
+            "--restart and --twin-network same exclude each other (leave out --twin-network)",
+        ),
         (("record", "web", "--run", "a", *MESH), THROUGH_A_MESH),
         (("prove", ".", "--run", "a", *MESH), THROUGH_A_MESH),
         (("prove", "."), "a proof needs an exercise (give --run or --run-in, as for the recording)"),

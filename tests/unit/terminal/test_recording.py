@@ -1,4 +1,4 @@
-"""The screen of a recording says what recorded it, if it is not the usual recorder."""
+"""The screen of a recording says what was recorded and by what, if that is not the usual."""
 
 from __future__ import annotations
 
@@ -41,3 +41,11 @@ def test_a_fallback_recorder_is_named_with_the_reason(several: bool) -> None:
     usual = shown(recorded())
     assert "recorded by" not in usual
     assert "CHOWN" in usual
+
+
+def test_a_recording_of_the_container_itself_is_named() -> None:
+    data = document()
+    data["twin"]["network"] = "original"
+    sentence = "recorded on the container itself, after a restart"
+    assert sentence in text(screen(build(data, name="x")))
+    assert sentence not in text(screen(recorded()))

@@ -653,6 +653,14 @@ def test_permissions_that_no_recorder_could_observe_are_kept() -> None:
     assert profile(seeing).seccomp.families_refused == (38,)  # type: ignore[union-attr]
 
 
+def test_the_page_says_that_a_container_itself_was_recorded() -> None:
+    restarted = recorded(twin={"network": "original"}, ended="2026-11-27T10:00:00Z")
+    sentence = "recorded on the container itself, after a restart"
+    assert f"\n{sentence}\n" in markdown(sections(profile(restarted)))
+    assert f"\n1 of 2 {sentence}\n" in markdown(sections(profile(restarted, recorded())))
+    assert sentence not in markdown(sections(profile(recorded())))
+
+
 def test_the_page_names_a_fallback_recorder_and_the_reason() -> None:
     other = {"kind": "bpftrace", "instead": "no bpftool", "complete": True, "missing": []}
     found = profile(recorded(recorder=other))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
 
 from tests.unit.plugins.loading import action
 
@@ -57,3 +58,14 @@ def test_a_stage_without_a_command_gets_no_additional_time(name: str, stage: str
 def test_the_time_of_a_stage_is_bounded(name: str, stage: str, seconds: int) -> None:
     with pytest.raises(AnsibleActionFail, match="must be from 1 to 86400"):
         timeout_of(name, stage, seconds)
+
+
+@pytest.mark.parametrize("more", [{"network": "same"}, {"compose": {"project": "shop"}, "container": ""}])
+def test_a_restart_is_for_one_container(monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
+    arguments = {"stage": "begin", "container": "web", "compose": {}, "network": "own", "restart": True}
+    monkeypatch.setattr(ActionBase, "run", lambda *_, **__: {})
+    monkeypatch.setattr(ActionBase, "validate_argument_spec", lambda *_, **__: (None, {**arguments, **more}))
+    found = object.__new__(action("record").ActionModule)
+    found._task = SimpleNamespace(check_mode=False)
+    with pytest.raises(AnsibleActionFail, match="restart is for one container"):
+        found.run(None, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
-from ansible_collections.hardener.docker.plugins.module_utils.record.subject import Subject
+from ansible_collections.hardener.docker.plugins.module_utils.record.twins import Twin
 from ansible_collections.hardener.docker.plugins.module_utils.record.world import World
 
 
@@ -22,9 +22,9 @@ class Changes:
         return {"Mounts": []}
 
 
-def changed(*names: list[str]) -> Subject:
+def changed(*names: list[str]) -> Twin:
     engine = cast(Engine, Changes(list(names)))
-    found = Subject(engine, "f" * 16, {}, world=cast(World, None), created=lambda _: None)
+    found = Twin(engine, "f" * 16, {}, world=cast(World, None), created=lambda _: None)
     for _ in names:
         found.collect_changes()
     return found

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import volumes
 
 MOST = 1 << 20
@@ -62,6 +63,30 @@ def test_a_folder_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
     (inside / "folder").rmdir()
     (inside / "folder").symlink_to(outside)
     assert not list(walk)
+
+
+def test_changes_of_a_mounted_file_are_found(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    assert list(volumes.changed(str(tmp_path / "log"), "/log", 0)) == [("/log", False)]
+    assert not list(volumes.changed(str(tmp_path / "log"), "/log", 1 << 40))
+    assert not list(volumes.changed(str(tmp_path / "none"), "/log", 0))
+
+
+def test_changes_on_other_file_systems_below_a_folder_are_not_looked_at() -> None:
+    found = dict(volumes.changed("/dev", "/d", 0))
+    assert "/d/null" in found
+    other = Path("/dev/pts").is_mount()
+    assert not (other and any(path.startswith("/d/pts/") for path in found))
+
+
+def test_a_folder_with_too_many_files_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volumes, "_MAX_FILES", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    walk = volumes.changed(str(tmp_path), "/v", 0)
+    assert len([next(walk), next(walk)]) == 2
+    with pytest.raises(volumes.TooMany):
+        next(walk)
 
 
 def test_a_folder_with_a_socket_has_a_kind_of_its_own(tmp_path: Path) -> None:
