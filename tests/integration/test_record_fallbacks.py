@@ -153,3 +153,12 @@ def test_a_twin_that_floods_the_audit_log_is_killed(dockerd: Dockerd) -> None:
         assert "write" in found.calls["x86_64"]
     finally:
         dockerd.api("DELETE", f"/containers/{name}?force=1&v=1")
+
+
+@pytest.mark.usefixtures("machine_network")
+def test_a_container_itself_is_not_recorded_by_the_audit_log(dockerd: Dockerd, web: str) -> None:
+    dockerd.api("POST", f"/containers/{web}/start")
+    before = dockerd.api("GET", f"/containers/{web}/json")
+    with pytest.raises(AssertionError, match="the audit log records only twins: leave out --restart"):
+        begin(dockerd, web, without=["Recorder", "Bpftrace"], restart=True)
+    assert dockerd.api("GET", f"/containers/{web}/json")["State"] == before["State"]
