@@ -287,13 +287,22 @@ def _root(profile: Profile) -> Section:
 
 def _limits(profile: Profile) -> Section:
     rows = []
+    peaks = [each.peak for each in profile.merged.recordings]
     if profile.pids_limit:
         own = ["the container's own limit"] if profile.pids_limit == profile.merged.pids_limit else []
-        peak = [f"{profile.pids_peak} processes and threads at most"] if profile.pids_peak else []
-        rows.append(Row(Name(f"pids {profile.pids_limit}"), ("; ".join([*peak, *own]),)))
+        most = [_most((peak.pids for peak in peaks), "processes and threads")] if profile.pids_peak else []
+        rows.append(Row(Name(f"pids {profile.pids_limit}"), ("; ".join([*most, *own]),)))
     if profile.memory:
-        rows.append(Row(Name("memory: no limit"), (f"{-(-profile.memory // (1 << 20))} MiB at most",)))
+        mebibytes = (-(-(peak.memory_bytes or 0) // (1 << 20)) for peak in peaks)
+        rows.append(Row(Name("memory: no limit"), (_most(mebibytes, "MiB"),)))
     return Section(title="Limits", rows=tuple(rows))
+
+
+def _most(peaks: Iterable[int | None], what: str) -> str:
+    """Return the highest of the known peaks, and the lowest where recordings differ."""
+    known = sorted({each for each in peaks if each})
+    differs = f"; {known[0]} in another recording" if len(known) > 1 else ""
+    return f"{known[-1]} {what} at most{differs}"
 
 
 def _unused(profile: Profile) -> Words:

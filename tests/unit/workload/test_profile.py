@@ -507,6 +507,16 @@ def test_what_the_containers_own_seccomp_profile_refuses_stays_refused() -> None
     assert "own seccomp profile could not be read" in markdown(sections(unread))
 
 
+def test_peaks_that_differ_between_recordings_are_listed() -> None:
+    peaks = [{"pids": pids, "memory_bytes": mebibytes << 20} for pids, mebibytes in ((9, 5), (8, 5), (7, 7))]
+    text = markdown(sections(profile(*(recorded(peak=peak) for peak in peaks))))
+    assert "9 processes and threads at most; 7 in another recording" in text
+    assert "7 MiB at most; 5 in another recording" in text
+    text = markdown(sections(profile(recorded(peak=peaks[0]))))
+    assert "9 processes and threads at most" in text
+    assert "in another recording" not in text
+
+
 def test_the_memory_limit_of_a_profile_is_only_a_comment() -> None:
     files = artefacts(profile(recorded(peak={"pids": 1, "memory_bytes": 5 << 20})))
     assert "# mem_limit: not set; the recorded peak was 5 MiB" in files["compose.override.yaml"]
