@@ -10,7 +10,7 @@ from typing import Any, Iterable, Mapping, NamedTuple
 from ..docker import runtimes, security_options
 from ..host.read import read_or
 from ..host.redact import Redactor
-from . import runtime
+from . import remap, runtime
 from .text import shown
 
 _MAX_WORDS = 1000
@@ -116,7 +116,7 @@ def host(info: Mapping[str, Any], versions: Mapping[str, Any], runtime_name: str
             "version": shown(runtimes.version(runtime_name, info, versions), 100),
         },
         "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
-        "userns_remap": any("name=userns" in each for each in info.get("SecurityOptions") or ()),
+        "userns_remap": remap.is_active(info),
     }
 
 

@@ -10,6 +10,7 @@ from ..docker.api import Connection
 from ..docker.client import quoted
 from ..docker.http import FOREVER, NoAnswer
 from ..host.errors import Failed
+from . import remap
 
 _SILENT = 600.0  # seconds
 _SLOW = 180.0  # seconds: starting a container takes most of a minute on a busy or an emulated host
@@ -41,10 +42,20 @@ class Engine(client.Engine):
         """End and remove a container, with its anonymous volumes: those that its image declares."""
         self.call("DELETE", f"/containers/{quoted(container)}", query={"force": "1", "v": "1"})
 
-    def copy(self, source: str, path: str, target: str, folder: str, *, most: int) -> None:
+    def copy(
+        self, source: str, path: str, target: str, folder: str, *, most: int, root: remap.Root | None
+    ) -> None:
         """Copy a path of a container into a folder of another one, with owners and modes.
 
         The engine reads and writes inside the containers, so that no link leads out of them.
+
+        Args:
+            source: the container.
+            path: the path in it.
+            target: the other container.
+            folder: the folder in it.
+            most: bytes that are copied at most.
+            root: the ids of the host that are root in the containers; None if they are those of the host.
 
         Raises:
             Failed: it is larger than ``most`` bytes, or cannot be read or written.
@@ -53,8 +64,10 @@ class Engine(client.Engine):
         there = self.target(f"/containers/{quoted(target)}/archive", {"path": folder})
         headers = {"Content-Type": "application/x-tar"}
         with self.around(), self.connect(idle=_SILENT) as reader, self.connect(idle=_SILENT) as writer:
-            found = reader.open("GET", where)
-            writer.request("PUT", there, _bounded(found.pieces(), most, path), headers)
+            pieces: Iterable[bytes] = _bounded(reader.open("GET", where).pieces(), most, path)
+            if root is not None:
+                pieces = remap.inside(pieces, root)
+            writer.request("PUT", there, pieces, headers)
 
 
 def _bounded(pieces: Iterable[bytes], most: int, what: str) -> Iterator[bytes]:

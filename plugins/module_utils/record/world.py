@@ -8,7 +8,7 @@ from typing import Any, Iterable, Mapping, NamedTuple
 
 from ..docker.client import quoted
 from ..host.errors import Failed, describe
-from . import twin, volumes, workspace
+from . import remap, twin, volumes, workspace
 from .describe import unfiltered
 from .engine import Engine
 
@@ -58,6 +58,7 @@ class World:
         self._largest = largest
         self._info: dict[str, Any] = engine.get("/info")
         self._disk = str(self._info.get("DockerRootDir") or "")
+        self._root = remap.root(self._info)
         self._networks: dict[str, str] = {}  # networks of the originals, and those of the twins
         self._twins: dict[str, str] = {}  # ids of originals, and those of their twins
         self._filled: dict[str, int] = {}  # copies, and their bytes
@@ -209,6 +210,12 @@ class World:
     def _fill(self, original: Mapping[str, Any], volume: twin.Volume) -> None:
         """Copy the original's data into a volume, through a container that never starts."""
         name = posixpath.basename(volume.target.rstrip("/"))
+        root = self._root_in(original)
+        if root != self._root:
+            self.remarks.append(
+                f"files of {volume.target} have other owners in the copy: the engine remaps users, and the"
+                " container opts out of that"
+            )
         mount = {
             "Type": "volume",
             "Source": volume.name,
@@ -225,11 +232,15 @@ class World:
         query = {"name": f"{workspace.prefix(self._run)}-copy-{len(self._filled)}"}
         identity = str(self._engine.call("POST", "/containers/create", body, query=query)["Id"])
         try:
-            self._engine.copy(original["Id"], volume.target, identity, _FOLDER, most=self._largest)
+            self._engine.copy(original["Id"], volume.target, identity, _FOLDER, most=self._largest, root=root)
         except Failed as error:
             raise Failed(f"{volume.target} cannot be copied: {describe(error)}") from None
         finally:
             self._engine.remove(identity)
+
+    def _root_in(self, original: Mapping[str, Any]) -> remap.Root | None:
+        """Return the ids of the host that are root in a container; None if it is the host's root."""
+        return None if original["HostConfig"].get("UsernsMode") == "host" else self._root
 
 
 def _mode(original: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
-from ansible_collections.hardener.docker.plugins.module_utils.record import twin
+from ansible_collections.hardener.docker.plugins.module_utils.record import remap, twin
 from ansible_collections.hardener.docker.plugins.module_utils.record.world import Place, World
 
 from tests.unit.plugins.module_utils.record.inspected import container
@@ -21,6 +21,8 @@ class FakeEngine:
     def __init__(self) -> None:
         self.requests: list[tuple[str, Any]] = []
         self.copied: list[tuple[str, str]] = []
+        self.roots: list[remap.Root | None] = []
+        self.info: dict[str, Any] = {"DockerRootDir": "/"}
 
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         """Remember it."""
@@ -30,7 +32,7 @@ class FakeEngine:
     def get(self, path: str) -> Any:
         """What it shows of itself and of the image."""
         if path == "/info":
-            return {"DockerRootDir": "/"}
+            return self.info
         assert path == f"/images/sha256%3A{'d' * 64}/json"
         return {"Config": {"Labels": {"com.docker.compose.project": "shop"}}}
 
@@ -38,10 +40,13 @@ class FakeEngine:
         """Remember it."""
         self.requests.append((f"DELETE /containers/{container}", None))
 
-    def copy(self, source: str, path: str, _target: str, _folder: str, *, most: int) -> None:
+    def copy(
+        self, source: str, path: str, _target: str, _folder: str, *, most: int, root: remap.Root | None
+    ) -> None:
         """Remember what is copied."""
         assert most == 1000
         self.copied.append((source, path))
+        self.roots.append(root)
 
 
 def shown(name: str, networks: dict[str, list[str]], **host: Any) -> dict[str, Any]:
@@ -53,8 +58,9 @@ def shown(name: str, networks: dict[str, list[str]], **host: Any) -> dict[str, A
     return found
 
 
-def world(*originals: dict[str, Any], same: bool = False) -> tuple[World, FakeEngine]:
+def world(*originals: dict[str, Any], same: bool = False, **info: Any) -> tuple[World, FakeEngine]:
     engine = FakeEngine()
+    engine.info.update(info)
     made = World(engine, RUN, originals, same=same, largest=1000)  # type: ignore[arg-type]
     made.make_networks()
     return made, engine
@@ -177,3 +183,25 @@ def test_the_total_size_of_copies_is_bounded(tmp_path: Any) -> None:
     made.forget(volume.name for volume in plan.volumes)  # a proof begins anew, and decides the same
     again = made.plan(original, used=True, low_ports=None)
     assert [volume.name for volume in again.volumes] == [volume.name for volume in plan.volumes]
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "root"),
+    [
+        ("", ["name=userns"], remap.Root(231072, 231073)),
+        ("host", ["name=userns"], None),
+        ("", ["name=seccomp,profile=builtin"], None),
+    ],
+)
+def test_files_are_copied_with_their_owners_inside_the_container(
+    tmp_path: Any, mode: str, options: list[str], root: remap.Root | None
+) -> None:
+    folder = tmp_path / "231072.231073"
+    folder.mkdir()
+    original = shown("db", {"back": []}, UsernsMode=mode)
+    original["Mounts"] = [{"Type": "volume", "Source": str(tmp_path), "Destination": "/d", "RW": True}]
+    made, engine = world(original, DockerRootDir=str(folder), SecurityOptions=options)
+    made.plan(original, used=True, low_ports=None)
+    assert engine.roots == [root]
+    opts_out = "files of /d have other owners in the copy"
+    assert [each.startswith(opts_out) for each in made.remarks] == [True] * (mode == "host")

@@ -1,0 +1,85 @@
+"""Map the owners of copied files on an engine that remaps users.
+
+Such an engine reads archives of a container with the host's ids, and takes the ids of archives that it writes
+for those inside containers.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from functools import partial
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple
+
+from ..host.errors import Failed
+
+_ROOT = re.compile(r"/(\d+)\.(\d+)$")  # the end of the engine's folder
+_NOBODY = 65534  # the owner that a container sees instead of ids that it does not have
+_PIECE = 1 << 18
+
+
+class Root(NamedTuple):
+    """The ids of the host that are root in containers."""
+
+    uid: int
+    gid: int
+
+
+def is_active(info: Mapping[str, Any]) -> bool:
+    """Return whether the engine remaps users."""
+    return any("name=userns" in each for each in info.get("SecurityOptions") or ())
+
+
+def root(info: Mapping[str, Any]) -> Root | None:
+    """Return the ids of the host that are root in containers; None if they are those of the host's root."""
+    found = _ROOT.search(str(info.get("DockerRootDir") or ""))
+    return Root(int(found[1]), int(found[2])) if found and is_active(info) else None
+
+
+def inside(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
+    """Yield a tar archive with the owners inside containers in place of those of the host.
+
+    Raises:
+        Failed: it is no tar archive, or incomplete.
+    """
+    try:
+        yield from _mapped(archive, root)
+    except tarfile.TarError as error:
+        raise Failed(f"the engine's archive cannot be read: {error}") from None
+
+
+def _mapped(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
+    with tarfile.open(fileobj=_File(archive), mode="r|", bufsize=_PIECE) as found:  # type: ignore[call-overload]
+        for member in found:
+            member.uid, member.gid = _inside(member.uid, root.uid), _inside(member.gid, root.gid)
+            for key in ("uid", "gid"):
+                member.pax_headers.pop(key, None)
+            yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+            content = found.extractfile(member) if member.isreg() else None
+            if content is not None:
+                yield from iter(partial(content.read, _PIECE), b"")
+                yield bytes(-member.size % tarfile.BLOCKSIZE)
+            found.members = []  # it would keep all of them
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _inside(number: int, first: int) -> int:
+    return number - first if number >= first else _NOBODY
+
+
+class _File:
+    """The pieces of an archive as a file."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; fewer than ``size`` at the end alone."""
+        while len(self._rest) < size:
+            piece = next(self._pieces, b"")
+            if not piece:
+                break
+            self._rest += piece
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
