@@ -1,7 +1,6 @@
 """No secret in anything that hardener writes: planted everywhere, looked for everywhere.
 
-Whatever is compressed is unpacked first, and every file is searched for each secret as it is and in the
-encodings that a report could bring it into.
+Recordings, profiles and proofs are searched in test_record.py, test_record_userns.py and test_prove.py.
 """
 
 from __future__ import annotations
@@ -11,50 +10,23 @@ import gzip
 import io
 import json
 import os
-import secrets
 import sqlite3
 import subprocess
 import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from hardener.evidence.signature import NAMESPACE
 from tests.integration.dockerd import IMAGE, Dockerd
+from tests.integration.planting import Planted, pieces
 from tests.integration.sshd import free_port
 from tests.unit.evidence.bundles import new_key, public
 
 HARDENER = (sys.executable, "-m", "hardener")
-
-
-@dataclass(frozen=True)
-class Planted:
-    """The secrets by the place where they were planted."""
-
-    values: dict[str, str] = field(default_factory=dict)
-
-    def __call__(self, place: str) -> str:
-        return self.values.setdefault(place, f"{place.replace(' ', '')}{secrets.token_hex(12)}")
-
-    def found(self, data: bytes) -> set[str]:
-        """Places of the secrets that are in these data, in whatever encoding."""
-        return {place for place, value in self.values.items() if any(form in data for form in _forms(value))}
-
-
-def _forms(value: str) -> Iterator[bytes]:
-    raw = value.encode()
-    yield raw
-    yield raw.hex().encode()
-    yield quote(value).encode()
-    yield raw[::-1]
-    for offset in range(3):  # base64 of it wherever it begins in what was encoded
-        yield base64.b64encode(bytes(offset) + raw)[4:-4]
 
 
 @pytest.fixture
@@ -196,6 +168,7 @@ def test_no_written_file_contains_a_secret(
         ("audit", "-v", "-i", str(inventory), "--snapshots", "snapshots", "--artifacts", "audit"),
         ("plan", "-v", "-i", str(inventory), "--json", "plan.json", "--artifacts", "plan"),
         ("harden", "-v", "-i", str(inventory), "--check", "--diff", "--artifacts", "harden"),
+        ("workload", "audit", "-v", "-i", str(inventory), "--json", "workloads.json"),
         ("evidence", "export", "latest", "--out", bundle, "--sign", str(key)),
         ("evidence", "verify", bundle, "--allowed-signers", str(allowed)),
     ]
@@ -212,14 +185,12 @@ def test_no_written_file_contains_a_secret(
         (written / f"{number}.out").write_bytes(ended.stdout + ended.stderr)
         assert ended.returncode in (0, 3, 4), ended.stderr.decode()
 
-    pieces = dict(_pieces(written)) | dict(_pieces(Path(environment["HOME"]) / ".ansible"))
-    names = "\n".join(pieces)
+    everything = pieces(written) | pieces(Path(environment["HOME"]) / ".ansible")
+    names = "\n".join(everything)
     for expected in ("snapshots/docker01.json", "job_events", "report.html", "history.sqlite3 row", "stdout"):
         assert expected in names
-    everything = b"\n".join(pieces.values())
-    assert b"planted:test" in everything  # the container was seen at all
-    leaks = {name: found for name, data in pieces.items() if (found := planted.found(data))}
-    assert leaks == {}
+    assert b"planted:test" in b"\n".join(everything.values())  # the container was seen at all
+    assert planted.leaks(everything) == {}
     assert len(planted.values) > 20
 
 
@@ -240,54 +211,5 @@ def test_the_search_finds_a_planted_secret(planted: Planted, tmp_path: Path) -> 
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(value.encode()))
     with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "a.json.gz", "inner.gz")
-    found = {Path(name).name for name, data in _pieces(tmp_path) if planted.found(data)}
+    found = {Path(name).name for name in planted.leaks(pieces(tmp_path))}
     assert found == {"history.sqlite3 row", "a.json.gz", "inner.gz"}
-
-
-def _pieces(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Everything in a folder by its name, what is packed unpacked."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            name, data = str(path.relative_to(folder)), path.read_bytes()
-            yield name, name.encode() + data
-            yield from _unpacked(name, data)
-            if data.startswith(b"SQLite format 3"):
-                yield f"{name} row", b"\n".join(_rows(path))
-
-
-def _unpacked(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
-    if not data.startswith(b"\x1f\x8b"):
-        return
-    plain = gzip.decompress(data)
-    if not name.endswith(".tar.gz"):
-        yield name, plain
-        return
-    with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
-        for member in archive.getmembers():
-            if source := archive.extractfile(member):
-                content = source.read()
-                yield f"{name}/{member.name}", content
-                yield from _unpacked(f"{name}/{member.name}", content)
-
-
-def _rows(path: Path) -> Iterator[bytes]:
-    """Every value of a database, what is compressed unpacked."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        tables = [
-            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        ]
-        for table in tables:
-            for row in connection.execute(f"SELECT * FROM {table}"):
-                yield from map(_value, row)
-    finally:
-        connection.close()
-
-
-def _value(value: Any) -> bytes:
-    if not isinstance(value, bytes):
-        return str(value).encode()
-    try:
-        return zlib.decompress(value)
-    except zlib.error:
-        return value

@@ -29,7 +29,8 @@ from hardener.workload.proof import ProofDocument, schema
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import Proof, Verdict, judge
 from tests.integration.dockerd import Dockerd
-from tests.integration.twinning import BESIDE, begin_proof, names, programs, worker
+from tests.integration.planting import Planted, pieces
+from tests.integration.twinning import BESIDE, begin_proof, names, programs, worker, workload
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
@@ -46,23 +47,19 @@ PAGE = 'curl -fsS --max-time 10 "http://$HARDENER_ADDR_80/page" >&2'
 BOTH = PAGE + ' && [ "$(busybox nc -w 5 ${HARDENER_ADDR_81%:*} ${HARDENER_ADDR_81#*:} </dev/null)" = here ]'
 
 
-def hardener(engine: Dockerd, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line against an engine."""
-    return subprocess.run(
-        [sys.executable, "-m", "hardener", "workload", *words],
-        env={**BESIDE, "DOCKER_HOST": engine.host},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    return Planted()
 
 
 @pytest.fixture(scope="module")
-def server(dockerd: Dockerd) -> Iterator[str]:
+def server(dockerd: Dockerd, planted: Planted) -> Iterator[str]:
     """A container that gives up root."""
     name = dockerd.run(
         "server",
-        command=["sh", "-c", SCRIPT],
+        command=["sh", "-c", SCRIPT, planted("argument")],
+        env=[f"TOKEN={planted('environment')}"],
+        labels={"x": planted("label")},
         host_config={
             "PortBindings": {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}] for port in (80, 81)},
             "Tmpfs": {"/www": "rw"},
@@ -73,32 +70,28 @@ def server(dockerd: Dockerd) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def profile(dockerd: Dockerd, server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def profile(
+    dockerd: Dockerd, server: str, planted: Planted, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Its profile, from a recording."""
     folder = tmp_path_factory.mktemp("profile")
-    done = hardener(dockerd, "record", server, "--run", BOTH, "--out", str(folder))
+    done = workload(dockerd, "record", server, "--run", BOTH, "--out", str(folder), written=folder)
     assert done.returncode == 0, done.stderr
     (recording,) = folder.glob("recording-*.json")
-    done = hardener(dockerd, "profile", str(recording), "--out", str(folder / "server-profile"))
+    made = folder / "server-profile"
+    done = workload(dockerd, "profile", str(recording), "--out", str(made), written=folder)
     assert done.returncode == 0, done.stderr
-    return folder / "server-profile"
+    assert planted.leaks(pieces(folder)) == {}
+    return made
 
 
 def test_the_command_proves_a_profile_and_leaves_nothing_behind(
-    dockerd: Dockerd, profile: Path, tmp_path: Path
+    dockerd: Dockerd, profile: Path, planted: Planted, tmp_path: Path
 ) -> None:
     before, attached = names(dockerd), programs("on_return")
-    words = [
-        "prove",
-        str(profile),
-        "--run",
-        BOTH,
-        "--starts",
-        str(STARTS),
-        "--junit",
-        str(tmp_path / "junit.xml"),
-    ]
-    done = hardener(dockerd, *words)
+    exercise = f": {planted('exercise')}; {BOTH}"
+    words = ["--run", exercise, "--starts", str(STARTS), "--junit", str(tmp_path / "junit.xml")]
+    done = workload(dockerd, "prove", str(profile), *words, written=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     assert names(dockerd) == before
     assert until(lambda: not programs("on_return") - attached)
@@ -122,6 +115,10 @@ def test_the_command_proves_a_profile_and_leaves_nothing_behind(
     cases = [case for suite in JUnitXml.fromfile(str(tmp_path / "junit.xml")) for case in suite]
     assert len(cases) == 2 + len(evidence)
     assert "verdict" in schema()["required"]
+    proof, made = pieces(tmp_path), pieces(profile.parent)
+    assert any(name.startswith("history/") for name in proof)
+    assert f"{profile.name}/proof.json" in made
+    assert (planted.leaks(proof), planted.leaks(made)) == ({}, {})
 
 
 class Quiet:

@@ -16,21 +16,39 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.record import main, workspace
+from ansible_collections.hardener.docker.plugins.module_utils.record import main, observe, workspace
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.record.recorder import unified_cgroups
 
+from hardener.workload import kernel
+from hardener.workload.artefacts import artefacts
 from hardener.workload.profile import make
+from hardener.workload.profile_document import NAME
 from hardener.workload.recording import Recording, load
 from hardener.workload.shapes import PHASES
 from tests.integration.dockerd import Dockerd
-from tests.integration.twinning import BESIDE, begin, end, leaves_nothing, names, programs, runs, worker
+from tests.integration.planting import Planted, pieces
+from tests.integration.twinning import (
+    BESIDE,
+    begin,
+    end,
+    leaves_nothing,
+    names,
+    programs,
+    runs,
+    twins,
+    worker,
+    workload,
+)
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
 
-PLANTED = "planted-secret"
+LIMITS = re.compile(r"--pids-limit=.*|pids_limit: .*|# mem_limit: .*")
+FILE = "planted-name"  # of a file in a volume
 # A file gets an owner, which takes a capability; a web server answers, and reads its settings anew on SIGHUP.
 SCRIPT = """
+    echo "$TOKEN" >"/data/NAME"
     [ -e /data/page ] || echo first-start >/data/page
     busybox touch /mine; busybox chown 33 /mine
     exec httpd -f -p 80 -h /data
@@ -38,18 +56,20 @@ SCRIPT = """
 
 
 @pytest.fixture(scope="module")
-def shop(dockerd: Dockerd) -> Iterator[str]:
+def planted() -> Planted:
+    return Planted()
+
+
+@pytest.fixture(scope="module")
+def shop(dockerd: Dockerd, planted: Planted) -> Iterator[str]:
     """A container that serves, with a volume that is in use, of an image that declares another one."""
     image = dockerd.build("spool:test", "FROM busybox:test\nVOLUME /spool\n")
     name = dockerd.run(
         "shop",
         image=image,
-        command=["sh", "-c", SCRIPT, f"{PLANTED}-of-the-command"],
-        env=[f"TOKEN={PLANTED}-of-the-environment"],
-        labels={
-            "com.docker.compose.project": "p",
-            "x": f"{PLANTED}-of-a-label",
-        },
+        command=["sh", "-c", SCRIPT.replace("NAME", FILE), planted("argument")],
+        env=[f"TOKEN={planted('environment and content of a file')}"],
+        labels={"com.docker.compose.project": "p", "x": planted("label")},
         host_config={
             "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]},
             "Mounts": [{"Type": "volume", "Source": "shop", "Target": "/data"}],
@@ -102,24 +122,21 @@ def same_sets(one: Recording, other: Recording) -> None:
 
 
 @pytest.fixture(scope="module")
-def recorded(dockerd: Dockerd, shop: str, tmp_path_factory: pytest.TempPathFactory) -> Recording:
+def recorded(
+    dockerd: Dockerd, shop: str, planted: Planted, tmp_path_factory: pytest.TempPathFactory
+) -> Recording:
     """The container, recorded by `workload record`, with a command that exercises it."""
     folder = tmp_path_factory.mktemp("recorded")
-    command = f'curl -fsS "http://$HARDENER_ADDR_80/page?{PLANTED}-of-the-exercise" >{folder}/page'
-    words = ["workload", "record", "shop", "--run", command, "--out", str(folder / "out")]
+    command = f'curl -fsS "http://$HARDENER_ADDR_80/page?{planted("exercise")}" >{folder}/page'
     with untouched(dockerd, shop):
-        done = subprocess.run(
-            [sys.executable, "-m", "hardener", *words],
-            env={**BESIDE, "DOCKER_HOST": dockerd.host},
-            capture_output=True,
-            text=True,
-            check=False,
+        done = workload(
+            dockerd, "record", "shop", "--run", command, "--out", str(folder / "out"), written=folder
         )
     assert done.returncode == 0, done.stderr
     assert (folder / "page").read_text() == "used\n"  # a copy of the volume, in which nothing is new
     (path,) = (folder / "out").iterdir()
     assert re.fullmatch(r"recording-shop-\d{8}T\d{6}Z-[0-9a-f]{8}\.json", path.name)
-    assert PLANTED not in path.read_text() + done.stdout + done.stderr
+    assert planted.leaks(pieces(folder)) == {}
     return load(path)
 
 
@@ -153,7 +170,7 @@ def test_calls_of_the_engine_and_the_runtime_are_recorded(recorded: Recording) -
 
 
 def test_files_and_ports_are_recorded(recorded: Recording) -> None:
-    assert {"/mine", "/data/page"} <= set(recorded.files.created)
+    assert {"/mine", "/data/page", f"/data/{FILE}"} <= set(recorded.files.created)
     assert recorded.files.owners["/mine"].uid == 33
     assert "/bin/busybox" in recorded.files.executed
     assert [(each.protocol, each.port) for each in recorded.network.listens] == [("tcp6", 80)]
@@ -164,7 +181,16 @@ def test_two_recordings_of_one_exercise_are_equal(dockerd: Dockerd, shop: str, r
     with untouched(dockerd, shop):
         begun = begin(dockerd, "shop", starts=1)
         assert fetch(begun["addresses"]["80"]) == "used\n"
-        same_sets(end(begun), recorded)
+        found = end(begun)
+    same_sets(found, recorded)
+    assert confining(found) == confining(recorded)
+
+
+def confining(recording: Recording) -> dict[str, str]:
+    """The files of a recording's profile that confine a container, without the limits that its peaks give."""
+    files = artefacts(make([("recording.json", recording)]))
+    del files[NAME]  # names the recording by its digest
+    return {name: LIMITS.sub("", text) for name, text in files.items()}
 
 
 @pytest.fixture
@@ -357,13 +383,54 @@ def test_labels_of_the_image_are_empty_in_the_twin(dockerd: Dockerd, made: Calla
     labels = 'LABEL traefik.enable="true" com.docker.compose.project="p"'
     image = dockerd.build("labelled:test", f"FROM busybox:test\n{labels}\n")
     begun = begin(dockerd, made("labelled", image=image))
-    (twin,) = (
-        each["Labels"]
-        for each in dockerd.api("GET", "/containers/json")
-        if each["Labels"].get("hardener.twin") == begun["run"]
-    )
-    assert twin == {"hardener.twin": begun["run"], "traefik.enable": "", "com.docker.compose.project": ""}
+    (twin,) = twins(dockerd, begun["run"])
+    assert twin["Config"]["Labels"] == {
+        "hardener.twin": begun["run"],
+        "traefik.enable": "",
+        "com.docker.compose.project": "",
+    }
     assert main.abandon({"run": begun["run"]}) is None
+
+
+def test_a_twin_of_a_container_in_the_hosts_network_has_a_network_of_its_own(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
+    script = "echo here >/page; exec httpd -f -p 80 -h /"
+    options = {"host_config": {"NetworkMode": "host"}, "ExposedPorts": {"80/tcp": {}}}
+    begun = begin(dockerd, made("on-the-host", command=["sh", "-c", script], **options))
+    (twin,) = twins(dockerd, begun["run"])
+    networks = [Path(f"/proc/{each}/ns/net").readlink() for each in (twin["State"]["Pid"], "thread-self")]
+    assert networks[0] != networks[1]
+    assert fetch(begun["addresses"]["80"]) == "here\n"
+    found = end(begun)
+    assert (found.container.network_mode, found.twin.network) == ("host", "own")
+    difference = "The original uses the network of the host, its twin has a network of its own."
+    assert difference in found.recorder.missing
+    # The engine lets every user of its own networks have low ports, and the host does not.
+    assert ("CAP_NET_BIND_SERVICE", "bind") in {(use.name, use.call) for use in found.capabilities}
+
+
+def test_the_twin_of_a_privileged_container_has_the_rights_of_its_original_at_each_start(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
+    name = made("privileged", host_config={"NetworkMode": "none", "Privileged": True})
+    for _ in range(2):  # some engines confine it otherwise at its second start
+        dockerd.api("POST", f"/containers/{name}/restart")
+    original = observe.Sampler(observe.label_file())
+    pid = dockerd.api("GET", f"/containers/{name}/json")["State"]["Pid"]
+    original.follow(pid, observe.Cgroup(pid, unified_cgroups() or ""))
+    original.look()
+    found = end(begin(dockerd, name))
+    (expected,) = original.identities()
+    (twin,) = found.identities
+    assert {"start-empty", "start-used", "crash-restart"} <= set(twin.phases)
+    assert twin.seccomp_mode == expected["seccomp_mode"]
+    assert twin.seccomp_filters == expected["seccomp_filters"]
+    assert twin.no_new_privileges == expected["no_new_privileges"]
+    assert twin.lsm == expected["lsm"]  # says nothing on a kernel without AppArmor
+    for name in ("effective", "permitted", "inheritable", "bounding", "ambient"):
+        assert set(getattr(twin, name)) == set(kernel.capabilities(expected[name])), name
+    assert len(twin.effective) > 14
 
 
 def test_a_phase_without_a_connection_to_the_twin_is_not_exercised(

@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils import record
 from ansible_collections.hardener.docker.plugins.module_utils.record import choice, main, prove, workspace
+from ansible_collections.hardener.docker.plugins.module_utils.record.twin import LABEL
 from ansible_collections.hardener.docker.plugins.plugin_utils.objects import objects
 
 from hardener.workload.assemble import recording
@@ -117,6 +118,29 @@ def _began(program: str, arguments: Mapping[str, Any]) -> Any:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def workload(engine: Dockerd, *words: str, written: Path) -> subprocess.CompletedProcess[str]:
+    """Run a verb of `hardener workload` on this machine; all that it writes or says is below a folder."""
+    places = {"HOME": str(written), "TMPDIR": str(written), "HARDENER_HOME": str(written / "history")}
+    done = subprocess.run(
+        [sys.executable, "-m", "hardener", "workload", *words, "--verbose"],
+        env={**BESIDE, "DOCKER_HOST": engine.host, **places},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    with (written / "said").open("a") as file:
+        file.write(done.stdout + done.stderr)
+    return done
+
+
+def twins(engine: Dockerd, run: str) -> list[dict[str, Any]]:
+    """What the engine says of the twins of a run that are running."""
+    found = engine.api("GET", "/containers/json")
+    mine = [each["Id"] for each in found if each["Labels"].get(LABEL) == run]
+    return [engine.api("GET", f"/containers/{identity}/json") for identity in mine]
 
 
 def end_all(begun: Mapping[str, Any], problem: str = "") -> list[Recording]:
