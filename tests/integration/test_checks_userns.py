@@ -1,4 +1,4 @@
-"""Containers of a real engine that remaps users, which changes nothing on this machine to do so."""
+"""Containers of a real engine that remaps users."""
 
 from __future__ import annotations
 
@@ -12,26 +12,9 @@ from hardener.snapshot import Snapshot
 from hardener.workload.audit import audit
 from hardener.workload.privileges import User
 from tests.integration.collecting import collect, judge, named
-from tests.integration.dockerd import Dockerd
+from tests.integration.remapping import BASE, RemappingDockerd
 
 pytestmark = pytest.mark.usefixtures("bound_accounts")
-
-BASE = 231072
-
-
-class RemappingDockerd(Dockerd):
-    """A private engine in a mount namespace of its own, where `daemon` has subordinate ids."""
-
-    def __init__(self) -> None:
-        super().__init__(config={"userns-remap": "daemon"}, starts_containerd=True)
-        self.root.chmod(0o711)  # a remapped root has to pass
-        self.ids = self.root / "subordinate"
-        self.ids.write_text(f"daemon:{BASE}:65536\n")
-
-    @property
-    def command(self) -> list[str]:
-        bind = 'mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"'
-        return ["unshare", "--mount", "sh", "-c", bind, str(self.ids), *super().command]
 
 
 @pytest.fixture(scope="module")

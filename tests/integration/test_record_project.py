@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +16,20 @@ from typing import Any, NamedTuple
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import prove
 
+from hardener.workload.artefacts import artefacts
 from hardener.workload.profile import make
 from hardener.workload.recording import Recording, load
 from tests.integration.dockerd import Dockerd
-from tests.integration.twinning import BESIDE, begin, begin_proof, end, leaves_nothing, names
+from tests.integration.twinning import (
+    BESIDE,
+    begin,
+    begin_proof,
+    end,
+    end_all,
+    leaves_nothing,
+    names,
+    twins,
+)
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
@@ -264,6 +276,30 @@ def test_two_recordings_run_at_once(shop: Shop) -> None:
             first, second = pool.map(end, (one, other))
     assert first.calls["x86_64"].keys() == second.calls["x86_64"].keys()
     assert first.capabilities == second.capabilities
+    made = [artefacts(make([("recording.json", each)])) for each in (first, second)]
+    assert made[0]["apparmor"] == made[1]["apparmor"]
+
+
+def test_a_twin_that_is_killed_during_the_exercise_is_reported_and_the_others_are_recorded(
+    shop: Shop,
+) -> None:
+    with untouched(shop):
+        begun = begin(shop.engine, compose={"project": "shop"})
+        assert fetch(begun["addresses"]["web_80"]) == "one\n2\n"
+        (killed,) = (each for each in twins(shop.engine, begun["run"]) if "/web" in each["Config"]["Cmd"])
+        os.kill(killed["State"]["Pid"], signal.SIGKILL)
+        (recordings, left) = (end_all(begun), twins(shop.engine, begun["run"]))
+    assert left == []
+    found = {each.container.compose.service: each for each in recordings if each.container.compose}
+    assert found.keys() == {"web", "app", "queue"}
+    phases = {phase.name: phase for phase in found["web"].phases}
+    assert (phases["reload"].exercised, phases["reload"].reason) == (False, "the container had ended")
+    assert not phases["crash-restart"].exercised
+    assert any("the container had ended" in sentence for sentence in found["web"].recorder.missing)
+    assert "bind" in found["web"].calls["x86_64"]  # what it did before
+    for service, script in (("app", "take"), ("queue", "pop")):
+        assert {"serve", "reload", "crash-restart", "stop"} <= set(found[service].exercised)
+        assert any(script in call.programs for call in found[service].calls["x86_64"].values())
 
 
 def test_a_stopped_project_is_reported(shop: Shop, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record.worker import AFTER
 
 from hardener.errors import ExitCode
 from hardener.workload.exercise import Exercise
@@ -21,7 +22,7 @@ from hardener.workload.recording import load
 from hardener.workload.tunnel import Tunnel, TunnelError
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import Sshd
-from tests.integration.twinning import BESIDE, names
+from tests.integration.twinning import BESIDE, leaves_nothing, names
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
@@ -185,6 +186,48 @@ def test_a_signal_during_the_exercise_leaves_no_ssh_and_no_twin(
     assert "there is no result; all twins are removed" in done.stderr
     assert names(dockerd) == before
     assert tunnels(sshd.port) == []
+
+
+# A Python that runs the program of a host with less time for the next stage to arrive.
+IMPATIENT = """#!{python}
+import subprocess, sys, zlib
+from binascii import a2b_base64, b2a_base64
+begin, limit, end = zlib.decompress(a2b_base64(sys.stdin.buffer.read())).partition(b"AFTER = {after}")
+assert limit, "the program has another limit"
+sent = b2a_base64(zlib.compress(begin + b"AFTER = 1" + end))
+sys.exit(subprocess.run(["{python}", *sys.argv[1:]], input=sent).returncode)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_hardener_leaves_nothing_on_another_host_after_the_time_limit(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    dockerd: Dockerd,
+    server: str,
+    sshd: Sshd,
+    tmp_path: Path,
+) -> None:
+    before, begun, python = names(dockerd), tmp_path / "begun", tmp_path / "python"
+    python.write_text(IMPATIENT.format(python=sys.executable, after=AFTER))
+    python.chmod(0o755)
+
+    def kill(process: subprocess.Popen[str]) -> None:
+        assert until(lambda: begun.exists() or process.poll() is not None, seconds=300)
+        assert names(dockerd) - before
+        process.kill()
+
+    run = f"echo $$ >{begun}; exec sleep 1000 >/dev/null 2>&1"
+    with leaves_nothing():
+        done = command(
+            *("record", server, "--run", run, "--for", "10s"),
+            meanwhile=kill,
+            ansible_python_interpreter=str(python),
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        os.kill(int(begun.read_text()), signal.SIGKILL)  # the exercise is the user's, and goes on
+        assert tunnels(sshd.port) == []
+        assert until(lambda: names(dockerd) == before)
+    assert not list(tmp_path.glob("recording-*.json"))
 
 
 @contextmanager
