@@ -158,6 +158,7 @@ def _runtime_calls(entries: Iterable[Mapping[str, Any]], machine: str) -> dict[s
 
 def _capabilities(answer: Mapping[str, Any], machine: str, level: int) -> list[dict[str, Any]]:
     found: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
+    inheriting = {entry["program"] for entry in answer["capsets"] if entry["inheritable"]}
     for entry in answer["capabilities"]:
         if entry["level"] != level:
             continue  # of a namespace that the container created, or of the host's
@@ -167,6 +168,8 @@ def _capabilities(answer: Mapping[str, Any], machine: str, level: int) -> list[d
         unaudited = answer["capabilities_by"] == "tracepoint" and (call is None or call in _OVERCOMMIT)
         if name == "CAP_SYS_ADMIN" and unaudited:
             continue
+        if (name, call) == ("CAP_SETPCAP", "capset") and entry["program"] not in inheriting:
+            continue  # the kernel asks at each capset, and needs it for inheritable capabilities alone
         found[name, call, entry["program"]].add(PHASES[entry["phase"]])
     return [
         {"name": name, "call": call, "program": program, "phases": list(phases)}

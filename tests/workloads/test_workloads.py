@@ -27,7 +27,7 @@ KEPT: dict[str, set[str]] = {
     "go": set(),
     "file-capability": {"CAP_NET_BIND_SERVICE"},
     "i386": set(),
-    "dnsmasq": {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETUID"},
+    "dnsmasq": {"CAP_CHOWN", "CAP_SETGID", "CAP_SETUID"},
     "gosu": {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETUID"},
     "shop web": {"CAP_CHOWN", "CAP_SETGID", "CAP_SETUID"},
     "shop app": set(),

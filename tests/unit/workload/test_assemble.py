@@ -109,6 +109,26 @@ def test_capability_checks_without_need_are_omitted(change: dict[str, int], by: 
     assert bool(recording("h", data).capabilities) is kept
 
 
+@pytest.mark.parametrize(
+    ("requested", "kept"),
+    [
+        ([("nginx", 0)], False),
+        ([("other", 1)], False),
+        ([("nginx", 0), ("nginx", 1)], True),
+    ],
+)
+def test_setpcap_is_needed_by_a_capset_of_inheritable_capabilities_alone(
+    requested: list[tuple[str, int]], kept: bool
+) -> None:
+    data = answer()
+    data["capabilities"][0].update(capability=8, number=126)
+    data["capsets"] = [
+        {"program": program, "effective": 1, "permitted": 3, "inheritable": mask, "phases": [0]}
+        for program, mask in requested
+    ]
+    assert bool(recording("h", data).capabilities) is kept
+
+
 def test_a_remapped_container_has_its_own_user_namespace() -> None:
     data = answer()
     data["host"]["userns_remap"] = True
