@@ -294,7 +294,9 @@ def test_a_twin_that_is_killed_during_the_exercise_is_reported_and_the_others_ar
     assert found.keys() == {"web", "app", "queue"}
     phases = {phase.name: phase for phase in found["web"].phases}
     assert (phases["reload"].exercised, phases["reload"].reason) == (False, "the container had ended")
-    assert not phases["crash-restart"].exercised
+    assert (phases["serve"].exercised, phases["crash-restart"].exercised) == (False, False)
+    assert phases["serve"].reason == "the twin ended during the exercise with code 137"
+    assert phases["crash-restart"].reason == "the container had ended"
     assert any("the container had ended" in sentence for sentence in found["web"].recorder.missing)
     assert "bind" in found["web"].calls["x86_64"]  # what it did before
     for service, script in (("app", "take"), ("queue", "pop")):

@@ -205,6 +205,15 @@ class Life(ABC):
         self._sampler.look()
         self._programs()
 
+    def require_running(self) -> None:
+        """Do not count an exercise during which the container has ended."""
+        serve = self.phases["serve"]
+        if serve["exercised"] and not self._subject.runs():
+            code = self._subject.state().get("ExitCode")
+            serve["exercised"] = False
+            serve["reason"] = f"the {self.noun} ended during the exercise with code {code}"
+            self.skip("crash-restart", GONE)
+
     @abstractmethod
     def reload(self) -> None:
         """Let the container read its configuration again."""

@@ -175,6 +175,7 @@ class Session:
         ways = [self._reached(number) for number in range(len(self._parts))]
         for part, how in zip(self._parts, ways):
             part.life.served(exercise, how)
+            part.life.require_running()
         for part in self._recorded:
             part.life.reload()
         for part in self._recorded:
