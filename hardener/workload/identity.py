@@ -99,7 +99,7 @@ def require_one(recordings: Sequence[tuple[str, Recording]]) -> None:
             more = f", and {len(differences) - 1} more differ" if len(differences) > 1 else ""
             raise HardenerError(
                 f"{line(first_name)} and {line(name)} are not of the same container: {differences[0]}{more}",
-                hint="make a separate profile for each container",
+                hint="make a profile for each; before you record again, take out an applied profile",
             )
 
 

@@ -171,7 +171,7 @@ def _capabilities(has: Privileges) -> Iterator[Excess]:
             + ("" if every.held & DEFAULT else ", by executing a set-user-ID program"),
             do="Use --cap-drop ALL, and --cap-add for those that its work needs."
             if whole
-            else "Drop the capabilities that its work does not need: `hardener workload record` finds them.",
+            else "Keep only those that its work needs: `hardener workload record` and `prove` show which.",
         )
 
 

@@ -147,7 +147,7 @@ class TestCapabilities:
         assert found["default-capabilities"] == 21
 
     @pytest.mark.parametrize(
-        ("held", "advice"), [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Drop the capabilities")]
+        ("held", "advice"), [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Keep only those")]
     )
     def test_the_advice_depends_on_which_capabilities_are_dropped_already(
         self, held: str, advice: str
