@@ -62,7 +62,7 @@ def hardener(engine: Dockerd, *words: str) -> None:
     """Run a verb of `hardener workload`, which has to succeed."""
     done = subprocess.run(
         [sys.executable, "-m", "hardener", "workload", *words],
-        env={**BESIDE, "DOCKER_HOST": engine.host},
+        env={**BESIDE, "DOCKER_HOST": engine.host, "HARDENER_HOME": str(engine.socket.parent / "home")},
         capture_output=True,
         text=True,
         check=False,
