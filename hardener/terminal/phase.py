@@ -105,8 +105,10 @@ class Phase(Progress):
     def given_up(self, *, removed: bool, restarted: bool = False) -> None:
         """Show that a recording or a proof was aborted, and what became of twins or of the container."""
         ending = "remaining twins are removed later, or by the next recording"
-        if removed:
-            ending = "the container goes on running" if restarted else "all twins are removed"
+        if restarted:
+            ending = "hardener leaves the container as it is: see `docker ps` whether it runs"
+        elif removed:
+            ending = "all twins are removed"
         self.note(f"there is no result; {ending}", colour="yellow")
 
     def trying(self, number: int, of: int, trial: Trial) -> None:

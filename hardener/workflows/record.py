@@ -74,7 +74,7 @@ class Listener(Watcher, Protocol):
 
         Args:
             removed: whether all that the recording created is known to be removed.
-            restarted: whether the container itself was recorded, and goes on running.
+            restarted: whether the container itself was recorded.
         """
 
 

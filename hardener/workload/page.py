@@ -142,7 +142,9 @@ def _calls(profile: Profile) -> Section:
         )
     ]
     if profile.merged.chosen:
-        sentences.append(_say("What the container's own seccomp profile refuses stays refused."))
+        sentences.append(
+            _say("What the container's own seccomp profile refuses stays refused, except on request.")
+        )
     elif profile.replaces_unread_seccomp:
         sentences.append(
             _say(
@@ -173,7 +175,11 @@ def _calls(profile: Profile) -> Section:
         )
     rows = []
     for name in seccomp.permitted:
-        extra = ("; beyond the engine's default, on request",) if name in seccomp.extra else ()
+        extra = (
+            ("; beyond the default or the container's own profile, on request",)
+            if name in seccomp.extra
+            else ()
+        )
         rows.append(Row(Name(name), (*_reason(profile.calls[name], profile.merged.total), *extra)))
     return Section(title=title, sentences=tuple(sentences), rows=tuple(rows), detail=True)
 
@@ -183,7 +189,10 @@ def _refused(profile: Profile) -> Section:
     return Section(
         title="System calls that stay refused",
         sentences=(
-            ("These calls were recorded, but the default refuses them: --allow-extra NAME permits a call.",),
+            _say(
+                "These calls were recorded, but the default or the container's own profile refuses them:"
+                " --allow-extra NAME permits a call, under the conditions of the default."
+            ),
         ),
         rows=tuple(
             Row(Name(name), _reason(profile.calls[name], profile.merged.total))

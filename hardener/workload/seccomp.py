@@ -8,7 +8,7 @@ names are narrowed. Nothing is permitted that the default refuses, unless it is 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ from hardener.workload.syscalls import ARCHITECTURES, NARROW, NARROW_NEWER, NEWE
 Rule = dict[str, Any]
 
 _PERMITTING = frozenset({"SCMP_ACT_ALLOW", "SCMP_ACT_LOG"})
-_REFUSING = frozenset({"SCMP_ACT_ERRNO"})
+_REFUSE = "SCMP_ACT_ERRNO"
+_REFUSING = frozenset({_REFUSE})
 _COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
     "SCMP_CMP_NE": operator.ne,
     "SCMP_CMP_LT": operator.lt,
@@ -54,7 +55,18 @@ class Default:
     chosen: tuple[Mapping[str, Any], ...] = ()
 
     def resolved(self, capabilities: Collection[str]) -> tuple[Rule, ...]:
-        """Return the rules for a container with these capabilities, one for each call.
+        """Return the rules for a container with these capabilities, as far as its own profiles permit.
+
+        Raises:
+            HardenerError: a profile is not one that can be narrowed.
+        """
+        rules = self.unlimited(capabilities)
+        for profile in self.chosen:
+            rules = tuple(_limited(rules, profile))
+        return rules
+
+    def unlimited(self, capabilities: Collection[str]) -> tuple[Rule, ...]:
+        """Return the rules of the engine's default for a container with these capabilities.
 
         Raises:
             HardenerError: the profile is not one that can be narrowed.
@@ -73,8 +85,6 @@ class Default:
             gates = capabilities_of(name) & self.capabilities
             if name not in added and not (gates and not gates & chosen):
                 taken.append(rule)
-        for profile in self.chosen:
-            taken = list(_limited(taken, profile))
         return tuple(taken)
 
     def permitted(self, capabilities: Collection[str]) -> frozenset[str]:
@@ -89,8 +99,9 @@ class Seccomp:
     Args:
         document: the profile in Docker's form.
         permitted: the calls it permits, with all arguments or with some.
-        refused: calls that were wanted and that the default refuses.
-        extra: calls that it permits beyond the default, since they were asked for by name.
+        refused: calls that were wanted and that the default or the container's own profile refuses.
+        extra: calls that it permits beyond the default or the container's own profile, since they were asked
+            for by name.
         not_known: calls that it refuses as a kernel does that does not know them.
         families_refused: socket families that the default permits and this profile refuses.
     """
@@ -129,14 +140,19 @@ def narrowed(
     recent = (*NEWER, *NARROW_NEWER) if NARROW.intersection(used) else NEWER
     rules = default.resolved(capabilities)
     permitted = {rule["name"] for rule in rules if _permits(rule)}
+    if not _families(rule for rule in rules if rule["name"] == "socket" and _permits(rule)):
+        permitted.discard("socket")
     refused = frozenset(wanted) - permitted
     for name in sorted(frozenset(extra) - refused):
         known = "the engine's default already permits" if name in permitted else "no recording has"
         raise HardenerError(f"--allow-extra {line(name)}: {known} this call")
+    # The container's own profile is no limit of an extra call; the default's conditions on it are.
+    asked = [rule for rule in default.unlimited(capabilities) if rule["name"] in extra and _permits(rule)]
+    conditional = {rule["name"] for rule in asked if rule["args"]}
     plain: dict[tuple[str, int | None], set[str]] = {}
-    limited: list[Rule] = []
+    limited: list[Rule] = [rule for rule in asked if rule["args"] and rule["name"] != "socket"]
     families: tuple[int, ...] = ()
-    sockets = [rule for rule in rules if rule["name"] == "socket" and _permits(rule)]
+    sockets = [rule for rule in (*rules, *asked) if rule["name"] == "socket" and _permits(rule)]
     for rule in rules:
         name = rule["name"]
         if name in extra or (_permits(rule) and (name not in wanted or name == "socket")):
@@ -151,6 +167,7 @@ def narrowed(
         families = tuple(sorted(before - after))
         limited += _family_rules(after, sockets[0]["action"])
     kept = frozenset(wanted) & permitted
+    free = sorted(frozenset(extra) - conditional)
     newer = tuple(name for name in recent if name not in kept and name not in extra)
     document: dict[str, Any] = {
         "defaultAction": "SCMP_ACT_ERRNO",
@@ -162,7 +179,7 @@ def narrowed(
                 _written([rule["name"]], rule["action"], rule.get("errnoRet"), rule["args"])
                 for rule in sorted(limited, key=repr)
             ),
-            *([_written(sorted(extra), "SCMP_ACT_ALLOW", None)] if extra else []),
+            *([_written(free, "SCMP_ACT_ALLOW", None)] if free else []),
             *([_written(list(newer), "SCMP_ACT_ERRNO", _ENOSYS)] if newer else []),
         ],
     }
@@ -201,61 +218,116 @@ def _written(
 
 
 def _limited(rules: Iterable[Rule], profile: Mapping[str, Any]) -> Iterator[Rule]:
-    """Limit rules to what another profile permits too, with the conditions of both.
+    """Limit rules to what a container's own profile permits too, with the conditions of both.
 
-    A call is refused where no rule can express the conditions of both, and where the other profile refuses it
-    with some arguments.
+    A call is refused where no rule can express the conditions of both.
     """
     permitting: dict[str, list[Rule]] = {}
     refusing: dict[str, list[Rule]] = {}
-    for rule in _rules(profile, any_action=True):
+    for rule in _rules(profile, own=True):
         (permitting if _permits(rule) else refusing).setdefault(rule["name"], []).append(rule)
     for rule in rules:
         name = rule["name"]
-        if name in refusing and _permits(rule):
-            yield from (each for each in refusing[name] if each["action"] in _REFUSING and not each["args"])
-        elif not _permits(rule) or profile["defaultAction"] in _PERMITTING:
+        refusals = [each for each in refusing.get(name, ()) if not _exclude(rule["args"], each["args"])]
+        if not _permits(rule):
+            yield rule
+        elif refusals:
+            yield from (each for each in refusals if each["action"] in _REFUSING and not each["args"])
+        elif profile["defaultAction"] in _PERMITTING:
             yield rule
         else:
             for other in permitting.get(name, ()):
-                both = [*rule["args"], *(each for each in other["args"] if each not in rule["args"])]
-                # Conditions on socket families are evaluated here, and then written as new ones.
-                if len({each["index"] for each in both}) == len(both) or name == "socket":
+                both = _both(rule["args"], other["args"], families=name == "socket")
+                if both is not None:
                     yield {**rule, "args": both}
 
 
-def _rules(profile: Mapping[str, Any], *, any_action: bool = False) -> Iterator[Rule]:
+def _both(
+    one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], *, families: bool
+) -> list[Mapping[str, Any]] | None:
+    """Return conditions that hold where those of both rules hold; None if no rule can express them.
+
+    Args:
+        one: the conditions of a rule.
+        other: those of another rule.
+        families: whether they are about families of sockets: these are evaluated here, and written as new
+            conditions.
+    """
+    found = list(one)
+    for each in other:
+        same = [known for known in found if known["index"] == each["index"]]
+        if each in same:
+            continue
+        if families:
+            if each["index"] != 0:
+                return None
+            found.append(each)
+        elif not same:
+            found.append(each)
+        else:
+            masks = [known for known in (*same, each) if known["op"] == "SCMP_CMP_MASKED_EQ"]
+            if len(masks) != 2 or _exclude(same, [each]):
+                return None
+            found.remove(same[0])
+            found.append(
+                {
+                    **each,
+                    "value": same[0]["value"] | each["value"],
+                    "valueTwo": same[0]["valueTwo"] | each["valueTwo"],
+                }
+            )
+    return found
+
+
+def _exclude(one: Iterable[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the conditions of two rules are known never to hold for the same arguments."""
+    return any(
+        known["index"] == each["index"]
+        and known["op"] == each["op"] == "SCMP_CMP_MASKED_EQ"
+        and bool((known["valueTwo"] ^ each["valueTwo"]) & known["value"] & each["value"])
+        for known in one
+        for each in other
+    )
+
+
+def _rules(profile: Mapping[str, Any], *, own: bool = False) -> Iterator[Rule]:
     """Return the rules of a runtime's profile, one for each call that a rule names.
 
     Args:
         profile: the profile.
-        any_action: whether it may permit what it does not name, and have any action.
+        own: whether it is a container's own profile, which may permit what it does not name, and have any
+            action. Of a call with too many rules, the last one here refuses it.
 
     Raises:
         HardenerError: it permits what it does not name, or has what no engine writes.
     """
-    if not any_action and profile.get("defaultAction") not in _REFUSING:
-        raise _error("the default action permits system calls")
+    if not own and profile.get("defaultAction") not in _REFUSING:
+        raise _error("the default action permits system calls", own=own)
     rules = profile.get("syscalls")
-    if not isinstance(rules, list) or (not rules and not any_action):
-        raise _error("the profile has no rules")
+    if not isinstance(rules, list) or (not rules and not own):
+        raise _error("the profile has no rules", own=own)
     counts: dict[str, int] = {}
     for rule in rules:
         if not isinstance(rule, dict) or not isinstance(names := rule.get("names"), list):
-            raise _error("a rule names no system calls")
+            raise _error("a rule names no system calls", own=own)
         action, errno = rule.get("action"), rule.get("errnoRet")
-        known = any_action or action in _PERMITTING | _REFUSING
+        known = own or action in _PERMITTING | _REFUSING
         if not known or not (errno is None or _is_number(errno)):
-            raise _error("a rule has an unknown action")
-        args = [_argument(each) for each in rule.get("args") or ()]
+            raise _error("a rule has an unknown action", own=own)
+        args = [_argument(each, own=own) for each in rule.get("args") or ()]
         # Several conditions on one argument are alternatives for a runtime, like two rules.
         together = [args] if len({each["index"] for each in args}) == len(args) else [[each] for each in args]
         for name in names:
             if not isinstance(name, str):
-                raise _error("a rule names no system calls")
-            counts[name] = counts.get(name, 0) + len(together)
+                raise _error("a rule names no system calls", own=own)
+            before = counts.get(name, 0)
+            counts[name] = before + len(together)
             if counts[name] > _MOST_RULES:
-                raise _error(f"a system call has more than {_MOST_RULES} rules")
+                if not own:
+                    raise _error(f"a system call has more than {_MOST_RULES} rules", own=own)
+                if before <= _MOST_RULES:
+                    yield {"name": name, "action": _REFUSE, "args": []}
+                continue
             for conditions in together:
                 yield {
                     "name": name,
@@ -265,16 +337,16 @@ def _rules(profile: Mapping[str, Any], *, any_action: bool = False) -> Iterator[
                 }
 
 
-def _argument(condition: Any) -> dict[str, Any]:
+def _argument(condition: Any, *, own: bool) -> dict[str, Any]:
     if not isinstance(condition, dict):
-        raise _error("a condition on an argument is invalid")
+        raise _error("a condition on an argument is invalid", own=own)
     index, comparison = condition.get("index"), condition.get("op")
     # An engine omits zero values.
     first, second = condition.get("value", 0), condition.get("valueTwo", 0)
     if not (_is_number(index) and index in range(6) and comparison in _OPERATORS):
-        raise _error("a condition on an argument is invalid")
+        raise _error("a condition on an argument is invalid", own=own)
     if not (_is_number(first) and _is_number(second)):
-        raise _error("a condition on an argument is invalid")
+        raise _error("a condition on an argument is invalid", own=own)
     return {
         "index": index,
         "value": first,
@@ -287,10 +359,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _WORD
 
 
-def _error(why: str) -> HardenerError:
+def _error(why: str, *, own: bool) -> HardenerError:
+    whose = "container's own" if own else "engine's default"
     return HardenerError(
-        f"the engine's default seccomp profile cannot be narrowed: {why}",
-        hint="record again on an engine with its default profile",
+        f"the {whose} seccomp profile cannot be narrowed: {why}",
+        hint="record again without it" if own else "record again on an engine with its default profile",
     )
 
 

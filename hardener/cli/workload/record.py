@@ -132,7 +132,7 @@ def record(
         seconds=seconds,
         socket=engine_socket(os.environ) if local else "",
         run_in=tuple(shlex.split(run_in[1])) if run_in else (),
-        run_in_service=run_in[0] if run_in else "",
+        run_in_service=run_in[0] if run_in and run_in[0] != container else "",
         same_network=network == "same",
         restart=restart,
         forward=bool(command),

@@ -15,6 +15,7 @@ from .text import shown
 LABEL = "com.docker.compose."
 MOST = 24  # containers of a project that may get twins
 _LISTED = 10
+_SHORT_ID = 12  # as `docker ps` shows it: a shorter one may be meant as a name
 _COMPLETED = "service_completed_successfully"
 
 
@@ -68,7 +69,7 @@ def position(members: Sequence[Member], container: str) -> int:
     numbered = list(enumerate(members))
     named = [number for number, each in numbered if container in (each.name, _name(each.original))]
     by_id = [number for number, each in numbered if str(each.original["Id"]).startswith(container)]
-    for number in named or by_id:
+    for number in named or (by_id if len(container) >= _SHORT_ID else ()):
         return number
     raise Failed(f"{shown(container, 100)} has no twin in which a command can be run")
 

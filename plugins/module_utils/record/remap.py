@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple
 
 from ..host.errors import Failed
+from ..host.read import read_or
 
 _ROOT = re.compile(r"/(\d+)\.(\d+)$")  # the end of the engine's folder
 _NOBODY = 65534  # the owner that a container sees instead of ids that it does not have
 _PIECE = 1 << 18
+_IDS = 65536  # of a container, if its map cannot be read
 
 
 class Root(NamedTuple):
@@ -23,6 +25,7 @@ class Root(NamedTuple):
 
     uid: int
     gid: int
+    ids: int = _IDS  # how many of each containers have
 
 
 def is_active(info: Mapping[str, Any]) -> bool:
@@ -36,6 +39,12 @@ def root(info: Mapping[str, Any]) -> Root | None:
     return Root(int(found[1]), int(found[2])) if found and is_active(info) else None
 
 
+def ids(pid: int) -> int:
+    """Return how many ids the container of a process has; the usual number if that cannot be read."""
+    words = read_or(f"/proc/{pid}/uid_map", "").split()
+    return int(words[2]) if pid and len(words) == 3 else _IDS
+
+
 def inside(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
     """Yield a tar archive with the owners inside containers in place of those of the host.
 
@@ -44,14 +53,14 @@ def inside(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
     """
     try:
         yield from _mapped(archive, root)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError) as error:  # the second from names that are read as headers
         raise Failed(f"the engine's archive cannot be read: {error}") from None
 
 
 def _mapped(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
     with tarfile.open(fileobj=_File(archive), mode="r|", bufsize=_PIECE) as found:  # type: ignore[call-overload]
         for member in found:
-            member.uid, member.gid = _inside(member.uid, root.uid), _inside(member.gid, root.gid)
+            member.uid, member.gid = _inside(member.uid, root.uid, root), _inside(member.gid, root.gid, root)
             for key in ("uid", "gid"):
                 member.pax_headers.pop(key, None)
             yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
@@ -63,8 +72,8 @@ def _mapped(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def _inside(number: int, first: int) -> int:
-    return number - first if number >= first else _NOBODY
+def _inside(number: int, first: int, root: Root) -> int:
+    return number - first if first <= number < first + root.ids else _NOBODY
 
 
 class _File:

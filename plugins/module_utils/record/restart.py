@@ -6,6 +6,7 @@ versions 24.0.0 to 24.0.6). Nothing else is done to the container: it is not lab
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Mapping
 
@@ -24,6 +25,7 @@ from .twin import SWARM
 
 _STOP_SECONDS = 10  # of the engine, if the container has no time of its own
 _START_SECONDS = 180
+_LONGEST_STOP = 900
 _SHARED = {"NetworkMode": "network", "PidMode": "processes", "IpcMode": "shared memory"}
 
 
@@ -66,13 +68,26 @@ def _obstacle(original: Mapping[str, Any]) -> str:
         return "is a task of Swarm, which replaces it when it stops: leave out --restart"
     if original["HostConfig"].get("AutoRemove"):
         return "was started with --rm: the engine removes it if the restart fails; leave out --restart"
+    if not 0 <= int(original["Config"].get("StopTimeout") or 0) <= _LONGEST_STOP:
+        return f"may take more than {_LONGEST_STOP} s to stop: leave out --restart"
+    host = original["HostConfig"]
+    paths = [str(each.get("PathOnHost") or "") for each in host.get("Devices") or ()]
+    paths += [str(each["Source"]) for each in original.get("Mounts") or () if each["Type"] == "bind"]
+    for path in paths:
+        if not os.path.exists(path):
+            return f"could not start again: {shown(path, 200)} of the host, which it uses, is gone"
     status = str(original["State"].get("Status") or "")
     return "" if status == "running" else f"does not run (its status is {shown(status, 40)}): start it first"
 
 
 def _dependent(engine: Engine, original: Mapping[str, Any]) -> str:
-    """Return which other container the restart would take something from; empty for none."""
-    for listed in engine.get("/containers/json"):
+    """Return which other container would lose something by the restart, or prevent it; empty for none."""
+    running = engine.get("/containers/json")
+    for key, word in _SHARED.items():
+        kind, _separator, other = str(original["HostConfig"].get(key) or "").partition(":")
+        if kind == "container" and other not in {each["Id"] for each in running}:
+            return f"could not start again: the container whose {word} it uses does not run"
+    for listed in running:
         if listed["Id"] == original["Id"]:
             continue
         try:
@@ -140,7 +155,7 @@ class Restarted(Subject):
     def _number(self) -> int | None:
         """Return the kernel's number of the container's cgroup; None if it has ended."""
         try:
-            return runtime.cgroup_of(int(self.state().get("Pid") or 0))
+            return runtime.cgroup_of(int(self.state().get("Pid") or 0), self._identity)
         except OSError:
             return None
 
@@ -195,6 +210,8 @@ class RestartedLife(Life):
     def stop(self) -> None:
         """Leave out this phase."""
         self.skip("stop", "the container is recorded itself, and goes on running")
+        if not self._subject.has_own_network:
+            self.missing.append("ports were not recorded: the container does not have a network of its own")
         if self._subject.started_again():
             self.missing.append(
                 "the container was started again meanwhile: after that, only its calls were recorded"

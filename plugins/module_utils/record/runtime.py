@@ -203,13 +203,19 @@ def require_processes_here(info: Mapping[str, Any], inspected: Mapping[str, Any]
         )
 
 
-def cgroup_of(pid: int) -> int | None:
-    """Return the kernel's number of a process's cgroup."""
+def cgroup_of(pid: int, container: str = "") -> int | None:
+    """Return the kernel's number of a process's cgroup.
+
+    Args:
+        pid: the process.
+        container: an id in the name of a cgroup; if the process is in one below it, that one is meant.
+    """
     tree = unified_cgroups()
     if tree is None:
         return None
     with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             if line.startswith("0::"):
-                return os.stat(tree + line[3:].rstrip("\n")).st_ino
+                path, found, rest = line[3:].rstrip("\n").partition(container or "\n")
+                return os.stat(tree + path + found + (rest.partition("/")[0] if found else "")).st_ino
     return None

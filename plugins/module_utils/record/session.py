@@ -81,8 +81,9 @@ class Session:
             largest=request.largest,
         )
         self._parts = [self._part(number, member) for number, member in enumerate(cast.members)]
-        wanted = request.run_in_service or request.container or self._recorded[0].member.name
-        self._exercised = self._parts[project.position(cast.members, wanted)]
+        self._exercised = self._recorded[0]
+        if request.run_in_service:
+            self._exercised = self._parts[project.position(cast.members, request.run_in_service)]
 
     def _cast(self) -> project.Cast:
         if self._request.restart:
@@ -274,7 +275,7 @@ class Session:
                 starts=self._request.starts,
                 programs=account.programs,
                 identities=account.sampler.identities(),
-                listens=account.sampler.listens(),
+                listens=account.sampler.listens() if part.subject.has_own_network else [],
                 files={kind: sorted(paths) for kind, paths in part.subject.files.items()},
                 owners=part.subject.owners,
                 granted={

@@ -172,6 +172,11 @@ class Subject(ABC):
         return str(self._original["Config"].get("WorkingDir") or "/")
 
     @property
+    def has_own_network(self) -> bool:
+        """Return whether ports and packets in its network are those of the run."""
+        return True
+
+    @property
     def networked(self) -> bool:
         """Return whether the container has a network."""
         return str(self._original["HostConfig"].get("NetworkMode") or "default") != "none"

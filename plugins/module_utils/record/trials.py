@@ -72,7 +72,9 @@ class Trials:
         self._world = World(engine, run, originals, same=False, largest=request.largest)
         self._members = cast.members
         self._number = next(number for number, member in enumerate(cast.members) if member.recorded)
-        self._exercised = project.position(cast.members, request.run_in_service or request.container)
+        self._exercised = self._number
+        if request.run_in_service:
+            self._exercised = project.position(cast.members, request.run_in_service)
         self._subjects = [
             Twin(
                 engine,

@@ -94,7 +94,7 @@ def changed(source: str, target: str, since: float) -> Iterator[tuple[str, bool]
         if each.status.st_ctime >= since:
             count += 1
             if count > _MAX_CHANGED:
-                return
+                raise TooMany
             yield target.rstrip("/") + each.path, each.status.st_mtime >= since
 
 

@@ -211,7 +211,7 @@ class World:
         """Copy the original's data into a volume, through a container that never starts."""
         name = posixpath.basename(volume.target.rstrip("/"))
         root = self._root_in(original)
-        if root != self._root:
+        if root is None and self._root is not None:
             self.remarks.append(
                 f"files of {volume.target} have other owners in the copy: the engine remaps users, and the"
                 " container opts out of that"
@@ -240,7 +240,9 @@ class World:
 
     def _root_in(self, original: Mapping[str, Any]) -> remap.Root | None:
         """Return the ids of the host that are root in a container; None if it is the host's root."""
-        return None if original["HostConfig"].get("UsernsMode") == "host" else self._root
+        if self._root is None or original["HostConfig"].get("UsernsMode") == "host":
+            return None
+        return self._root._replace(ids=remap.ids(int((original.get("State") or {}).get("Pid") or 0)))
 
 
 def _mode(original: Mapping[str, Any]) -> str:

@@ -212,13 +212,52 @@ def test_a_call_that_the_containers_own_profile_refuses_is_named_and_can_be_perm
     assert make({"read", "chmod"}, chosen=(own,), extra=["chmod"]).extra == ("chmod",)
 
 
-def test_a_profile_with_too_many_rules_for_a_call_is_refused() -> None:
-    own = {
-        "defaultAction": "SCMP_ACT_ERRNO",
-        "syscalls": [{"names": ["read"] * 65, "action": "SCMP_ACT_ALLOW"}],
-    }
-    with pytest.raises(HardenerError, match="more than 64 rules"):
-        make({"read"}, chosen=(own,))
+def own_profile(*rules: dict[str, Any], default: str = "SCMP_ACT_ERRNO") -> dict[str, Any]:
+    return {"defaultAction": default, "syscalls": [{"action": "SCMP_ACT_ALLOW", **rule} for rule in rules]}
+
+
+def masked(mask: int, value: int = 0) -> list[dict[str, Any]]:
+    return [{"index": 0, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}]
+
+
+def test_a_call_with_too_many_rules_in_the_containers_own_profile_is_refused() -> None:
+    found = make({"read", "write"}, chosen=(own_profile({"names": ["read"] * 65}, {"names": ["write"]}),))
+    assert (found.permitted, found.refused) == (("write",), ("read",))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        own_profile({"names": ["clone"], "args": masked(0x7C020000)}),
+        own_profile(
+            {"names": ["clone"], "action": "SCMP_ACT_ERRNO", "args": masked(0x10000000, 0x10000000)},
+            default="SCMP_ACT_ALLOW",
+        ),
+    ],
+)
+def test_masks_of_the_default_and_of_the_containers_own_profile_are_combined(own: dict[str, Any]) -> None:
+    found = make({"clone"}, chosen=(own,))
+    assert found.permitted == ("clone",)
+    rules = by_call(found.document)
+    assert answer(rules, "clone", (0x11, 0, 0, 0, 0, 0)) == "allow"
+    for flag in (0x10000000, 0x02000000, 0x40000000):
+        assert answer(rules, "clone", (flag, 0, 0, 0, 0, 0)) == 1
+
+
+def test_an_extra_call_has_the_conditions_of_the_default() -> None:
+    found = make({"clone", "read"}, chosen=(own_profile({"names": ["read"]}),), extra=["clone"])
+    assert (found.permitted, found.extra) == (("clone", "read"), ("clone",))
+    assert answer(by_call(found.document), "clone", (0x11, 0, 0, 0, 0, 0)) == "allow"
+    assert answer(by_call(found.document), "clone", (0x10000000, 0, 0, 0, 0, 0)) == 1
+    found = make({"socket"}, chosen=(own_profile({"names": ["read"]}),), extra=["socket"])
+    assert answer(by_call(found.document), "socket", (2, 1, 0, 0, 0, 0)) == "allow"
+    assert answer(by_call(found.document), "socket", (40, 1, 0, 0, 0, 0)) == 1
+
+
+def test_sockets_whose_conditions_cannot_be_expressed_are_refused() -> None:
+    condition = {"index": 1, "value": 3, "op": "SCMP_CMP_NE"}
+    found = make({"socket", "read"}, chosen=(own_profile({"names": ["socket"], "args": [condition]}),))
+    assert (found.permitted, found.refused) == ((), ("read", "socket"))
 
 
 def test_refused_socket_families_are_refused_with_any_upper_bits() -> None:

@@ -206,15 +206,16 @@ def test_a_container_without_a_project_is_recorded_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"), [("db", "db"), ("shop-web-1", "web"), ("db01", "queue"), ("web-1", "web")]
+    ("wanted", "expected"), [("db", "db"), ("shop-web-1", "web"), ("db0123456789", "queue")]
 )
 def test_a_twin_is_found_by_service_container_or_id(wanted: str, expected: str) -> None:
-    queue = {**made("queue"), "Id": "db0123"}
+    queue = {**made("queue"), "Id": "db0123456789abcdef"}
     members = project.whole(FakeEngine(made("web"), queue, made("db")), {"project": "shop"}).members  # type: ignore[arg-type]
     assert members[project.position(members, wanted)].name == expected
 
 
 def test_a_container_without_a_twin_is_refused() -> None:
     members = project.whole(FakeEngine(made("web")), {"project": "shop"}).members  # type: ignore[arg-type]
-    with pytest.raises(Failed, match="old has no twin in which a command can be run"):
-        project.position(members, "old")
+    for name in ("old", "web-1", "we"):  # a short id may be meant as a name
+        with pytest.raises(Failed, match=f"{name} has no twin in which a command can be run"):
+            project.position(members, name)

@@ -37,6 +37,7 @@ MEMBERS = (
     member("data/pipe", tarfile.FIFOTYPE),
     member("data/root", size=5, uid=ROOT.uid, gid=ROOT.gid),
     member("data/foreign", size=5, uid=0, gid=0),
+    member("data/beyond", size=5, uid=ROOT.uid + 65_536, gid=ROOT.gid + 65_536),
 )
 
 
@@ -73,7 +74,7 @@ def test_owners_are_mapped_and_everything_else_is_copied(size: int) -> None:
             assert after.pax_headers.keys().isdisjoint({"uid", "gid"})
         assert members[4].pax_headers["SCHILY.xattr.security.capability"] == CAPABILITY
     assert owners.pop("data/root") == (0, 0)
-    assert owners.pop("data/foreign") == (65534, 65534)
+    assert owners.pop("data/foreign") == owners.pop("data/beyond") == (65534, 65534)
     assert set(owners.values()) == {(33, 4)}
 
 
@@ -83,12 +84,21 @@ def test_an_incomplete_archive_is_refused(data: bytes) -> None:
         list(remap.inside(pieces(data, 100), ROOT))
 
 
+def test_a_name_that_is_read_as_a_header_is_an_error_of_the_archive() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as made:
+        made.addfile(member("\n1 hdrcharset=Z\né"))
+    data = buffer.getvalue().replace(b"hdrcharset=Z", b"hdrcharset=\xff")  # as the engine writes it
+    with pytest.raises(Failed, match="the engine's archive cannot be read"):
+        list(remap.inside(pieces(data, 512), ROOT))
+
+
 @pytest.mark.parametrize(
     ("info", "root"),
     [
         (
             {"SecurityOptions": ["name=userns"], "DockerRootDir": "/var/lib/docker/231072.231073"},
-            (231072, 231073),
+            remap.Root(231072, 231073),
         ),
         ({"SecurityOptions": ["name=userns"], "DockerRootDir": "/var/lib/docker"}, None),
         ({"SecurityOptions": None, "DockerRootDir": "/var/lib/docker/231072.231073"}, None),
@@ -96,6 +106,6 @@ def test_an_incomplete_archive_is_refused(data: bytes) -> None:
     ],
 )
 def test_the_root_of_containers_is_read_from_the_engines_folder(
-    info: dict[str, Any], root: tuple[int, int] | None
+    info: dict[str, Any], root: remap.Root | None
 ) -> None:
     assert remap.root(info) == root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -86,7 +87,7 @@ def cgroups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The cgroups in which the container's process is found, one after the other."""
     monkeypatch.setattr(subject, "_NOTICED", 0.0)
     found = [OTHER, FORMER]
-    monkeypatch.setattr(runtime, "cgroup_of", lambda _pid: found.pop())
+    monkeypatch.setattr(runtime, "cgroup_of", lambda _pid, _container: found.pop())
     return found
 
 
@@ -129,7 +130,7 @@ def test_a_failed_restart_says_how_the_container_is_started() -> None:
 
 
 def test_a_container_that_has_ended_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(_pid: int) -> int:
+    def gone(_pid: int, _container: str) -> int:
         raise FileNotFoundError
 
     monkeypatch.setattr(runtime, "cgroup_of", gone)
@@ -228,6 +229,31 @@ def test_a_twin_is_refused() -> None:
 def test_a_container_whose_namespace_another_one_uses_is_refused(key: str, word: str) -> None:
     other = {**original(**{key: f"container:{IDENTITY}"}), "Id": "e" * 64, "Name": "/sidecar"}
     assert f"sidecar uses its {word}, and would lose it" in refused(original(), other)
+
+
+@pytest.mark.parametrize("key", ["NetworkMode", "PidMode", "IpcMode"])
+def test_a_container_that_uses_a_namespace_of_a_stopped_one_is_refused(key: str) -> None:
+    assert "could not start again" in refused(original(**{key: f"container:{'e' * 64}"}))
+    running = {**original(), "Id": "e" * 64, "Name": "/vpn"}
+    engine = FakeEngine(original(**{key: f"container:{'e' * 64}"}), running)
+    assert restart.cast(cast(Engine, engine), "web", cast(Source, Recorder)).members
+
+
+def test_a_container_whose_device_or_mounted_path_is_gone_is_refused(tmp_path: Path) -> None:
+    device = {"PathOnHost": str(tmp_path / "video0"), "PathInContainer": "/dev/video0"}
+    assert "video0 of the host, which it uses, is gone" in refused(original(Devices=[device]))
+    found = original()
+    found["Mounts"] = [{"Type": "bind", "Source": str(tmp_path / "data"), "Destination": "/data"}]
+    assert "data of the host, which it uses, is gone" in refused(found)
+    (tmp_path / "data").mkdir()
+    assert restart.cast(cast(Engine, FakeEngine(found)), "web", cast(Source, Recorder)).members
+
+
+@pytest.mark.parametrize("seconds", [-1, 3600])
+def test_a_container_that_may_take_long_to_stop_is_refused(seconds: int) -> None:
+    found = original()
+    found["Config"]["StopTimeout"] = seconds
+    assert "may take more than 900 s to stop" in refused(found)
 
 
 def test_a_recorder_that_needs_twins_is_refused() -> None:
