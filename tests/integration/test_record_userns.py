@@ -154,7 +154,7 @@ def test_a_profile_of_a_remapped_container_is_proven(
     made, before = tmp_path / "profile", names(engine)
     done = workload(engine, "profile", str(path), "--out", str(made), written=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
-    exercise = ("--run-in", shlex.join(["sh", "-c", EXERCISE]), "--starts", "3")
+    exercise = ("--run-in", "remapped", shlex.join(["sh", "-c", EXERCISE]), "--starts", "3")
     done = workload(engine, "prove", str(made), *exercise, written=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     proof = ProofDocument.model_validate_json((made / "proof.json").read_text())
