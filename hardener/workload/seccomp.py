@@ -147,7 +147,8 @@ def narrowed(
         known = "the engine's default already permits" if name in permitted else "no recording has"
         raise HardenerError(f"--allow-extra {line(name)}: {known} this call")
     # The container's own profile is no limit of an extra call; the default's conditions on it are.
-    asked = [rule for rule in default.unlimited(capabilities) if rule["name"] in extra and _permits(rule)]
+    offered = default.unlimited(capabilities) if extra else ()
+    asked = [rule for rule in offered if rule["name"] in extra and _permits(rule)]
     conditional = {rule["name"] for rule in asked if rule["args"]}
     plain: dict[tuple[str, int | None], set[str]] = {}
     limited: list[Rule] = [rule for rule in asked if rule["args"] and rule["name"] != "socket"]
@@ -266,7 +267,8 @@ def _both(
             found.append(each)
         else:
             masks = [known for known in (*same, each) if known["op"] == "SCMP_CMP_MASKED_EQ"]
-            if len(masks) != 2 or _exclude(same, [each]):
+            never = any(mask["valueTwo"] & ~mask["value"] for mask in masks)
+            if len(masks) != 2 or never or _exclude(same, [each]):
                 return None
             found.remove(same[0])
             found.append(

@@ -244,6 +244,11 @@ def test_masks_of_the_default_and_of_the_containers_own_profile_are_combined(own
         assert answer(rules, "clone", (flag, 0, 0, 0, 0, 0)) == 1
 
 
+def test_a_mask_that_never_holds_permits_nothing() -> None:
+    own = own_profile({"names": ["clone"], "args": masked(0x40000000, 0x02000000)})
+    assert make({"clone"}, chosen=(own,)).refused == ("clone",)
+
+
 def test_an_extra_call_has_the_conditions_of_the_default() -> None:
     found = make({"clone", "read"}, chosen=(own_profile({"names": ["read"]}),), extra=["clone"])
     assert (found.permitted, found.extra) == (("clone", "read"), ("clone",))
