@@ -21,7 +21,7 @@ from .parts import Part
 from .source import Source
 from .subject import Subject
 from .text import shown
-from .twin import SWARM
+from .twin import SWARM, is_shared
 
 _STOP_SECONDS = 10  # of the engine, if the container has no time of its own
 _START_SECONDS = 180
@@ -124,8 +124,7 @@ class Restarted(Subject):
     @property
     def has_own_network(self) -> bool:
         """Return whether all packets that arrive in its network are for this container."""
-        mode = str(self._original["HostConfig"].get("NetworkMode") or "default")
-        return mode != "host" and not mode.startswith("container:")
+        return not is_shared(str(self._original["HostConfig"].get("NetworkMode") or "default"))
 
     def start(self, tree: str) -> str:
         """Restart the container, and wait until it has settled; return how it started, in words."""

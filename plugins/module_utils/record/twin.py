@@ -138,7 +138,7 @@ def plan(
     if network.startswith("container:"):  # of a twin
         config.pop("Hostname", None)
         config.pop("ExposedPorts", None)
-    elif mode == "host" or mode.startswith("container:"):
+    elif is_shared(mode):
         differences.append(
             f"the original uses the network of {owner(mode)}, its twin has a network of its own"
         )
@@ -147,7 +147,7 @@ def plan(
             host["Sysctls"] = {**(host.get("Sysctls") or {}), _LOW_PORTS: low_ports}
     for key, word in (("PidMode", "processes"), ("IpcMode", "shared memory"), ("UTSMode", "host name")):
         shared = str(host.get(key) or "")
-        if shared == "host" or shared.startswith("container:"):
+        if is_shared(shared):
             differences.append(f"the original shares the {word} of {owner(shared)}, its twin does not")
             host[key] = "private" if key == "IpcMode" else ""
     if (inspected["Config"].get("Labels") or {}).get(SWARM):
@@ -177,6 +177,11 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
     if own.get("CapAdd") == ["ALL"] and own.get("ReadonlyPaths") == []:  # of a privileged original
         host["MaskedPaths"] = host["ReadonlyPaths"] = None
     return {**body, "HostConfig": host, **({"User": confinement["user"]} if confinement["user"] else {})}
+
+
+def is_shared(mode: str) -> bool:
+    """Return whether the mode of a namespace names that of the host or of another container."""
+    return mode == "host" or mode.startswith("container:")
 
 
 def owner(mode: str) -> str:

@@ -73,7 +73,7 @@ class World:
         self.sources = twin.copied_sources(self._originals, self._kinds)
         for original in self._originals:
             mode = _mode(original)
-            if same and (mode == "host" or mode.startswith("container:")):
+            if same and twin.is_shared(mode):
                 raise Failed(
                     f"{original['Name'].lstrip('/')} uses the network of {twin.owner(mode)}: "
                     "the twin cannot use it too, since the ports of the original are in use there"
