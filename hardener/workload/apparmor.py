@@ -47,6 +47,25 @@ _UNRECORDED = (
     ("owner @{PROC}/[0-9]*/{,task/[0-9]*/}comm rw", "names of its processes and threads"),
     ("owner @{PROC}/[0-9]*/{coredump_filter,oom_score_adj,timerslack_ns} rw", "settings of its processes"),
 )
+# How many components of a path name a folder that is readable as a whole: 1 for those that are not listed,
+# such as /usr, /opt and /app, which an image has for its programs; with 0, each file needs a rule.
+_DEPTHS = {
+    **dict.fromkeys(("boot", "dev", "etc", "proc", "root", "run", "sys", "tmp"), 0),
+    "home": 2,
+    "var": 3,
+}
+# What programs read in rare cases; nothing of it is secret.
+_RARELY_READ = (
+    ("/etc/{gai.conf,group,host.conf,nsswitch.conf,passwd,protocols,services} r", "files of the C library"),
+    ("@{PROC}/{cpuinfo,loadavg,meminfo,stat,uptime} r", "facts about the machine"),
+    ("@{PROC}/sys/vm/overcommit_memory r", "facts about the machine"),
+    ("/sys/devices/system/cpu/{online,possible} r", "facts about the machine"),
+    ("/sys/fs/cgroup/** r", "the limits of the container"),
+    (
+        "owner @{PROC}/[0-9]*/{,task/[0-9]*/}{cgroup,cmdline,maps,mountinfo,smaps,stat,statm,status} r",
+        "facts about its processes",
+    ),
+)
 _LOADER = (
     "/{,usr/}lib{,32,64}/{,*-linux-*/}ld-*.so{,.*} mr",
     "/etc/ld.so.cache r",
@@ -113,7 +132,7 @@ def apparmor(
     """
     if not merged.executed or "sockets" in merged.unseen:
         return None
-    every = {**merged.executed, **merged.written, **merged.created, **(merged.read or {})}
+    every = {*merged.executed, *merged.written, *merged.created, *_by_tree(merged).get("", ())}
     left_out = tuple(sorted(path for path in every if not usable(path)))
     rules = [
         *_capabilities(capabilities),
@@ -216,9 +235,34 @@ def _read(merged: Merged) -> Iterator[Rule]:
         yield Rule(text='"/" r', why="reads could not be recorded", of=(_ALL,))
         yield Rule(text='"/**" mr', why="reads could not be recorded", of=(_ALL,))
         return
-    for text, paths in patterns(path for path in merged.read if usable(path)).items():
-        permissions = "mr" if ".so" in text else "r"
-        yield _rule(text, permissions, "it was read", paths, merged.read)
+    trees = _by_tree(merged)
+    single = filter(usable, trees.pop("", ()))
+    for tree, paths in sorted(trees.items()):
+        if usable(tree):
+            seen = _most([merged.read[path] for path in paths])
+            why = "files in this folder were read"
+            yield Rule(text=f'"{plain(tree)}/{{,**}}" mr', why=why, of=(tree,), seen=seen)
+    for text, of in patterns(single).items():
+        yield _rule(text, "mr" if ".so" in text else "r", "it was read", of, merged.read)
+    for text, why in _RARELY_READ:
+        yield Rule(text=text, why=why)
+
+
+def _by_tree(merged: Merged) -> dict[str, list[str]]:
+    """Group the read paths by the folders that are readable as a whole; other paths have an empty folder.
+
+    Programs read other files of their own folders in rare cases: modules, locales, time zones, pages.
+    """
+    targets = [mount.target.rstrip("/") for mount in merged.one.container.mounts]
+    found: dict[str, list[str]] = {}
+    for path in merged.read or ():
+        tree = next((each for each in targets if path.startswith(f"{each}/")), None)
+        if tree is None:
+            parts = path.split("/")
+            depth = _DEPTHS.get(parts[1], 1) if path.startswith("/") else 0
+            tree = "/".join(parts[: depth + 1]) if 0 < depth < len(parts) - 1 else ""
+        found.setdefault(tree, []).append(path)
+    return found
 
 
 def _denied(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:

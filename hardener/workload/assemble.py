@@ -98,7 +98,7 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "files": {
             **answer["files"],
             "executed": sorted(answer["executed"]),
-            "read": None,
+            "read": None if answer["read"] is None else sorted(set(answer["read"])),
             "owners": answer["owners"],
         },
         "network": {
@@ -115,10 +115,9 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _missing(answer: Mapping[str, Any]) -> list[str]:
-    files = "Files that were only read are not recorded."
     quiet = "Calls that every profile permits, such as futex, are not in the audit log."
     unseen = [_UNSEEN[part] for part in _unseen(answer)]
-    return [*answer["missing"], *unseen, *([quiet] if answer["kind"] == "audit" else []), files]
+    return [*answer["missing"], *unseen, *([quiet] if answer["kind"] == "audit" else [])]
 
 
 def _unseen(answer: Mapping[str, Any]) -> list[str]:

@@ -63,7 +63,7 @@ def write_set(merged: Merged) -> WriteSet:
     mounts = merged.one.container.mounts
     owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
     written = {path: seen for path, seen in changed(merged) if not _mounted(path, mounts)}
-    known = frozenset(merged.executed) | frozenset(merged.read or ())
+    known = frozenset(merged.executed) | frozenset(_read(merged))
     obstacles = []
     homes: dict[str, dict[str, Seen]] = {}
     for path, seen in sorted(written.items()):
@@ -115,6 +115,15 @@ def _around(path: str) -> Iterator[str]:
     while path := path.rpartition("/")[0]:
         yield path
     yield "/"
+
+
+def _read(merged: Merged) -> Iterator[str]:
+    """Return the files that were read, without those that the container may have created itself."""
+    own = {path.rstrip("/") for path in merged.created}
+    own |= {path.rstrip("/") for path in merged.written if path.endswith("/")}  # with temporary files
+    for path in merged.read or ():
+        if not path.endswith("/") and own.isdisjoint(_around(path)):
+            yield path
 
 
 def _mounted(path: str, mounts: Iterable[Mount]) -> bool:

@@ -17,6 +17,7 @@ _FILES = {
     "deleted": "deleted paths",
     "executed": "executed paths",
 }
+_UNREAD = "Files that were only read could not be recorded, or were too many."
 _LISTS = {
     "capabilities": "granted capability checks",
     "file_capabilities": "programs with file capabilities",
@@ -40,6 +41,8 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
         found[key] = _shortened(found[key], most, what, said)
     for key, what in _FILES.items():
         files[key] = _shortened(sorted(set(files[key])), most, what, said)
+    if files["read"] is not None and len(files["read"]) > most:
+        files["read"] = None  # a part of them would be worse: a profile denies what it does not have
     files["owners"] = _owners(files["owners"], {path for key in _FILES for path in files[key]}, most)
     names = min(most, MAX_NAMES)
     found["calls"] = {
@@ -55,7 +58,8 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
     container["environment"] = _shortened(
         sorted(set(container["environment"])), MAX_NAMES, "names of environment variables", said
     )
-    recorder["missing"] = [*said, *recorder["missing"]][:MAX_NAMES]
+    unread = [_UNREAD] if files["read"] is None else []
+    recorder["missing"] = [*said, *recorder["missing"], *unread][:MAX_NAMES]
     recorder["complete"] = recorder["complete"] and not said
     return {**found, "files": files, "container": container, "recorder": recorder}
 

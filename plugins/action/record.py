@@ -65,7 +65,7 @@ class ActionModule(TwinAction):
         if args["restart"] and (args["compose"] or args["network"] == "same"):
             raise AnsibleActionFail("restart is for one container, and excludes compose and network: same")
         return self.stage(
-            "main", args, needs=("calls", "capabilities"), told=_expected_fields, task_vars=task_vars
+            "main", args, needs=("calls", "capabilities", "opens"), told=_expected_fields, task_vars=task_vars
         )
 
 

@@ -70,9 +70,11 @@ class WebHost:
         assert "there is no bpftool: apt-get install bpftool, or give --install" in refused.stderr
         found = self.recorded(folder, "--install")
         assert found["recorder"]["kind"] == "bpf", found["recorder"]
+        assert {"/etc/hostname", "/start"} <= set(found["files"]["read"] or ())
         recordings = map(str, (self.folder / folder).glob("*.json"))
         made = self.workload("profile", *recordings, "--out", "profile")
         assert made.returncode == 0, made.stderr
+        assert "audit deny /etc/shadow rwklx," in (self.folder / "profile" / "apparmor").read_text()
         options = ("--run-in", "web", EXERCISE, "--starts", "3", "--for", "30m", "--install")
         done = self.workload("prove", "profile", *options)
         assert done.returncode == 0, done.stderr + done.stdout

@@ -92,6 +92,7 @@ def answer(
         "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
         "capabilities": [_bare(each) for each in mine["capabilities"]],
         "executed": executed,
+        "read": _read(mine["opens"]) if "opens" in mine else None,
         "programs": {files[path]: each for path, each in seen.programs.items() if files[path] in executed},
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],
@@ -118,6 +119,12 @@ def host(info: Mapping[str, Any], versions: Mapping[str, Any], runtime_name: str
         "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
         "userns_remap": remap.is_active(info),
     }
+
+
+def _read(opens: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the paths of the files that still have one: a pipe has none."""
+    paths = {each["path"] for each in opens}
+    return sorted(shown(path) for path in paths if path.startswith(b"/") and not path.endswith(b" (deleted)"))
 
 
 def _sentence(text: str) -> str:

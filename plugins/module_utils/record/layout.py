@@ -1,4 +1,4 @@
-"""Decode the structures of the BPF objects (bpf/record.h, calls, capabilities, refusals)."""
+"""Decode the structures of the BPF objects (bpf/record.h, calls, capabilities, opens, refusals)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ LOSSES = (
     "capset calls",
     "sockets",
     "unknown calls",
+    "opened files",
 )
+OPENED = LOSSES[-1]
 RUNTIME = 16
 SLOTS = 64  # twins that can be recorded at once
 _CONFIG = struct.Struct("=II4i4i")
@@ -33,6 +35,7 @@ _EXEC = struct.Struct("=Q16s256s")
 _CAPSET = struct.Struct("=Q16sQQQ")
 _SOCKET = struct.Struct("=Q16sHB5x")
 _CAPABILITY = struct.Struct("=Q16siBBBB")
+_OPEN = struct.Struct("=QB7x256s")
 _REFUSAL = struct.Struct("=Q16siHBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
@@ -143,6 +146,16 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
                 "level": level,
             }
         )
+    return found
+
+
+def opens(entries: list[Entry]) -> list[dict[str, Any]]:
+    """Decode files and folders that were opened to read; a final slash marks a folder."""
+    found = []
+    for key, _value in entries:
+        cgroup, folder, text = _OPEN.unpack(key)
+        path = text.partition(b"\0")[0]
+        found.append({"cgroup": cgroup, "path": path + b"/" if folder and path != b"/" else path})
     return found
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Any, Mapping
 
 from ..host.errors import Failed, describe
@@ -32,6 +33,7 @@ _READERS = {
     "capsets": layout.capsets,
     "sockets": layout.sockets,
     "capabilities": layout.capabilities,
+    "opens": layout.opens,
 }
 
 
@@ -153,6 +155,8 @@ class Recorder(Programs, Source):
     def _attach(self, objects: Mapping[str, bytes]) -> None:
         Source.__init__(self)
         self._load("calls", objects["calls.bpf.o"])
+        with suppress(Failed):  # the kernel cannot attach to the end of a function
+            self._load("opens", objects["opens.bpf.o"], {})
         for way, tracepoints in (("tracepoint", {"on_check": "cap_capable"}), ("fexit", {})):
             try:  # the first can be loaded everywhere, and attached by new kernels only
                 self._load(f"capabilities-{way}", objects[f"capabilities_{way}.bpf.o"], tracepoints)
@@ -167,18 +171,23 @@ class Recorder(Programs, Source):
         """Return the observations that were lost because a map was full."""
         return [
             f"{count} of the {what} were lost, because a map was full"
-            for what, count in layout.losses(self._dump("losses")).items()
+            for what, count in self._lost().items()
+            if what != layout.OPENED
         ]
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """Return all counts, by map."""
-        return {name: self.read_one(name) for name in _READERS}
+        opened = "opens" in self._maps and layout.OPENED not in self._lost()
+        return {name: self.read_one(name) for name in _READERS if name != "opens" or opened}
 
     def read_one(self, name: str) -> list[dict[str, Any]]:
         """Return the counts of one map."""
         if name == "capabilities" and not self.capabilities_by:
             return []
         return _READERS[name](self._dump(name))
+
+    def _lost(self) -> Mapping[str, int]:
+        return layout.losses(self._dump("losses"))
 
 
 class Refusals(Programs):

@@ -54,7 +54,10 @@ class Source(ABC):
 
     @abstractmethod
     def read(self) -> dict[str, list[dict[str, Any]]]:
-        """Return all counts: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities`` (layout.py)."""
+        """Return all counts: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities`` (layout.py).
+
+        ``opens`` is among them if every file that was opened to read could be counted.
+        """
 
     @abstractmethod
     def read_one(self, name: str) -> list[dict[str, Any]]:

@@ -104,7 +104,7 @@ def test_only_executed_files_are_executable() -> None:
     found = made(executed=["/usr/sbin/nginx"], read=["/bin/sh", "/etc/x"], created=["/run/x"])
     executable = [rule for rule in rules(found) if not rule.startswith("audit deny") and rule.endswith("ix")]
     assert executable == ['"/usr/sbin/nginx" mrix', '"/entrypoint.sh" mrix']
-    assert '"/bin/sh" r' in rules(found)
+    assert '"/bin/{,**}" mr' in rules(found)
 
 
 def test_a_program_that_was_executed_by_a_link_of_proc_has_no_rule() -> None:
@@ -134,7 +134,49 @@ def test_only_written_paths_are_writable() -> None:
     assert recorded_writes(found) == ['"/run/**" rwkl', '"/data/**" rwkl', '"/etc/x" rwkl']
     folders = [rule for rule in rules(found) if rule.endswith('/" rw')]
     assert folders == ['"/run/" rw', '"/data/" rw']  # whose owner and mode may change
-    assert '"/conf/y" r' in rules(found)
+    assert '"/conf/{,**}" mr' in rules(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/usr/share/zoneinfo/UTC", "/usr/{,**}"),
+        ("/usr/", "/usr/{,**}"),
+        ("/app/views/index.html", "/app/{,**}"),
+        ("/var/lib/dpkg/status", "/var/lib/dpkg/{,**}"),
+        ("/home/me/app/main.py", "/home/me/{,**}"),
+        ("/conf/a/b", "/conf/{,**}"),  # a mount
+        ("/etc/site/a/b", "/etc/site/{,**}"),
+        ("/a*b/c", "/a\\*b/{,**}"),
+    ],
+)
+def test_a_folder_with_programs_or_data_is_readable_as_a_whole(path: str, expected: str) -> None:
+    mounts = [{"kind": "bind", "target": each, "read_only": True} for each in ("/conf", "/etc/site")]
+    assert f'"{expected}" mr' in rules(made(read=[path], mounts=mounts))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/server", "/etc/passwd", "/etc/ssl/private/key.pem", "/proc/meminfo", "/run/secrets/key"),
+        *(
+            "/root/.ssh/id",
+            "/tmp/x",
+            "/var/",
+            "/var/lib/",
+            "/var/lib/x",
+            "/home/",
+            "/home/x",
+            "/sys/class/net/",
+        ),
+    ],
+)
+def test_elsewhere_a_read_path_permits_itself_only(path: str) -> None:
+    found = rules(made(read=[path]))
+    assert f'"{path}" r' in found
+    assert [
+        rule for rule in found if path.split("/")[1] in rule and "**" in rule and rule.endswith(" mr")
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def answer() -> dict[str, Any]:
         "base": {"calls": [3, 59], "no_new_privileges": [59], "starts": 2},
         "capabilities": [check],
         "executed": {"/usr/bin/ping": "ping", "/usr/bin/su": "su", "/bin/sh": "sh"},
+        "read": None,
         "programs": {
             "/usr/bin/ping": {"uid": None, "gid": None, "capabilities": 1 << 13, "effective": True},
             "/usr/bin/su": {"uid": 0, "gid": None},
@@ -217,6 +218,17 @@ def test_lists_longer_than_the_limit_are_truncated() -> None:
     assert len(found.container.environment) == 1000
     assert not found.recorder.complete
     assert "There are too many created paths: only 10000 are listed." in found.recorder.missing
+
+
+@pytest.mark.parametrize("read", [None, [f"/r/{number}" for number in range(10_001)]])
+def test_reads_are_recorded_completely_or_not_at_all(read: list[str] | None) -> None:
+    found = recording("h", {**answer(), "read": read})
+    assert found.files.read is None
+    assert "Files that were only read could not be recorded, or were too many." in found.recorder.missing
+    assert found.recorder.complete
+    found = recording("h", {**answer(), "read": ["/b", "/a", "/b"]})
+    assert found.files.read == ("/a", "/b")
+    assert found.recorder.missing == ()
 
 
 @pytest.mark.parametrize(("name", "count"), [("x" * 4000, 2200), ("," * 250, 2200)])

@@ -409,7 +409,9 @@ def test_a_container_with_no_new_privileges_keeps_it_where_it_executes_setuid_pr
         (["/run/a:b/x", "/run/a,b/x"], [], [], ["with a comma", "with a colon"]),
         (["relative", "/a/../b/x", "/a//b"], [], [], ["the path is relative, not normalised"] * 3),
         (["/var/lib/database/x"], [], ["/var/lib/database"], []),  # the mount is /var/lib/data
-        (["/run/x"], ["/running"], ["/run"], []),
+        (["/run/x"], ["/running", "/run/"], ["/run"], []),
+        (["/run/x", "/run/made"], ["/run/made/gone"], ["/run"], []),
+        (["/run/x"], ["/run/made/kept"], [], ["hide /run/made/kept, which is used"]),
     ],
 )
 def test_tmpfs_mounts_replace_only_folders_that_they_do_not_hide(

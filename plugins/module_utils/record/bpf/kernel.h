@@ -48,6 +48,19 @@ struct task_struct {
 	struct seccomp seccomp;
 	struct css_set *cgroups;
 	const struct cred *real_cred;
+	const struct cred *cred;
+};
+struct dentry;
+struct path {
+	struct dentry *dentry;
+};
+struct inode {
+	unsigned short i_mode;
+};
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+	unsigned int f_mode;
 };
 struct linux_binprm {
 	const char *filename;

@@ -54,6 +54,14 @@ def test_executed_programs_are_decoded() -> None:
     assert (found["path"], found["program"], found["phases"]) == (b"/bin/sh", "sh", [0])
 
 
+def test_files_that_were_opened_to_read_are_decoded() -> None:
+    entries = [(b"/etc/passwd", 0), (b"/etc", 1), (b"/", 1), (b"pipe:[7]", 0)]
+    keys = [struct.pack("=QB7x256s", 7, folder, path) for path, folder in entries]
+    found = layout.opens([(key, b"\1") for key in keys])
+    assert [each["path"] for each in found] == [b"/etc/passwd", b"/etc/", b"/", b"pipe:[7]"]
+    assert {each["cgroup"] for each in found} == {7}
+
+
 def test_sockets_and_capability_checks_are_decoded() -> None:
     (socket,) = layout.sockets([(struct.pack("=Q16sHB5x", 7, b"a", 10, 1), struct.pack("=I", 2))])
     assert (socket["family"], socket["connect"], socket["phases"]) == (10, True, [1])

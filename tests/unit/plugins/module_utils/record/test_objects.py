@@ -11,6 +11,7 @@ OBJECTS = (
     "calls.bpf.o",
     "capabilities_fexit.bpf.o",
     "capabilities_tracepoint.bpf.o",
+    "opens.bpf.o",
     "refusals.bpf.o",
 )
 
