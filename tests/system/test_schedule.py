@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -140,8 +141,15 @@ def test_a_timer_of_0_1_0_runs_and_can_be_removed(host: lab.Guest, tmp_path: Pat
     assert installed.stderr == "drift: installed\n"
     host.ssh("rm", "-rf", "/root/former")
 
-    assert control.shell("systemctl start hardener-schedule-drift.service").returncode == 0
+    # To 0.1.0 a control of published ports was not applicable, since none is published; now it fails.
+    assert control.shell("systemctl start hardener-schedule-drift.service").returncode == 1
+    assert "  result  6 (" in control.hardener("schedule status").stdout
+    journal = control.shell("journalctl --unit=hardener-schedule-drift.service --output=cat").stdout
+    assert re.findall(r"^ +([a-z]+-[a-z-]+)$", journal, re.MULTILINE) == ["host-firewall-docker-user"]
+    assert control.hardener("audit -i hosts.yml").returncode == 3  # later runs are compared with this one
+    again = control.shell("systemctl start hardener-schedule-drift.service")
+    assert again.returncode == 0, control.shell("journalctl --unit=hardener-schedule-drift.service").stdout
     assert "  result  0 (" in control.hardener("schedule status").stdout
-    assert len(control.hardener("runs").stdout.splitlines()) == 3  # a heading, two runs
+    assert len(control.hardener("runs").stdout.splitlines()) == 5  # a heading, four runs
     assert control.hardener("schedule remove").stderr == "drift: removed\n"
     assert "hardener" not in control.shell("systemctl list-unit-files --no-legend").stdout
