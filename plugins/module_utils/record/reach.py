@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping
 
-from ..docker.security_options import split
+from ..docker.security_options import split, value
 
 # Devices for which each open file has its own state.
 _STATELESS = re.compile(r"/dev/(?:null|zero|full|random|urandom|tty|fuse|kvm|net/tun|vhost-net)")
@@ -41,6 +41,11 @@ def twins(host: Mapping[str, Any], differences: list[str], *, unfiltered: bool) 
         differences.append(
             "the original is privileged, its twin has all capabilities and no devices of the host"
         )
+        if value(host, "apparmor") not in ("", "unconfined"):
+            differences.append(
+                "engines before 29.4 start a privileged container again without its AppArmor profile, "
+                "and its twin with it"
+            )
         found.update(_privileged(host, unfiltered=unfiltered))
     added = {str(name).upper().replace("CAP_", "", 1) for name in host.get("CapAdd") or ()}
     everything = bool(host.get("Privileged")) or _EVERY in added

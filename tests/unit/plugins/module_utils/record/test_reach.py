@@ -43,6 +43,14 @@ def test_the_twin_of_a_privileged_container_has_its_rights_without_devices() -> 
     assert any("no devices of the host" in each for each in differences)
 
 
+@pytest.mark.parametrize(
+    ("option", "lost"), [("apparmor=own", True), ("apparmor:own", True), ("apparmor=unconfined", False)]
+)
+def test_the_apparmor_profile_that_engines_forget_is_reported(option: str, lost: bool) -> None:
+    assert any("29.4" in each for each in twin(Privileged=True, SecurityOpt=[option])[1]) == lost
+    assert not any("29.4" in each for each in twin(SecurityOpt=[option])[1])
+
+
 @pytest.mark.parametrize(("unfiltered", "expected"), [(False, "seccomp={}"), (True, "seccomp=unconfined")])
 def test_the_twin_has_a_seccomp_filter_only_if_its_privileged_original_has_one(
     unfiltered: bool, expected: str
