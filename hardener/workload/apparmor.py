@@ -140,7 +140,7 @@ def apparmor(
         *_processes(name, calls),
         *_executed(merged),
         *_written(merged, writes),
-        *_read(merged),
+        *_read(merged, writes),
         *(Rule(text=text, why="a device that every container has") for text in _DEVICES),
         *(Rule(text=text, why=why) for text, why in _UNRECORDED),
         *(Rule(text=text, why="the dynamic loader") for text in _LOADER),
@@ -230,15 +230,19 @@ def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen])
     yield Rule(text=f'"{plain(path)}/**" rwkl', why=why, of=of, seen=seen)
 
 
-def _read(merged: Merged) -> Iterator[Rule]:
+def _read(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
     if merged.read is None:
         yield Rule(text='"/" r', why="reads could not be recorded", of=(_ALL,))
         yield Rule(text='"/**" mr', why="reads could not be recorded", of=(_ALL,))
         return
+
+    def needs_rule(path: str) -> bool:
+        return usable(path) and not any(below(path, folder.path) for folder in writes.folders)
+
     trees = _by_tree(merged)
-    single = filter(usable, trees.pop("", ()))
+    single = filter(needs_rule, trees.pop("", ()))
     for tree, paths in sorted(trees.items()):
-        if usable(tree):
+        if needs_rule(tree):
             seen = _most([merged.read[path] for path in paths])
             why = "files in this folder were read"
             yield Rule(text=f'"{plain(tree)}/{{,**}}" mr', why=why, of=(tree,), seen=seen)

@@ -193,9 +193,9 @@ class Files(Part):
     executed: Paths = Field(
         description="files of the executed programs; symbolic links are resolved where possible"
     )
-    read: Paths | None
-    locked: Paths = Field(default=(), description="files that were locked, if that could be observed")
-    mapped: Paths = Field(default=(), description="files that were mapped as code, if that could be observed")
+    read: Paths | None = Field(
+        description="files and folders that were opened to read; a slash ends a folder"
+    )
     owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
         default={}, description="owners of written and created paths and of their folders, if known"
     )
