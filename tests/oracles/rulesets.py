@@ -36,6 +36,7 @@ _UNTRACKED = {
     version: re.compile(f"CT --notrack|table (?:inet|{family}) early .* notrack", re.DOTALL)
     for version, family in ((4, "ip"), (6, "ip6"))
 }
+_ORDER = re.compile(r" [<>]=? \d")
 # What a condition is about: nft takes no two that differ, or does not list one of them.
 _TRANSPORT = re.compile(r"\b(tcp|udp|th|sctp|icmp|icmpv6|l4proto|ip protocol|nexthdr|proto-dst)\b")
 _VERSION = re.compile(r"\b(ip|ip6|nfproto|protocol|icmp|icmpv6)\b")
@@ -313,7 +314,9 @@ def _ordered(dice: random.Random) -> str:
 
 
 def _goes_with(one: str, other: str) -> bool:
-    """Whether nft takes both conditions in a rule, and lists both of them."""
+    """Whether nft takes both conditions in a rule, and lists both of them as they are."""
+    if _ORDER.search(one) and _ORDER.search(other):
+        return False  # listed as one range, also where they are about two fields or exclude each other
     layers = (_TRANSPORT, _VERSION)
     return one[:4] == other[:4] or not any(layer.search(one) and layer.search(other) for layer in layers)
 
