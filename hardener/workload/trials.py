@@ -17,7 +17,7 @@ from hardener.workload.settings import kept_options
 from hardener.workload.starts import STARTS
 
 # Settings that no twin has, so that no trial is needed: every trial runs without them.
-_NEVER = ("pid_mode", "ipc_mode")
+_NEVER = ("pid_mode", "ipc_mode", "network_mode")
 
 Kind = Literal["before", "profile", "control", "without", "never"]
 
@@ -139,7 +139,7 @@ def plan(document: Document, *, seccomp: Mapping[str, Any] | None, starts: int =
     trials += [
         Trial(key=f"{name.replace('_', ' ')} {mode}", kind="never", confinement=None)
         for name in _NEVER
-        if (mode := str(getattr(document.container, name))) not in ("", "private", "shareable", "none")
+        if (mode := str(getattr(document.container, name))) in ("host", "container")
     ]
     return tuple(trials)
 

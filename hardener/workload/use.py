@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+
 from hardener.bounded import read
 from hardener.checks.lib.containers import Container
 from hardener.errors import HardenerError
@@ -15,14 +17,10 @@ from hardener.text import line
 from hardener.workload.identity import Axis, Identity, difference, recorded
 from hardener.workload.observed import as_recorded
 from hardener.workload.profile_document import Document, load
-from hardener.workload.settings import SECCOMP
+from hardener.workload.settings import SECCOMP, kept_options
 
 _MOST = 16 << 20
 _REDACTED = "redacted"  # a word of a command that was recorded on a host without its own key
-# Settings of a profile: a container under it has these from the profile, unlike the recorded one.
-_SET = frozenset(
-    {"security options", "capabilities added", "capabilities dropped", "read only", "privileged"}
-)
 _MOUNTS = "mounts"
 
 
@@ -75,14 +73,11 @@ def use(container: Container, profiles: tuple[MadeProfile, ...]) -> Use | None:
 
 
 def since_recorded(profile: MadeProfile, now: Identity) -> Use:
-    """Return the differences of a container from the recording, without the profile's own settings."""
+    """Return the differences of a container from the recorded container under the profile."""
     document = profile.document
-    then = recorded(document.container, document.host)
-    own = _SET | ({"user"} if document.user else set())
-    before = {
-        name: value for name, value in then.items() if name not in own and _REDACTED not in _list(value)
-    }
-    after = dict(now)
+    then = {**recorded(document.container, document.host), **_settings(profile)}
+    before = {name: value for name, value in then.items() if _REDACTED not in _list(value)}
+    after = {name: _plain(name, value) for name, value in now.items()}
     if _MOUNTS in after:
         folders = {each.path for each in document.root.tmpfs}
         before[_MOUNTS], after[_MOUNTS] = (
@@ -92,8 +87,40 @@ def since_recorded(profile: MadeProfile, now: Identity) -> Use:
     return Use(
         profile=profile.name,
         moved=difference(before, after),
-        unknown=tuple(name for name in then if name not in own and not (name in before and name in after)),
+        unknown=tuple(name for name in then if not (name in before and name in after)),
     )
+
+
+def _settings(profile: MadeProfile) -> dict[str, Any]:
+    """Return the axes that a profile sets, as a container under it has them."""
+    document = profile.document
+    confined = bool(document.apparmor and document.apparmor.used)
+    options = [
+        *([profile.option] if profile.option else []),
+        *([f"apparmor={document.apparmor.name}"] if document.apparmor and confined else []),
+        *(["no-new-privileges=true"] if document.privileges.no_new_privileges else []),
+        *kept_options(document.container.security_options, apparmor=confined),
+    ]
+    found = {
+        "security options": options,
+        "capabilities added": list(document.capabilities.kept),
+        "capabilities dropped": ["ALL"],
+        "read only": document.root.read_only,
+        "privileged": False,
+        **({"user": str(document.user)} if document.user else {}),
+    }
+    return {name: _plain(name, value) for name, value in found.items()}
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return the value of an axis in the one of its forms that an engine and a recording share."""
+    match name:
+        case "security options":
+            return ["=".join(split(each)) for each in _list(value)]
+        case "capabilities added" | "capabilities dropped":
+            return [each.upper().removeprefix("CAP_") for each in _list(value)]
+        case _:
+            return value
 
 
 def _is_under(now: Identity, profile: MadeProfile) -> bool:

@@ -3,7 +3,7 @@
 *Safe*: every start under the profile comes up as it did before, each phase and the exercise pass, the same
 ports are listened on, no program has more privilege than before, and nothing was refused that was not refused
 before. *Not safe*: one of these fails. *Not exercised*: the exercise did not happen, or fails without the
-profile too, or passes under a profile that is too strict on purpose.
+profile too, or passes under a profile that is too strict on purpose, or a part of the profile was not tried.
 """
 
 from __future__ import annotations
@@ -105,6 +105,12 @@ def judge(
     if proven_wrong:
         verdict = Verdict.NOT_SAFE
     reasons = wrong if proven_wrong else unexercised
+    removals = [trial for trial in trials if trial.kind == "without"]
+    untried = sum(trial.key not in observations for trial in removals)
+    if verdict is Verdict.SAFE and untried:
+        verdict = Verdict.NOT_EXERCISED
+        were = "was" if untried == 1 else "were"
+        reasons = (f"{untried} of {len(removals)} removals {were} not tried before the time limit (--for)",)
     return Proof(
         verdict=verdict,
         reasons=tuple(reasons),

@@ -250,7 +250,7 @@ def test_a_container_of_another_image_is_refused(
         document["container"]["digest"] = "sha256:" + "0" * 64
 
     before = names(dockerd)
-    with pytest.raises(HardenerError, match="the image of server was sha256:0000"):
+    with pytest.raises(HardenerError, match="image digest was sha256:0000"):
         proven(changed(profile, tmp_path, "profile.json", other), BOTH)
     assert names(dockerd) == before
 

@@ -43,8 +43,8 @@ def twins(host: Mapping[str, Any], differences: list[str], *, unfiltered: bool) 
         )
         if value(host, "apparmor") not in ("", "unconfined"):
             differences.append(
-                "engines before 29.4 start a privileged container again without its AppArmor profile, "
-                "and its twin with it"
+                "engines before 29.4 start a privileged container without its AppArmor profile after the "
+                "first time; the twin keeps the profile"
             )
         found.update(_privileged(host, unfiltered=unfiltered))
     added = {str(name).upper().replace("CAP_", "", 1) for name in host.get("CapAdd") or ()}

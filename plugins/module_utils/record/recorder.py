@@ -197,7 +197,14 @@ class Refusals(Programs):
         self._load("refusals", objects["refusals.bpf.o"])
 
     def read(self) -> list[dict[str, Any]]:
-        """Return all refused calls."""
+        """Return all refused calls.
+
+        Raises:
+            Failed: some were lost, because a map was full: without them, a verdict would say too much.
+        """
+        lost = sum(layout.losses(self._dump("losses")).values())
+        if lost:
+            raise Failed(f"{lost} refused calls were lost, because there were too many kinds of them")
         return layout.refusals(self._dump("refusals"))
 
 

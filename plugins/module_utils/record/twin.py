@@ -174,8 +174,7 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
         for device in own.get("Devices") or ()
         if device.get("PathInContainer") in confinement["devices"]
     ]
-    if own.get("CapAdd") == ["ALL"] and own.get("ReadonlyPaths") == []:  # of a privileged original
-        host["MaskedPaths"] = host["ReadonlyPaths"] = None
+    host["MaskedPaths"] = host["ReadonlyPaths"] = None  # the engine's, as under the files of a profile
     return {**body, "HostConfig": host, **({"User": confinement["user"]} if confinement["user"] else {})}
 
 

@@ -236,8 +236,13 @@ def test_a_capability_without_which_a_server_stays_root_is_needed() -> None:
     proof = judged(before=before, profile=every, setuid=alike)
     assert proof.evidence[0].needed is True
     assert proof.evidence[0].observed == "worker runs as 0:0, and ran as 33:33"
-    # Of two processes with one name, each is compared with the one that it is nearest to.
-    assert judged(setuid=root).evidence[0].needed is False
+    # Of two processes with one name, the worker keeps the identity of the master.
+    proof = judged(setuid=root)
+    assert proof.evidence[0].needed is True
+    assert proof.evidence[0].observed == "nginx does not run as 33:33 any more"
+    # A master that gives up more than before is no loss.
+    worker = Observation(starts=1, exercised=True, passed=True, identities=(WORKER,))
+    assert judged(setuid=worker).evidence[0].needed is False
 
 
 PRIVILEGES: list[tuple[dict[str, Any], str]] = [
@@ -390,6 +395,8 @@ def test_a_failing_profile_is_not_safe_even_without_a_negative_control() -> None
 
 def test_removals_that_were_not_tried_or_not_exercised_are_reported() -> None:
     proof = judged(setuid=None, chown=Observation(starts=1, note="time is up"))
+    assert proof.verdict is Verdict.NOT_EXERCISED
+    assert proof.reasons == ("1 of 2 removals was not tried before the time limit (--for)",)
     assert [(each.needed, each.observed) for each in proof.evidence] == [
         (None, "not tried"),
         (None, "time is up"),

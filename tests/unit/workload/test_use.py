@@ -54,9 +54,9 @@ def confined(folder: Path) -> dict[str, Any]:
     found = json.loads((folder / "profile.json").read_text())
     return {
         "HostConfig": {
-            "SecurityOpt": [seccomp_option(folder), "no-new-privileges=true"],
+            "SecurityOpt": [seccomp_option(folder), "apparmor=hardener-web", "no-new-privileges"],
             "CapDrop": ["ALL"],
-            "CapAdd": ["CHOWN"],
+            "CapAdd": ["CAP_CHOWN"],
             "ReadonlyRootfs": True,
             "Tmpfs": {each["path"]: each["options"] for each in found["root"]["tmpfs"]},
         }
@@ -100,6 +100,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "environment": {"Config": {"Env": ["PATH=hmac:1", "NEW=hmac:2"]}},
     "published": {"HostConfig": {"PortBindings": {"443/tcp": None}}},
     "entrypoint": {"Config": {"Entrypoint": ["/other.sh"]}},
+    "privileged": {"HostConfig": {"Privileged": True}},
+    "capabilities added": {"HostConfig": {"CapAdd": ["CHOWN", "SYS_ADMIN"]}},
+    "capabilities dropped": {"HostConfig": {"CapDrop": None}},
+    "read only": {"HostConfig": {"ReadonlyRootfs": False}},
 }
 HOSTS: dict[str, dict[str, Any]] = {
     "architecture": {"system": {"kernel": "6.12.57", "arch": "aarch64"}},
@@ -147,11 +151,28 @@ def test_without_a_seccomp_profile_the_apparmor_profile_is_matched(tmp_path: Pat
     write_profile(tmp_path, seccomp=None, read=[])
     known = made(tmp_path)
     assert known.option == ""
-    inspect = merge(ORIGINAL, {"HostConfig": {"SecurityOpt": ["apparmor=hardener-web"]}})
-    (one,) = containers(make_host({**running(**inspect), "words": WORDS}))
+    options = ["apparmor=hardener-web", "no-new-privileges:true"]
+    own = {"SecurityOpt": options, "CapDrop": ["ALL"], "CapAdd": ["CHOWN"], "ReadonlyRootfs": True}
+    (one,) = containers(make_host({**running(**merge(ORIGINAL, {"HostConfig": own})), "words": WORDS}))
     answer = use(one, (known,))
     assert answer is not None
     assert answer.moved == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "less"), [("label=disable", ""), ("", "apparmor=hardener-web"), ("", "no-new-privileges")]
+)
+def test_other_security_options_than_those_of_the_profile_are_listed(
+    folder: Path, more: str, less: str
+) -> None:
+    options = [*confined(folder)["HostConfig"]["SecurityOpt"], *([more] if more else [])]
+    answer = found(folder, {"HostConfig": {"SecurityOpt": [each for each in options if each != less]}})
+    assert answer is not None
+    assert [each.name for each in answer.moved] == ["security options"]
+    assert answer.moved[0].texts == (
+        less.replace("privileges", "privileges=true") or "nothing",
+        more or "nothing",
+    )
 
 
 def test_a_profile_folder_with_a_changed_file_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ struct open_key {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 4096);
 	__type(key, struct open_key);
 	__type(value, __u8);
 } opens SEC(".maps");

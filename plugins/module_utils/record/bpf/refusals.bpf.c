@@ -21,7 +21,7 @@ struct refusal_key {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 32768);
 	__type(key, struct refusal_key);
 	__type(value, __u64);
 } refusals SEC(".maps");

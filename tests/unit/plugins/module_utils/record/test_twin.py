@@ -181,8 +181,9 @@ def test_a_read_only_folder_with_sockets_is_copied() -> None:
     assert "/etc/web" in {volume.target for volume in found.volumes if volume.copied}
 
 
-def test_a_confinement_of_a_privileged_original_masks_the_default_paths() -> None:
-    body = plan(Privileged=True).body
+@pytest.mark.parametrize("unmasked", [{"Privileged": True}, {"MaskedPaths": [], "ReadonlyPaths": []}])
+def test_a_confinement_masks_the_default_paths(unmasked: dict[str, Any]) -> None:
+    body = plan(**unmasked).body
     assert body["HostConfig"]["MaskedPaths"] == []
     host = twin.confined(body, confinement(Privileged=False, CapAdd=[]))["HostConfig"]
     assert (host["MaskedPaths"], host["ReadonlyPaths"], host["CapAdd"]) == (None, None, [])
