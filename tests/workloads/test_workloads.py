@@ -38,6 +38,7 @@ KEPT: dict[str, set[str]] = {
 WORKER_CALLS = {"clone", "setgid", "setgroups", "setuid", "socketpair"}
 RELOAD_CALL = "clock_nanosleep"
 FEW_CALLS = {"nginx": 80, "redis": 80}
+LEAST_REFUSED = 0.6  # of the attacks that the engine's defaults allow
 
 
 @pytest.mark.parametrize("workload", catalogue.ALL, ids=lambda each: each.name)
@@ -74,7 +75,7 @@ def _check(proven: Proven) -> None:
     assert document.root.read_only
     assert document.privileges.no_new_privileges == (proven.name != "file-capability")
     assert proven.after <= proven.before, f"{proven.name}: {proven.after - proven.before} became possible"
-    assert proven.before - proven.after, proven.name
+    assert len(proven.before - proven.after) >= LEAST_REFUSED * len(proven.before), proven.name
 
 
 def _check_reload(document: Document) -> None:
