@@ -1,17 +1,20 @@
-"""Write an AppArmor profile that permits the recorded files, networks and capabilities, and nothing else.
+"""Write an AppArmor profile that permits the recorded writes, programs, networks and capabilities.
 
-AppArmor denies what no rule permits, and the kernel logs each denial. The profile repeats the denials of
-``docker-default``, so that a pattern cannot permit what that denies. It uses ABI 3.0: later ones take Unix
-sockets out of ``network``. Untrusted text appears in quoted paths only, never in a comment.
+AppArmor denies what no rule permits, and the kernel logs each denial. Reading is permitted, except of secrets
+that were not read: programs read other files of an image in rare cases, such as modules, locales and pages.
+The profile repeats the denials of ``docker-default``, so that a pattern cannot permit what that denies. It
+uses ABI 3.0: later ones take Unix sockets out of ``network``. Untrusted text appears in quoted paths only,
+never in a comment.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hardener.workload.filesystem import WriteSet, below
-from hardener.workload.globs import pattern, patterns, plain, usable
+from hardener.workload.globs import pattern, plain, usable
 from hardener.workload.merging import Merged, Seen
 
 # Denied by docker-default, and so by every profile: kernel settings, firmware, other containers.
@@ -32,7 +35,22 @@ _DENIED_BY_ENGINE = (
     "/sys/devices/virtual/powercap/** rwklx",
     "/sys/kernel/security/** rwklx",
 )
-_SECRETS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-")
+# Files of an image that are secret: as a pattern of ours, as one of AppArmor, in words.
+_SECRETS = (
+    (re.compile(r"/etc/g?shadow-?"), "/etc/{,g}shadow{,-}", "password hashes"),
+    (re.compile(r"/etc/ssl/private/.*"), "/etc/ssl/private/**", "private keys"),
+    (re.compile(r"/etc/ssh/ssh_host_[^/]*_key"), "/etc/ssh/ssh_host_*_key", "private keys"),
+    (
+        re.compile(r"/(root|home/[^/]*)/\.(ssh|gnupg|aws|azure|docker|kube)/.*"),
+        "/{root,home/*}/.{ssh,gnupg,aws,azure,docker,kube}/**",
+        "keys and credentials of users",
+    ),
+)
+# What a mount that holds secrets may be: a secret itself, or a folder around it.
+_AROUND = (
+    *("", "/", "/shadow", "/private/", "/ssl/private/", "/ssh_host_rsa_key", "/ssh/ssh_host_rsa_key"),
+    *("/.ssh/", "/user/.ssh/"),
+)
 _TRACING = frozenset({"ptrace", "process_vm_readv", "process_vm_writev"})
 _DEVICES = (
     "/dev/{null,zero,full,tty} rw",
@@ -46,25 +64,6 @@ _UNRECORDED = (
     ("/ w", "the kernel's name for shared memory of huge pages"),
     ("owner @{PROC}/[0-9]*/{,task/[0-9]*/}comm rw", "names of its processes and threads"),
     ("owner @{PROC}/[0-9]*/{coredump_filter,oom_score_adj,timerslack_ns} rw", "settings of its processes"),
-)
-# How many components of a path name a folder that is readable as a whole: 1 for those that are not listed,
-# such as /usr, /opt and /app, which an image has for its programs; with 0, each file needs a rule.
-_DEPTHS = {
-    **dict.fromkeys(("boot", "dev", "etc", "proc", "root", "run", "sys", "tmp"), 0),
-    "home": 2,
-    "var": 3,
-}
-# What programs read in rare cases; nothing of it is secret.
-_RARELY_READ = (
-    ("/etc/{gai.conf,group,host.conf,nsswitch.conf,passwd,protocols,services} r", "files of the C library"),
-    ("@{PROC}/{cpuinfo,loadavg,meminfo,stat,uptime} r", "facts about the machine"),
-    ("@{PROC}/sys/vm/overcommit_memory r", "facts about the machine"),
-    ("/sys/devices/system/cpu/{online,possible} r", "facts about the machine"),
-    ("/sys/fs/cgroup/** r", "the limits of the container"),
-    (
-        "owner @{PROC}/[0-9]*/{,task/[0-9]*/}{cgroup,cmdline,maps,mountinfo,smaps,stat,statm,status} r",
-        "facts about its processes",
-    ),
 )
 _LOADER = (
     "/{,usr/}lib{,32,64}/{,*-linux-*/}ld-*.so{,.*} mr",
@@ -132,7 +131,7 @@ def apparmor(
     """
     if not merged.executed or "sockets" in merged.unseen:
         return None
-    every = {*merged.executed, *merged.written, *merged.created, *_by_tree(merged).get("", ())}
+    every = {*merged.executed, *merged.written, *merged.created}
     left_out = tuple(sorted(path for path in every if not usable(path)))
     rules = [
         *_capabilities(capabilities),
@@ -140,7 +139,8 @@ def apparmor(
         *_processes(name, calls),
         *_executed(merged),
         *_written(merged, writes),
-        *_read(merged, writes),
+        Rule(text='"/" r', why="reading is permitted", of=(_ALL,)),
+        Rule(text='"/**" mr', why="reading is permitted", of=(_ALL,)),
         *(Rule(text=text, why="a device that every container has") for text in _DEVICES),
         *(Rule(text=text, why=why) for text, why in _UNRECORDED),
         *(Rule(text=text, why="the dynamic loader") for text in _LOADER),
@@ -230,53 +230,16 @@ def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen])
     yield Rule(text=f'"{plain(path)}/**" rwkl', why=why, of=of, seen=seen)
 
 
-def _read(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
-    if merged.read is None:
-        yield Rule(text='"/" r', why="reads could not be recorded", of=(_ALL,))
-        yield Rule(text='"/**" mr', why="reads could not be recorded", of=(_ALL,))
-        return
-
-    def needs_rule(path: str) -> bool:
-        return usable(path) and not any(below(path, folder.path) for folder in writes.folders)
-
-    trees = _by_tree(merged)
-    single = filter(needs_rule, trees.pop("", ()))
-    for tree, paths in sorted(trees.items()):
-        if needs_rule(tree):
-            seen = _most([merged.read[path] for path in paths])
-            why = "files in this folder were read"
-            yield Rule(text=f'"{plain(tree)}/{{,**}}" mr', why=why, of=(tree,), seen=seen)
-    for text, of in patterns(single).items():
-        yield _rule(text, "mr" if ".so" in text else "r", "it was read", of, merged.read)
-    for text, why in _RARELY_READ:
-        yield Rule(text=text, why=why)
-
-
-def _by_tree(merged: Merged) -> dict[str, list[str]]:
-    """Group the read paths by the folders that are readable as a whole; other paths have an empty folder.
-
-    Programs read other files of their own folders in rare cases: modules, locales, time zones, pages.
-    """
-    targets = [mount.target.rstrip("/") for mount in merged.one.container.mounts]
-    found: dict[str, list[str]] = {}
-    for path in merged.read or ():
-        tree = next((each for each in targets if path.startswith(f"{each}/")), None)
-        if tree is None:
-            parts = path.split("/")
-            depth = _DEPTHS.get(parts[1], 1) if path.startswith("/") else 0
-            tree = "/".join(parts[: depth + 1]) if 0 < depth < len(parts) - 1 else ""
-        found.setdefault(tree, []).append(path)
-    return found
-
-
 def _denied(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
     for text in _DENIED_BY_ENGINE:
         yield Rule(text=f"audit deny {text}", why="the engine's default profile denies this access")
     if merged.read is not None:
-        touched = {*merged.read, *merged.written, *merged.created}
-        for path in _SECRETS:
-            if path not in touched:
-                yield Rule(text=f"audit deny {path} rwklx", why="password hashes, which were not read")
+        targets = (mount.target.rstrip("/") for mount in merged.one.container.mounts)
+        mounted = {f"{target}{end}" for target in targets for end in _AROUND}
+        touched = {*merged.read, *merged.written, *merged.created, *mounted}
+        for secret, text, what in _SECRETS:
+            if not any(secret.fullmatch(path) for path in touched):
+                yield Rule(text=f"audit deny {text} rwklx", why=f"{what}, which were not read")
     if "CAP_NET_RAW" not in capabilities and "AF_PACKET" not in merged.families:
         yield Rule(text="audit deny network packet", why="no raw socket was requested")
         yield Rule(text="audit deny network inet raw", why="no raw socket was requested")

@@ -1,7 +1,8 @@
 """Plan a read-only root: the folders that a container writes to, and whether a tmpfs can replace each.
 
-A tmpfs hides the image's content of the folder. So one is proposed only where nothing that was read or
-executed lies below it, and never for a system folder itself.
+A tmpfs hides the image's content of the folder. So one is proposed only where nothing that was executed lies
+below it, and never for a system folder or for a folder of programs. Recorded reads would say too little: they
+have temporary files of the container too, and lack what is read in rare cases.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _FILES_OF_ENGINE = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
 # Top-level folders of an image: hiding one breaks more than it protects.
 _SYSTEM = """/ /bin /boot /etc /home /lib /lib32 /lib64 /libx32 /media /mnt /opt /root /sbin /srv /usr
     /usr/bin /usr/lib /usr/local /usr/sbin /usr/share /var /var/lib""".split()  # noqa: SIM905
-# Images keep required files below these: without recorded reads, nothing there can be hidden.
+# Images keep files below these that are read in rare cases: nothing there can be hidden.
 _CONTENT = ("/app", "/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/sbin", "/srv", "/usr")
 
 
@@ -63,12 +64,12 @@ def write_set(merged: Merged) -> WriteSet:
     mounts = merged.one.container.mounts
     owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
     written = {path: seen for path, seen in changed(merged) if not _mounted(path, mounts)}
-    known = frozenset(merged.executed) | frozenset(_read(merged))
+    known = frozenset(merged.executed) - written.keys()
     obstacles = []
     homes: dict[str, dict[str, Seen]] = {}
     for path, seen in sorted(written.items()):
         folder = path.rpartition("/")[0] or "/"
-        why = _obstacle(folder, path, known - written.keys(), reads_known=merged.read is not None)
+        why = _obstacle(folder, path, known)
         if why:
             obstacles.append(Obstacle(path=path, why=why, seen=seen))
         else:
@@ -117,15 +118,6 @@ def _around(path: str) -> Iterator[str]:
     yield "/"
 
 
-def _read(merged: Merged) -> Iterator[str]:
-    """Return the files that were read, without those that the container may have created itself."""
-    own = {path.rstrip("/") for path in merged.created}
-    own |= {path.rstrip("/") for path in merged.written if path.endswith("/")}  # with temporary files
-    for path in merged.read or ():
-        if not path.endswith("/") and own.isdisjoint(_around(path)):
-            yield path
-
-
 def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
     """Return whether a path lies on a writable mount, which stays writable."""
     around = [mount for mount in mounts if below(path, mount.target.rstrip("/") or "/")]
@@ -133,7 +125,7 @@ def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
     return nearest is not None and not nearest.read_only
 
 
-def _obstacle(folder: str, path: str, known: frozenset[str], *, reads_known: bool) -> str:
+def _obstacle(folder: str, path: str, known: frozenset[str]) -> str:
     bare = path.rstrip("/") or "/"
     if not path.startswith("/") or normpath(bare) != bare or not path.isprintable():
         return "the path is relative, not normalised, or has unprintable characters"
@@ -141,8 +133,8 @@ def _obstacle(folder: str, path: str, known: frozenset[str], *, reads_known: boo
         return f"no mount option can name a path with a {'colon' if ':' in folder else 'comma'}"
     if folder in _SYSTEM:
         return f"an empty folder in place of {folder} would hide files of the image"
-    if not reads_known and any(below(folder, content) for content in _CONTENT):
-        return f"which other files of {folder} are needed could not be observed"
+    if any(below(folder, content) for content in _CONTENT):
+        return f"other files of {folder} may be needed"
     if hidden := sorted(each for each in known if below(each, folder)):
         return f"an empty folder in place of {folder} would hide {hidden[0]}, which is used"
     return ""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
 
 # AppArmor's special characters; in a name they are escaped. Without an open brace there is no variable.
 _SIGNS = re.compile(r"[*?\[\]{}^]")
+_FEW = 2
 _UNQUOTABLE = re.compile(r'[\\"]')  # before the quote at the end of a path they could escape it
 _LIBRARY = re.compile(r"/lib[^/]*\.so(?:\.[0-9.]+)?$|/ld-[^/]*\.so(?:\.[0-9]+)*$")
 _TRIPLET = re.compile(r"[a-z0-9_]+-linux-[a-z0-9]+")
 # A path component that ends in a version: python3.13, nginx-1.26.3, 16.
 _VERSIONED = re.compile(r"([A-Za-z_+-]*)\d+(?:\.\d+)+")
 _NUMBER = re.compile(r"\d+")
-_MANY = 8  # files of one folder: the next one will have another name
 
 
 def plain(path: str) -> str:
@@ -23,8 +21,16 @@ def plain(path: str) -> str:
 
 
 def usable(path: str) -> bool:
-    """Return whether an AppArmor rule can contain a path: absolute, printable, and not of a deleted file."""
-    return path.startswith("/") and path.isprintable() and not path.endswith(" (deleted)")
+    """Return whether an AppArmor rule can contain a path: absolute, printable, and not of a deleted file.
+
+    Signs that stand for any character are few: many of them would make AppArmor's automaton explode.
+    """
+    return (
+        path.startswith("/")
+        and path.isprintable()
+        and not path.endswith(" (deleted)")
+        and len(_UNQUOTABLE.findall(path)) <= _FEW
+    )
 
 
 def pattern(path: str) -> str:
@@ -41,26 +47,6 @@ def pattern(path: str) -> str:
     if _LIBRARY.search(path) and re.match(r"/(?:usr/(?:local/)?)?lib", path):
         return "/".join([*parts, f"{'ld-' if name.startswith('ld-') else 'lib'}*.so{{,.*}}"])
     return "/".join([*parts, plain(name)])
-
-
-def patterns(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return patterns for paths that are read, each with the paths that it covers.
-
-    Where many files of one folder are read, one pattern covers all files of the folder.
-    """
-    single: dict[str, set[str]] = defaultdict(set)
-    for path in paths:
-        single[pattern(path)].add(path)
-    folders: dict[str, set[str]] = defaultdict(set)
-    for each in single:
-        folders[each.rpartition("/")[0]].add(each)
-    found: dict[str, tuple[str, ...]] = {}
-    for folder, members in sorted(folders.items()):
-        if len(members) > _MANY and folder not in ("", "/proc", "/etc", "/dev"):
-            found[f"{folder}/*"] = tuple(sorted({path for member in members for path in single[member]}))
-        else:
-            found.update({member: tuple(sorted(single[member])) for member in sorted(members)})
-    return found
 
 
 def _part(part: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Iterable, Mapping
 
 from ..host.errors import Failed
 from . import observe, rootfiles, runtime
@@ -66,6 +66,19 @@ class Account:
         new = [path for path in sorted(paths) if shown(path) not in self.programs]
         if new:
             self.programs.update(rootfiles.programs(subject.pid, new, folder=subject.working_folder))
+
+    def read(self, opens: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Return the paths that were opened to read, those of folders with a slash at the end.
+
+        Args:
+            opens: those of all containers (``Source.opens``).
+        """
+        found = set()
+        for each in opens:
+            path = shown(each["path"])
+            if each["slot"] == self._slot and not path.endswith(" (deleted)"):
+                found.add(f"{path.rstrip('/')}/" if each["folder"] else path)
+        return sorted(found)
 
     def losses(self) -> list[str]:
         """Describe the observations that were lost for the container."""

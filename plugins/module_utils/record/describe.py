@@ -52,6 +52,7 @@ class Seen(NamedTuple):
     identities: list[dict[str, Any]]
     listens: list[dict[str, Any]]
     files: Mapping[str, list[str]]
+    read: list[str] | None  # paths; None if that is unknown
     owners: Mapping[str, Mapping[str, int]]
     granted: Mapping[str, Any]
     peak: Mapping[str, int | None]
@@ -92,7 +93,7 @@ def answer(
         "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
         "capabilities": [_bare(each) for each in mine["capabilities"]],
         "executed": executed,
-        "read": _read(mine["opens"]) if "opens" in mine else None,
+        "read": seen.read,
         "programs": {files[path]: each for path, each in seen.programs.items() if files[path] in executed},
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],
@@ -119,12 +120,6 @@ def host(info: Mapping[str, Any], versions: Mapping[str, Any], runtime_name: str
         "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
         "userns_remap": remap.is_active(info),
     }
-
-
-def _read(opens: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the paths of the files that still have one: a pipe has none."""
-    paths = {each["path"] for each in opens}
-    return sorted(shown(path) for path in paths if path.startswith(b"/") and not path.endswith(b" (deleted)"))
 
 
 def _sentence(text: str) -> str:

@@ -35,7 +35,7 @@ _EXEC = struct.Struct("=Q16s256s")
 _CAPSET = struct.Struct("=Q16sQQQ")
 _SOCKET = struct.Struct("=Q16sHB5x")
 _CAPABILITY = struct.Struct("=Q16siBBBB")
-_OPEN = struct.Struct("=QB7x256s")
+_OPEN = struct.Struct("=BB6x256s")
 _REFUSAL = struct.Struct("=Q16siHBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
@@ -150,12 +150,12 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def opens(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Decode files and folders that were opened to read; a final slash marks a folder."""
+    """Decode files and folders that were opened to read."""
     found = []
     for key, _value in entries:
-        cgroup, folder, text = _OPEN.unpack(key)
+        given, folder, text = _OPEN.unpack(key)
         path = text.partition(b"\0")[0]
-        found.append({"cgroup": cgroup, "path": path + b"/" if folder and path != b"/" else path})
+        found.append({"slot": given - 1, "path": path, "folder": bool(folder)})
     return found
 
 

@@ -33,7 +33,6 @@ _READERS = {
     "capsets": layout.capsets,
     "sockets": layout.sockets,
     "capabilities": layout.capabilities,
-    "opens": layout.opens,
 }
 
 
@@ -177,8 +176,13 @@ class Recorder(Programs, Source):
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """Return all counts, by map."""
-        opened = "opens" in self._maps and layout.OPENED not in self._lost()
-        return {name: self.read_one(name) for name in _READERS if name != "opens" or opened}
+        return {name: self.read_one(name) for name in _READERS}
+
+    def opens(self) -> list[dict[str, Any]] | None:
+        """Return the files that were opened to read; None if the kernel cannot tell, or if some were lost."""
+        if "opens" not in self._maps or layout.OPENED in self._lost():
+            return None
+        return layout.opens(self._dump("opens"))
 
     def read_one(self, name: str) -> list[dict[str, Any]]:
         """Return the counts of one map."""

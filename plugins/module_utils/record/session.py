@@ -68,6 +68,7 @@ class Session:
         self._bases: dict[str, runtime.Base] = {}
         self._granted: dict[str, dict[str, Any]] = {}
         self._losses: list[str] = []
+        self._opens: list[dict[str, Any]] | None = None
         self._forwarder: Forwarder | None = None
         cast = self._cast()
         self._remarks = cast.remarks
@@ -184,6 +185,7 @@ class Session:
         for part in reversed(self._recorded):
             part.life.stop()
         found = self._source.read()
+        self._opens = self._source.opens()
         self._losses = self._source.losses()
         return [self._answer(part, part.account, found) for part in self._parts if part.account is not None]
 
@@ -276,6 +278,7 @@ class Session:
                 programs=account.programs,
                 identities=account.sampler.identities(),
                 listens=account.sampler.listens() if part.subject.has_own_network else [],
+                read=None if self._opens is None else account.read(self._opens),
                 files={kind: sorted(paths) for kind, paths in part.subject.files.items()},
                 owners=part.subject.owners,
                 granted={

@@ -54,10 +54,11 @@ class Source(ABC):
 
     @abstractmethod
     def read(self) -> dict[str, list[dict[str, Any]]]:
-        """Return all counts: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities`` (layout.py).
+        """Return all counts: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities`` (layout.py)."""
 
-        ``opens`` is among them if every file that was opened to read could be counted.
-        """
+    def opens(self) -> list[dict[str, Any]] | None:
+        """Return the files that were opened to read (layout.py); None if not all of them could be counted."""
+        return None
 
     @abstractmethod
     def read_one(self, name: str) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@
 #define FOLDER 0040000
 
 struct open_key {
-	__u64 cgroup;
+	__u8 slot;
 	__u8 folder;
-	__u8 unused[7];
+	__u8 unused[6];
 	char path[PATH];
 };
 
@@ -41,7 +41,7 @@ int BPF_PROG(on_open, struct file *file, int result)
 	struct who who = {};
 	bool runtime = false;
 	__u32 zero = 0;
-	__u8 one = 1;
+	__u8 one = 1, *slot;
 
 	if (result || !(BPF_CORE_READ(file, f_mode) & FMODE_READ) || !recorded(task, &who, &runtime) || runtime)
 		return 0;
@@ -55,10 +55,13 @@ int BPF_PROG(on_open, struct file *file, int result)
 		lose(LOST_OPENS);
 		return 0;
 	}
+	slot = bpf_map_lookup_elem(&cgroups, &who.cgroup);
+	if (room->path[0] != '/' || !slot) /* a pipe has no path */
+		return 0;
 	/* Behind the end of the path the kernel leaves other text. */
 	__builtin_memset(&room->key, 0, sizeof(room->key));
 	bpf_probe_read_kernel_str(room->key.path, PATH, room->path);
-	room->key.cgroup = who.cgroup;
+	room->key.slot = *slot;
 	room->key.folder = (BPF_CORE_READ(file, f_inode, i_mode) & TYPE) == FOLDER;
 	if (!bpf_map_lookup_elem(&opens, &room->key) && bpf_map_update_elem(&opens, &room->key, &one, BPF_ANY))
 		lose(LOST_OPENS);

@@ -55,11 +55,11 @@ def test_executed_programs_are_decoded() -> None:
 
 
 def test_files_that_were_opened_to_read_are_decoded() -> None:
-    entries = [(b"/etc/passwd", 0), (b"/etc", 1), (b"/", 1), (b"pipe:[7]", 0)]
-    keys = [struct.pack("=QB7x256s", 7, folder, path) for path, folder in entries]
-    found = layout.opens([(key, b"\1") for key in keys])
-    assert [each["path"] for each in found] == [b"/etc/passwd", b"/etc/", b"/", b"pipe:[7]"]
-    assert {each["cgroup"] for each in found} == {7}
+    keys = [struct.pack("=BB6x256s", 7, folder, path) for folder, path in ((0, b"/etc/x"), (1, b"/etc"))]
+    assert layout.opens([(key, b"\1") for key in keys]) == [
+        {"slot": 6, "path": b"/etc/x", "folder": False},
+        {"slot": 6, "path": b"/etc", "folder": True},
+    ]
 
 
 def test_sockets_and_capability_checks_are_decoded() -> None:

@@ -10,7 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.record import layout
 from ansible_collections.hardener.docker.plugins.module_utils.record.recorder import Recorder, Refusals
 
-OPENED = struct.pack("=QB7x256s", 7, 0, b"/etc/passwd"), b"\1"
+OPENED = struct.pack("=BB6x256s", 1, 0, b"/etc/passwd"), b"\1"
 
 
 class Full:
@@ -37,9 +37,9 @@ class FullRefusals(Full, Refusals):
 
 
 def test_opened_files_are_read_only_if_none_was_lost() -> None:
-    assert [each["path"] for each in FullRecorder([]).read()["opens"]] == [b"/etc/passwd"]
-    assert "opens" not in FullRecorder([layout.OPENED]).read()
-    assert "opens" not in FullRecorder([], maps=()).read()
+    assert [each["path"] for each in FullRecorder([]).opens() or ()] == [b"/etc/passwd"]
+    assert FullRecorder([layout.OPENED]).opens() is None
+    assert FullRecorder([], maps=()).opens() is None
 
 
 def test_lost_events_are_reported_except_opened_files() -> None:
