@@ -689,3 +689,12 @@ def test_the_page_of_one_recording_advises_a_second_recording() -> None:
     asks = "Record the container again, and name all recordings."
     assert asks in markdown(sections(profile(recorded())))
     assert asks not in markdown(sections(profile(recorded(), recorded(began="2026-11-27T08:10:00Z"))))
+
+
+def test_the_page_reports_what_hardener_changes_in_the_default() -> None:
+    socket = {"phases": ["serve"], "programs": ["web"]}
+    text = markdown(sections(profile(recorded(calls__x86_64__socket=socket)))).replace("\\", "")
+    assert "Added by hardener: socket(AF_ALG) is refused, which the default permits" in text
+    assert "fail with ENOSYS, as in an older kernel" in text
+    with_ciphers = recorded(calls__x86_64__socket=socket, network__families=["AF_ALG", "AF_INET"])
+    assert "Added by hardener" not in markdown(sections(profile(with_ciphers)))
