@@ -43,7 +43,9 @@ def _cases(proof: Proof, package: str) -> Iterator[TestCase]:
     exercise = TestCase("the exercise detects a profile that is too strict", classname=f"{package}.exercise")
     profile = TestCase("the container works under the profile", classname=f"{package}.profile")
     reasons = "\n".join(proof.reasons)
-    if proof.verdict is Verdict.NOT_EXERCISED:
+    unexercised = proof.verdict is Verdict.NOT_EXERCISED
+    missing = unexercised and any(each.needed is not None for each in proof.evidence)  # only some removals
+    if unexercised and not missing:
         exercise.add_error_info(line(reasons), block(reasons), "hardener.not_exercised")
         profile.add_skipped_info(line(f"not exercised: {reasons}"))
     elif proof.verdict is Verdict.NOT_SAFE:
@@ -52,7 +54,9 @@ def _cases(proof: Proof, package: str) -> Iterator[TestCase]:
     yield profile
     for each in proof.evidence:
         case = TestCase(line(f"{each.removed} is needed"), classname=f"{package}.removal")
-        if each.needed is None:
+        if each.needed is None and missing:
+            case.add_error_info(line(f"not tried: {each.observed}"), block(reasons), "hardener.not_tried")
+        elif each.needed is None:
             case.add_skipped_info(line(f"not tried: {each.observed}"))
         elif not each.needed:
             case.add_skipped_info(line(f"not needed: {each.observed}"))
