@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from .subject import Subject
 from .text import shown
 
 _NO_PROGRAM = "/hardener-there-is-no-such-program"
+_ABSENT = re.compile(r"no such file|not found", re.IGNORECASE)  # runc, crun
 GONE = "the container had ended"
 _PATIENCE = 60  # seconds for conditions of dependent services
 
@@ -157,8 +159,10 @@ class Life(ABC):
                 raise Failed(GONE)
             try:
                 self._subject.run([_NO_PROGRAM])
-            except Failed:
-                pass  # expected: everything but the program's own part has happened
+            except Failed as error:
+                # If there is no such program, the runtime has done everything but to execute it.
+                if not _ABSENT.search(describe(error)):
+                    raise
             phase["reason"] = "only the runtime's part; no program was run"
 
     def serve(self) -> None:
