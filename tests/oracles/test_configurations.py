@@ -7,7 +7,7 @@ import pytest
 from tests.integration.namespaces import OwnNetwork
 from tests.oracles import configurations
 
-CASES, ALL_CASES = 20, 300
+CASES, ALL_CASES = 20, 200
 
 
 def test_verdicts_match_the_answers_of_the_engine(

@@ -7,7 +7,7 @@ from collections import Counter
 from tests.leftovers import scratch
 from tests.oracles import ownership
 
-CASES, ALL_CASES = 100, 5000
+CASES, ALL_CASES = 100, 3000
 
 
 def test_verdicts_match_what_users_can_do(seed: int, all_cases: bool) -> None:

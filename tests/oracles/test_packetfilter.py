@@ -11,7 +11,7 @@ import pytest
 from tests.oracles import filtering
 from tests.oracles.connecting import Network
 
-CASES, ALL_CASES = 100, 5000
+CASES, ALL_CASES = 100, 3500
 PARTS = 4  # that workers share
 pytestmark = pytest.mark.independent
 
