@@ -16,6 +16,9 @@ from .engine import Engine
 from .forward import Target
 from .text import shown
 
+# How a container started, in words.
+STARTED = "it started"
+SILENT = "nothing listens on port"
 _SETTLED = 0.4  # seconds in which no process of the container is runnable
 _SETTLE = 20.0
 _LISTEN = 10.0
@@ -81,7 +84,7 @@ class Subject(ABC):
         if self._has_ended():
             return f"it ended by itself with code {self.state().get('ExitCode')}"
         silent = sorted(self._tcp_ports() - {port for _protocol, port in observe.listening(self.pid)})
-        return f"nothing listens on port {silent[0]}" if silent else "it started"
+        return f"{SILENT} {silent[0]}" if silent else STARTED
 
     def _has_ended(self) -> bool:
         """Return whether the container has ended; the engine notices that slightly later than the kernel."""
