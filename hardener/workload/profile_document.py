@@ -114,6 +114,9 @@ class UserPart(_Part):
     gid: int
     paths: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{self.uid}:{self.gid}"
+
 
 class TmpfsPart(_Part):
     """A tmpfs mount, and the paths that are written in it, by the number of recordings."""

@@ -110,7 +110,7 @@ def confinement(document: Document, *, seccomp: Mapping[str, Any] | None) -> Con
         capabilities=document.capabilities.kept,
         seccomp=seccomp,
         apparmor=apparmor.name if apparmor and apparmor.used else "",
-        user=f"{document.user.uid}:{document.user.gid}" if document.user else "",
+        user=str(document.user or ""),
         no_new_privileges=document.privileges.no_new_privileges,
         read_only=document.root.read_only,
         tmpfs={mount.path: mount.options for mount in document.root.tmpfs},

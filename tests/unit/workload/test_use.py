@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hardener.snapshot import Snapshot
 from hardener.terminal.workload_audit import screen
 from hardener.workload.audit import audit
 from hardener.workload.document import document as as_json
+from hardener.workload.profile_document import UserPart
 from hardener.workload.use import MadeProfile, Use, made, use
 from tests.unit.reports.schemas import validator
 from tests.unit.snapshots import make, merge, only
@@ -128,6 +130,16 @@ def test_a_changed_property_of_the_host_is_listed(folder: Path, axis: str) -> No
     answer = found(folder, **HOSTS[axis])
     assert answer is not None
     assert [each.name for each in answer.moved] == [axis]
+
+
+def test_the_user_of_the_profile_is_not_reported_as_a_difference(folder: Path) -> None:
+    known = made(folder)
+    user = UserPart(uid=100, gid=102, paths=())
+    known = replace(known, document=known.document.model_copy(update={"user": user}))
+    (one,) = containers(snapshot(folder, {"Config": {"User": "100:102"}}))
+    answer = use(one, (known,))
+    assert answer is not None
+    assert answer.moved == ()
 
 
 def test_a_changed_command_is_listed(folder: Path) -> None:
