@@ -32,20 +32,16 @@ def gained(
         elif not old:
             found.append(f"{program} did not run before")
         # Of several processes of a program, each is compared with the most similar one.
-        more = [min((_gains(one, identity, user) for one in old), key=len) for identity in new if old]
+        more = [min(([*_gains(one, identity, user)] for one in old), key=len) for identity in new if old]
         # A process that keeps its rights instead of giving them up is similar to the one that started it.
-        lost = [one for one in old if one.uid != 0 and all(_gains(one, each, user) for each in new)]
+        lost = [one for one in old if one.uid != 0 and all([*_gains(one, each, user)] for each in new)]
         found += [sentence for sentences in more for sentence in sentences] or [
             f"{program} does not run as {one.uid}:{one.gid} any more" for one in lost if new
         ]
     return tuple(dict.fromkeys(found))
 
 
-def _gains(old: Identity, new: Identity, user: tuple[int, int] | None) -> tuple[str, ...]:
-    return tuple(_each_gain(old, new, user))
-
-
-def _each_gain(old: Identity, new: Identity, user: tuple[int, int] | None) -> Iterator[str]:
+def _gains(old: Identity, new: Identity, user: tuple[int, int] | None) -> Iterator[str]:
     name = new.program
     if (new.uid, new.gid) not in ((old.uid, old.gid), user):
         yield f"{name} runs as {new.uid}:{new.gid}, and ran as {old.uid}:{old.gid}"

@@ -132,6 +132,10 @@ class Programs(ABC):
         """Return the cgroups that the containers of a slot had."""
         return layout.wanted(self._dump("cgroups"), slot)
 
+    def _lost(self) -> Mapping[str, int]:
+        """Return the kinds of events that were lost because a map was full, and their numbers."""
+        return layout.losses(self._dump("losses"))
+
     def _update(self, name: str, key: bytes, value: bytes) -> None:
         words = ["key", "hex", *_hex(key), "value", "hex", *_hex(value)]
         run(self._tool, "map", "update", "pinned", self._maps[name], *words)
@@ -190,9 +194,6 @@ class Recorder(Programs, Source):
             return []
         return _READERS[name](self._dump(name))
 
-    def _lost(self) -> Mapping[str, int]:
-        return layout.losses(self._dump("losses"))
-
 
 class Refusals(Programs):
     """Counts the refused system calls of wanted containers."""
@@ -206,7 +207,7 @@ class Refusals(Programs):
         Raises:
             Failed: some were lost, because a map was full: without them, a verdict would say too much.
         """
-        lost = sum(layout.losses(self._dump("losses")).values())
+        lost = sum(self._lost().values())
         if lost:
             raise Failed(f"{lost} refused calls were lost, because there were too many kinds of them")
         return layout.refusals(self._dump("refusals"))
