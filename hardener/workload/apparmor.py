@@ -10,12 +10,12 @@ never in a comment.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from hardener.workload.filesystem import WriteSet, below
 from hardener.workload.globs import pattern, plain, usable
-from hardener.workload.merging import Merged, Seen
+from hardener.workload.merging import Merged, Seen, together
 
 # Denied by docker-default, and so by every profile: kernel settings, firmware, other containers.
 _DENIED_BY_ENGINE = (
@@ -81,7 +81,7 @@ class Rule:
         text: the rule without its comma.
         why: the reason, in words of ours.
         of: what was seen for which it is: paths, families, capabilities; text of strangers.
-        seen: in how many recordings at most; None for a rule that stands whatever is seen.
+        seen: where that was seen; None for a rule that stands whatever is seen.
     """
 
     text: str
@@ -224,7 +224,7 @@ def _or_folder(text: str) -> str:
 def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen]) -> Iterator[Rule]:
     if not usable(path):
         return
-    seen = _most(known.values()) if known else None
+    seen = together(known.values()) if known else None
     # The folder itself too: entrypoints change its owner and mode.
     yield Rule(text=f'"{plain(path)}/" rw', why=why, of=of, seen=seen)
     yield Rule(text=f'"{plain(path)}/**" rwkl', why=why, of=of, seen=seen)
@@ -256,9 +256,5 @@ def _by_pattern(paths: Mapping[str, Seen]) -> dict[str, tuple[str, ...]]:
 
 def _rule(text: str, permissions: str, why: str, paths: tuple[str, ...], known: Mapping[str, Seen]) -> Rule:
     return Rule(
-        text=f'"{text}" {permissions}', why=why, of=paths, seen=_most([known[path] for path in paths])
+        text=f'"{text}" {permissions}', why=why, of=paths, seen=together(known[path] for path in paths)
     )
-
-
-def _most(seen: Iterable[Seen]) -> Seen:
-    return max(seen, key=lambda each: each.count)

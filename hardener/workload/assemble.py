@@ -99,12 +99,11 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
             **answer["files"],
             "executed": sorted(answer["executed"]),
             "read": None if answer["read"] is None else sorted(set(answer["read"])),
+            "users": {path: _named(each) for path, each in answer["users"].items()},
             "owners": answer["owners"],
         },
         "network": {
-            "families": sorted(
-                {kernel.family(each["family"]) for each in answer["sockets"] if not each["connect"]}
-            ),
+            "families": _families(each for each in answer["sockets"] if not each["connect"]),
             "listens": answer["listens"],
             "connects": any(each["connect"] and each["family"] in (2, 10) for each in answer["sockets"]),
         },
@@ -182,6 +181,20 @@ def _capsets(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {"program": entry["program"], **{name: kernel.capabilities(entry[name]) for name in sets}}
         for entry in entries
     ]
+
+
+def _families(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        users = found.setdefault(kernel.family(entry["family"]), {"programs": set(), "phases": set()})
+        users["programs"].add(entry["program"])
+        users["phases"].update(entry["phases"])
+    return {name: _named(users) for name, users in found.items()}
+
+
+def _named(users: Mapping[str, Any]) -> dict[str, Any]:
+    """Return programs and phases, these with their names."""
+    return {"programs": sorted(users["programs"]), "phases": [PHASES[number] for number in users["phases"]]}
 
 
 def _identities(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

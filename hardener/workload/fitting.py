@@ -43,8 +43,14 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
         files[key] = _shortened(sorted(set(files[key])), most, what, said)
     if files["read"] is not None and len(files["read"]) > most:
         files["read"] = None  # a part of them would be worse: a profile denies what it does not have
-    files["owners"] = _owners(files["owners"], {path for key in _FILES for path in files[key]}, most)
+    listed = {path for key in _FILES for path in files[key]}
+    files["owners"] = _owners(files["owners"], listed, most)
     names = min(most, MAX_NAMES)
+    files["users"] = {
+        path: {**each, "programs": each["programs"][:names]}
+        for path, each in sorted(files["users"].items())[:most]
+        if path in listed
+    }
     found["calls"] = {
         architecture: {
             name: {

@@ -9,8 +9,8 @@ from typing import TypeVar
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import require_one
-from hardener.workload.recording import Granted, Recording, Seccomp, Unseen
-from hardener.workload.shapes import PHASES, Phase
+from hardener.workload.recording import Files, Granted, Recording, Seccomp, Unseen, Users
+from hardener.workload.shapes import PHASES, Phase, in_order
 
 _Key = TypeVar("_Key", bound=Hashable)
 # An observation in one recording: the object, the programs, the phases.
@@ -24,6 +24,16 @@ class Seen:
     programs: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
     count: int = 0
+
+
+def together(observations: Iterable[Seen]) -> Seen:
+    """Combine observations: all programs and phases, and the highest number of recordings."""
+    every = tuple(observations)
+    return Seen(
+        programs=tuple(sorted({name for each in every for name in each.programs})),
+        phases=in_order(tuple(phase for each in every for phase in each.phases)),
+        count=max((each.count for each in every), default=0),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +148,15 @@ def merge(named: Sequence[tuple[str, Recording]]) -> Merged:
                 for use in one.capabilities
             ),
         ),
-        written=_paths(each, lambda one: one.files.written),
-        created=_paths(each, lambda one: one.files.created),
-        deleted=_paths(each, lambda one: one.files.deleted),
-        executed=_paths(each, lambda one: one.files.executed),
-        read=_paths(each, lambda one: one.files.read or ()) if readable else None,
-        families=_paths(each, lambda one: one.network.families),
+        written=_paths(each, lambda files: files.written),
+        created=_paths(each, lambda files: files.created),
+        deleted=_paths(each, lambda files: files.deleted),
+        executed=_paths(each, lambda files: files.executed),
+        read=_paths(each, lambda files: files.read or ()) if readable else None,
+        families=_gathered(
+            each,
+            lambda one: ((name, by.programs, by.phases) for name, by in one.network.families.items()),
+        ),
         default=_default(each, [name for name, _ in named]),
     )
 
@@ -165,15 +178,23 @@ def _gathered(
     return {
         key: Seen(
             programs=tuple(sorted(programs[key])),
-            phases=tuple(phase for phase in PHASES if phase in phases[key]),
+            phases=in_order(tuple(phases[key])),
             count=counts[key],
         )
         for key in sorted(counts, key=repr)
     }
 
 
-def _paths(recordings: Iterable[Recording], paths: Callable[[Recording], Iterable[str]]) -> dict[str, Seen]:
-    return _gathered(recordings, lambda one: ((path, (), ()) for path in paths(one)))
+def _paths(recordings: Iterable[Recording], paths: Callable[[Files], Iterable[str]]) -> dict[str, Seen]:
+    nobody = Users(programs=(), phases=())
+    return _gathered(
+        recordings,
+        lambda one: (
+            (path, by.programs, by.phases)
+            for path in paths(one.files)
+            for by in (one.files.users.get(path, nobody),)
+        ),
+    )
 
 
 def _exercises(recordings: Sequence[Recording]) -> Iterable[Exercise]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hardener.workload.merging import Seen
+from hardener.workload.merging import Seen, together
 from hardener.workload.profile import Profile, Why
 from hardener.workload.settings import tmpfs
 from hardener.workload.syscalls import NEWER
@@ -272,17 +272,20 @@ def _root(profile: Profile) -> Section:
             title="Root file system",
             sentences=(("The root stays writable: a tmpfs cannot replace the folders of these paths.",),),
             rows=tuple(
-                Row(Name(each.path), (Name(each.why), *_seen(each.seen, total, programs=False)))
+                Row(Name(each.path), (Name(each.why), "; written", *_seen(each.seen, total)))
                 for each in profile.writes.obstacles
             ),
         )
     rows = []
     for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True):
-        most = max(folder.paths.values(), key=lambda seen: seen.count)
         rows.append(
             Row(
                 Name(mount),
-                ("written:", *_listed(folder.paths, before=" "), *_seen(most, total, programs=False)),
+                (
+                    "written:",
+                    *_listed(folder.paths, before=" "),
+                    *_seen(together(folder.paths.values()), total),
+                ),
             )
         )
     return Section(
@@ -340,7 +343,7 @@ def _apparmor(profile: Profile) -> Section:
             (
                 rule.why,
                 *_listed(rule.of, before=": "),
-                *(_seen(rule.seen, profile.merged.total, programs=False) if rule.seen else ()),
+                *(_seen(rule.seen, profile.merged.total) if rule.seen else ()),
             ),
         )
         for rule in found.rules

@@ -18,7 +18,7 @@ from hardener.text import line
 from hardener.workload.apparmor import AppArmor, apparmor
 from hardener.workload.capabilities import Need, held, named, needs
 from hardener.workload.filesystem import WriteSet, write_set
-from hardener.workload.merging import Merged, Seen, merge
+from hardener.workload.merging import Merged, Seen, merge, together
 from hardener.workload.owner import User, other_user
 from hardener.workload.recording import Recording
 from hardener.workload.seccomp import Default, Seccomp, narrowed
@@ -253,7 +253,7 @@ def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool) -> dict[str
     container: dict[str, Seen] = {}
     for seen in merged.calls.values():
         for name, each in seen.items():
-            container[name] = _joined_reasons(container[name], each) if name in container else each
+            container[name] = together((container[name], each)) if name in container else each
     measured = [each.runtime_base for each in merged.recordings if each.runtime_base]
     plain = {name for each in measured for name in each.calls}
     last = {name for each in measured for name in each.no_new_privileges}
@@ -275,14 +275,6 @@ def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool) -> dict[str
         )
         for name in sorted(names)
     }
-
-
-def _joined_reasons(one: Seen, other: Seen) -> Seen:
-    return Seen(
-        programs=tuple(sorted({*one.programs, *other.programs})),
-        phases=tuple(sorted({*one.phases, *other.phases})),
-        count=max(one.count, other.count),
-    )
 
 
 def _had_no_new_privileges(merged: Merged) -> bool:

@@ -119,11 +119,11 @@ class UserPart(_Part):
 
 
 class TmpfsPart(_Part):
-    """A tmpfs mount, and the paths that are written in it, by the number of recordings."""
+    """A tmpfs mount, and the paths that are written in it."""
 
     path: str
     options: str
-    paths: Mapping[str, int]
+    paths: Mapping[str, Sighting]
 
 
 class ObstaclePart(_Part):
@@ -131,7 +131,7 @@ class ObstaclePart(_Part):
 
     path: str
     why: str
-    seen_in: int
+    seen: Sighting
 
 
 class RootPart(_Part):
@@ -162,7 +162,7 @@ class AppArmorRule(_Part):
     text: str
     why: str
     of: tuple[str, ...]
-    seen_in: int | None
+    seen: Sighting | None
 
 
 class AppArmorPart(_Part):
@@ -364,12 +364,12 @@ def _root(profile: Profile) -> RootPart:
             TmpfsPart(
                 path=folder.path,
                 options=mount.removeprefix(f"{folder.path}:"),
-                paths={path: seen.count for path, seen in folder.paths.items()},
+                paths={path: _sighting(seen) for path, seen in folder.paths.items()},
             )
             for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True)
         ),
         obstacles=tuple(
-            ObstaclePart(path=each.path, why=each.why, seen_in=each.seen.count)
+            ObstaclePart(path=each.path, why=each.why, seen=_sighting(each.seen))
             for each in profile.writes.obstacles
         ),
     )
@@ -383,7 +383,7 @@ def _apparmor(profile: Profile) -> AppArmorPart | None:
         used=profile.confined_by_apparmor,
         rules=tuple(
             AppArmorRule(
-                text=each.text, why=each.why, of=each.of, seen_in=each.seen.count if each.seen else None
+                text=each.text, why=each.why, of=each.of, seen=_sighting(each.seen) if each.seen else None
             )
             for each in profile.apparmor.rules
         ),

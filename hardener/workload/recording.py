@@ -97,13 +97,11 @@ class PhaseRun(Part):
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Call(Part):
-    """A system call that was made under the seccomp filter: in which phases, and by which programs."""
+class Users(Part):
+    """The programs that used something, and the phases in which they did."""
 
     phases: Phases
-    programs: Names = Field(
-        description="names of the threads that made the call (comm, at most 15 characters)"
-    )
+    programs: Names = Field(description="names of the threads (comm, at most 15 characters)")
 
 
 class RuntimeCall(Part):
@@ -196,6 +194,9 @@ class Files(Part):
     read: Paths | None = Field(
         description="files and folders that were opened to read; a slash ends a folder"
     )
+    users: Annotated[Mapping[Path_, Users], Field(max_length=MAX_SET)] = Field(
+        default={}, description="which programs opened these paths to change or to execute them, if known"
+    )
     owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
         default={}, description="owners of written and created paths and of their folders, if known"
     )
@@ -211,7 +212,9 @@ class Listen(Part):
 class Network(Part):
     """Requested socket families, ports, and whether the container connected to an IP address."""
 
-    families: Names = Field(description="AF_INET and the like; `AF_#45` for a number without a name")
+    families: Annotated[Mapping[Name, Users], Field(max_length=MAX_NAMES)] = Field(
+        description="AF_INET and the like; `AF_#45` for a number without a name"
+    )
     listens: SetOf[Listen]
     connects: bool
 
@@ -287,8 +290,11 @@ class Recording(Part):
     recorder: Recorder
     phases: Annotated[tuple[PhaseRun, ...], Field(max_length=len(PHASES))]
     calls: Annotated[
-        Mapping[Architecture, Annotated[Mapping[CallName, Call], Field(max_length=MAX_CALLS)]],
-        Field(max_length=8, description="by architecture: x86_64, i386, x32, aarch64, arm"),
+        Mapping[Architecture, Annotated[Mapping[CallName, Users], Field(max_length=MAX_CALLS)]],
+        Field(
+            max_length=8,
+            description="under the seccomp filter, by architecture: x86_64, i386, x32, aarch64, arm",
+        ),
     ]
     runtime_calls: Annotated[Mapping[CallName, RuntimeCall], Field(max_length=MAX_CALLS)]
     runtime_base: RuntimeBase | None

@@ -71,6 +71,9 @@ class WebHost:
         found = self.recorded(folder, "--install")
         assert found["recorder"]["kind"] == "bpf", found["recorder"]
         assert {"/etc/hostname", "/start"} <= set(found["files"]["read"] or ())
+        writers = found["files"]["users"]["/start"]
+        assert writers["programs"] == ["sh"]
+        assert writers["phases"][:2] == ["start-empty", "start-used"]
         recordings = map(str, (self.folder / folder).glob("*.json"))
         made = self.workload("profile", *recordings, "--out", "profile")
         assert made.returncode == 0, made.stderr

@@ -67,18 +67,9 @@ class Account:
         if new:
             self.programs.update(rootfiles.programs(subject.pid, new, folder=subject.working_folder))
 
-    def read(self, opens: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Return the paths that were opened to read, those of folders with a slash at the end.
-
-        Args:
-            opens: those of all containers (``Source.opens``).
-        """
-        found = set()
-        for each in opens:
-            path = shown(each["path"])
-            if each["slot"] == self._slot and not path.endswith(" (deleted)"):
-                found.add(f"{path.rstrip('/')}/" if each["folder"] else path)
-        return sorted(found)
+    def opens(self, every: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return the opened files of this container, of those of all containers."""
+        return [each for each in every if each["slot"] == self._slot]
 
     def losses(self) -> list[str]:
         """Describe the observations that were lost for the container."""

@@ -10,7 +10,7 @@ from typing import Any, Iterable, Mapping, NamedTuple
 from ..docker import runtimes, security_options
 from ..host.read import read_or
 from ..host.redact import Redactor
-from . import remap, runtime
+from . import opened, remap, runtime
 from .text import shown
 
 _MAX_WORDS = 1000
@@ -52,7 +52,7 @@ class Seen(NamedTuple):
     identities: list[dict[str, Any]]
     listens: list[dict[str, Any]]
     files: Mapping[str, list[str]]
-    read: list[str] | None  # paths; None if that is unknown
+    opens: list[Mapping[str, Any]] | None  # opened files; None if they are unknown
     owners: Mapping[str, Mapping[str, int]]
     granted: Mapping[str, Any]
     peak: Mapping[str, int | None]
@@ -76,6 +76,7 @@ def answer(
     for each in mine["execs"]:
         path = shown(each["path"]) or "?"
         executed.setdefault(files.get(path, path), each["program"])
+    changed = {path for paths in seen.files.values() for path in paths}
     return {
         "began": seen.began,
         "ended": int(time.time()),
@@ -93,7 +94,8 @@ def answer(
         "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
         "capabilities": [_bare(each) for each in mine["capabilities"]],
         "executed": executed,
-        "read": seen.read,
+        "read": None if seen.opens is None else opened.read(seen.opens),
+        "users": opened.users(seen.opens or (), changed=changed, executed=executed),
         "programs": {files[path]: each for path, each in seen.programs.items() if files[path] in executed},
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],

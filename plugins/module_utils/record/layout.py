@@ -35,7 +35,8 @@ _EXEC = struct.Struct("=Q16s256s")
 _CAPSET = struct.Struct("=Q16sQQQ")
 _SOCKET = struct.Struct("=Q16sHB5x")
 _CAPABILITY = struct.Struct("=Q16siBBBB")
-_OPEN = struct.Struct("=BB6x256s")
+_OPEN = struct.Struct("=16sBBB5x256s")
+_TO_READ, _TO_WRITE, _TO_EXECUTE = 1, 2, 0x20
 _REFUSAL = struct.Struct("=Q16siHBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
@@ -150,12 +151,22 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def opens(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Decode files and folders that were opened to read."""
+    """Decode opened files and folders: their paths, how they were opened, and by which program."""
     found = []
-    for key, _value in entries:
-        given, folder, text = _OPEN.unpack(key)
-        path = text.partition(b"\0")[0]
-        found.append({"slot": given - 1, "path": path, "folder": bool(folder)})
+    for key, value in entries:
+        comm, given, folder, how, path = _OPEN.unpack(key)
+        found.append(
+            {
+                "slot": given - 1,
+                "program": _text(comm),
+                "path": path.partition(b"\0")[0],
+                "folder": bool(folder),
+                "read": bool(how & _TO_READ),
+                "written": bool(how & _TO_WRITE),
+                "executed": bool(how & _TO_EXECUTE),
+                "phases": _phases(value),
+            }
+        )
     return found
 
 

@@ -183,7 +183,7 @@ class Recorder(Programs, Source):
         return {name: self.read_one(name) for name in _READERS}
 
     def opens(self) -> list[dict[str, Any]] | None:
-        """Return the files that were opened to read; None if the kernel cannot tell, or if some were lost."""
+        """Return the files that were opened; None if the kernel cannot tell, or if some were lost."""
         if "opens" not in self._maps or layout.OPENED in self._lost():
             return None
         return layout.opens(self._dump("opens"))

@@ -278,7 +278,7 @@ class Session:
                 programs=account.programs,
                 identities=account.sampler.identities(),
                 listens=account.sampler.listens() if part.subject.has_own_network else [],
-                read=None if self._opens is None else account.read(self._opens),
+                opens=None if self._opens is None else account.opens(self._opens),
                 files={kind: sorted(paths) for kind, paths in part.subject.files.items()},
                 owners=part.subject.owners,
                 granted={

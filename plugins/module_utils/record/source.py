@@ -57,7 +57,7 @@ class Source(ABC):
         """Return all counts: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities`` (layout.py)."""
 
     def opens(self) -> list[dict[str, Any]] | None:
-        """Return the files that were opened to read (layout.py); None if not all of them could be counted."""
+        """Return the files that were opened (layout.py); None if not all of them could be counted."""
         return None
 
     @abstractmethod

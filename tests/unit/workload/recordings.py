@@ -80,9 +80,10 @@ _DOCUMENT: dict[str, Any] = {
         "deleted": [],
         "executed": ["/usr/sbin/nginx"],
         "read": None,
+        "users": {"/run/nginx.pid": {"phases": ["start-empty"], "programs": ["nginx"]}},
     },
     "network": {
-        "families": ["AF_INET"],
+        "families": {"AF_INET": {"phases": ["start-empty"], "programs": ["nginx"]}},
         "listens": [{"protocol": "tcp", "port": 80}],
         "connects": False,
     },

@@ -16,7 +16,9 @@ from tests.unit.workload.recordings import document
 def made(*, capabilities: tuple[str, ...] = ("CAP_CHOWN",), **files: Any) -> AppArmor:
     data = document()
     data["files"] |= {"read": [], **{key: value for key, value in files.items() if key in data["files"]}}
-    data["network"]["families"] = files.get("families", ["AF_INET"])
+    data["network"]["families"] = {
+        name: {"phases": ["serve"], "programs": ["web"]} for name in files.get("families", ["AF_INET"])
+    }
     data["container"]["mounts"] = files.get("mounts", [])
     data["calls"]["x86_64"] = {
         name: {"phases": ["serve"], "programs": ["web"]} for name in files.get("calls", ["read"])

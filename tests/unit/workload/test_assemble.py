@@ -10,7 +10,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.workload.assemble import recording
 from hardener.workload.callnames import architecture, name
-from hardener.workload.recording import parse
+from hardener.workload.recording import Users, parse
 from tests.unit.workload.recordings import document
 
 MASK = 0xA80425FB
@@ -40,6 +40,7 @@ def answer() -> dict[str, Any]:
         "capabilities": [check],
         "executed": {"/usr/bin/ping": "ping", "/usr/bin/su": "su", "/bin/sh": "sh"},
         "read": None,
+        "users": {"/run/pid": {"programs": ["nginx"], "phases": [0, 4]}},
         "programs": {
             "/usr/bin/ping": {"uid": None, "gid": None, "capabilities": 1 << 13, "effective": True},
             "/usr/bin/su": {"uid": 0, "gid": None},
@@ -83,7 +84,8 @@ def test_numbers_of_calls_and_capabilities_are_replaced_by_names() -> None:
     assert found.runtime_base.calls == ("close", "execve")
     assert [(use.name, use.call) for use in found.capabilities] == [("CAP_CHOWN", "chown")]
     assert len(found.identities[0].effective) == 14
-    assert found.network.families == ("AF_INET",)
+    assert found.network.families == {"AF_INET": Users(programs=("nginx",), phases=("start-empty",))}
+    assert found.files.users == {"/run/pid": Users(programs=("nginx",), phases=("start-empty", "serve"))}
     assert not found.network.connects  # to a socket of its own file system only
     assert [(each.path, each.capabilities) for each in found.file_capabilities] == [
         ("/usr/bin/ping", ("CAP_NET_RAW",))

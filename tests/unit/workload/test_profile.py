@@ -691,10 +691,32 @@ def test_the_page_of_one_recording_advises_a_second_recording() -> None:
     assert asks not in markdown(sections(profile(recorded(), recorded(began="2026-11-27T08:10:00Z"))))
 
 
+def test_the_page_names_the_users_of_files_and_networks() -> None:
+    by = {"phases": ["start-empty", "serve"], "programs": ["logger", "web"]}
+    data = recorded(files__created=["/run/web/pid", "/srv/x"], files__executed=["/bin/web"])
+    data["files"] |= {"users": dict.fromkeys(("/run/web/pid", "/srv/x", "/bin/web"), by)}
+    data["network"]["families"] = {"AF_INET": by}
+    reason = "by logger, web in start-empty, serve (1 of 1)"
+    text = markdown(sections(profile(data))).replace("\\", "").replace("`", "")
+    for line in (
+        "an empty folder in place of /srv would hide files of the image; written",
+        "it was executed: /bin/web",
+        "it was written: /srv/x",
+        "sockets of this family were requested: AF_INET",
+    ):
+        assert f"{line} {reason}" in text
+    del data["files"]["created"][1:]
+    assert f"written: /run/web/pid {reason}" in markdown(sections(profile(data))).replace("\\", "").replace(
+        "`", ""
+    )
+
+
 def test_the_page_reports_what_hardener_changes_in_the_default() -> None:
     socket = {"phases": ["serve"], "programs": ["web"]}
     text = markdown(sections(profile(recorded(calls__x86_64__socket=socket)))).replace("\\", "")
     assert "Added by hardener: socket(AF_ALG) is refused, which the default permits" in text
     assert "fail with ENOSYS, as in an older kernel" in text
-    with_ciphers = recorded(calls__x86_64__socket=socket, network__families=["AF_ALG", "AF_INET"])
+    with_ciphers = recorded(
+        calls__x86_64__socket=socket, network__families={"AF_ALG": socket, "AF_INET": socket}
+    )
     assert "Added by hardener" not in markdown(sections(profile(with_ciphers)))

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Files and folders that programs have opened to read. */
+/* Files and folders that programs have opened: how, by which program, in which phases. */
 #include "record.h"
 
 #define PATH 256
 #define FMODE_READ 1
+#define FMODE_WRITE 2
+#define FMODE_EXEC 0x20 /* in f_flags: to execute it */
 #define TYPE 0170000
 #define FOLDER 0040000
 
 struct open_key {
+	char comm[16];
 	__u8 slot;
 	__u8 folder;
-	__u8 unused[6];
+	__u8 how;
+	__u8 unused[5];
 	char path[PATH];
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 8192);
 	__type(key, struct open_key);
-	__type(value, __u8);
+	__type(value, __u32); /* phases, a bit each */
 } opens SEC(".maps");
 
 /* What is too large for the stack. */
@@ -37,13 +41,17 @@ SEC("fexit/security_file_open")
 int BPF_PROG(on_open, struct file *file, int result)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
+	struct config *settings;
 	struct open_room *room;
 	struct who who = {};
 	bool runtime = false;
 	__u32 zero = 0;
-	__u8 one = 1, *slot;
+	__u8 *slot;
 
-	if (result || !(BPF_CORE_READ(file, f_mode) & FMODE_READ) || !recorded(task, &who, &runtime) || runtime)
+	if (result)
+		return 0;
+	settings = recorded(task, &who, &runtime);
+	if (!settings || runtime)
 		return 0;
 	/* With other credentials a file system opens its own files (overlayfs). */
 	if (BPF_CORE_READ(task, cred) != BPF_CORE_READ(task, real_cred))
@@ -61,9 +69,11 @@ int BPF_PROG(on_open, struct file *file, int result)
 	/* Behind the end of the path the kernel leaves other text. */
 	__builtin_memset(&room->key, 0, sizeof(room->key));
 	bpf_probe_read_kernel_str(room->key.path, PATH, room->path);
+	__builtin_memcpy(room->key.comm, who.comm, sizeof(who.comm));
 	room->key.slot = *slot;
 	room->key.folder = (BPF_CORE_READ(file, f_inode, i_mode) & TYPE) == FOLDER;
-	if (!bpf_map_lookup_elem(&opens, &room->key) && bpf_map_update_elem(&opens, &room->key, &one, BPF_ANY))
-		lose(LOST_OPENS);
+	room->key.how = BPF_CORE_READ(file, f_mode) & (FMODE_READ | FMODE_WRITE);
+	room->key.how |= BPF_CORE_READ(file, f_flags) & FMODE_EXEC;
+	mark(&opens, &room->key, settings->phase, LOST_OPENS);
 	return 0;
 }

@@ -79,6 +79,17 @@ static __always_inline void lose(__u32 what)
 		__sync_fetch_and_add(count, 1);
 }
 
+/* Adds a phase to a value whose bits are phases. */
+static __always_inline void mark(void *map, const void *key, __u32 phase, __u32 loss)
+{
+	__u32 bit = 1U << (phase & 31), *known = bpf_map_lookup_elem(map, key);
+
+	if (known)
+		__sync_fetch_and_or(known, bit);
+	else if (bpf_map_update_elem(map, key, &bit, BPF_ANY))
+		lose(loss);
+}
+
 /* The slot plus 1 where a cgroup is that of a wanted container, `ID` (cgroupfs) or `docker-ID.scope` (systemd); else 0. */
 static __always_inline __u8 is_wanted(struct task_struct *task, __u64 cgroup)
 {

@@ -10,7 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.record import layout
 from ansible_collections.hardener.docker.plugins.module_utils.record.recorder import Recorder, Refusals
 
-OPENED = struct.pack("=BB6x256s", 1, 0, b"/etc/passwd"), b"\1"
+OPENED = struct.pack("=16sBBB5x256s", b"web", 1, 0, 1, b"/etc/passwd"), struct.pack("=I", 1)
 
 
 class Full:
