@@ -199,10 +199,9 @@ def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
         if not mount.read_only and usable(target):
             covered.append(target)
             yield from _folder(target, "a writable mount of the container", (mount.target,), {})
-    changed = {**merged.created, **merged.written}
     rest = {
-        path: seen
-        for path, seen in changed.items()
+        path: merged.changed[path]
+        for path in sorted({*merged.created, *merged.written})
         if usable(path) and not any(below(path, folder) for folder in covered)
     }
     for path in sorted(path for path in rest if path.endswith("/")):

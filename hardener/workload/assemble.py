@@ -99,7 +99,9 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
             **answer["files"],
             "executed": sorted(answer["executed"]),
             "read": None if answer["read"] is None else sorted(set(answer["read"])),
-            "users": {path: _named(each) for path, each in answer["users"].items()},
+            "used_by": None
+            if answer["used_by"] is None
+            else {path: _use(**each) for path, each in answer["used_by"].items()},
             "owners": answer["owners"],
         },
         "network": {
@@ -186,15 +188,15 @@ def _capsets(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _families(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        users = found.setdefault(kernel.family(entry["family"]), {"programs": set(), "phases": set()})
-        users["programs"].add(entry["program"])
-        users["phases"].update(entry["phases"])
-    return {name: _named(users) for name, users in found.items()}
+        use = found.setdefault(kernel.family(entry["family"]), {"programs": set(), "phases": set()})
+        use["programs"].add(entry["program"])
+        use["phases"].update(entry["phases"])
+    named_first = sorted(found, key=lambda name: ("#" in name, name))
+    return {name: _use(**found[name]) for name in named_first}
 
 
-def _named(users: Mapping[str, Any]) -> dict[str, Any]:
-    """Return programs and phases, these with their names."""
-    return {"programs": sorted(users["programs"]), "phases": [PHASES[number] for number in users["phases"]]}
+def _use(programs: Iterable[str], phases: Iterable[int]) -> dict[str, Any]:
+    return {"programs": sorted(programs), "phases": [PHASES[number] for number in phases]}
 
 
 def _identities(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

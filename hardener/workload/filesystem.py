@@ -93,7 +93,7 @@ def changed(merged: Merged) -> Iterator[tuple[str, Seen]]:
 
     One with a slash at its end is a folder in which something came and is gone: it stands for that.
     """
-    every = {**merged.deleted, **merged.created, **merged.written}
+    every = merged.changed
     passed = {path: seen for path, seen in every.items() if path.endswith("/") and path != "/"}
     for path, seen in passed.items():
         if not any(below(path, own) for own in _OWN):

@@ -17,7 +17,10 @@ _FILES = {
     "deleted": "deleted paths",
     "executed": "executed paths",
 }
-_UNREAD = "Files that were only read could not be recorded, or were too many."
+_UNKNOWN = {
+    "read": "Files that were only read could not be recorded, or were too many.",
+    "used_by": "Programs that change or execute files could not be recorded, or were too many.",
+}
 _LISTS = {
     "capabilities": "granted capability checks",
     "file_capabilities": "programs with file capabilities",
@@ -35,7 +38,9 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
         most: entries of a list.
     """
     said: dict[str, None] = {}
-    container, recorder, files = (dict(document[key]) for key in ("container", "recorder", "files"))
+    container, recorder, files, network = (
+        dict(document[key]) for key in ("container", "recorder", "files", "network")
+    )
     found = dict(document)
     for key, what in _LISTS.items():
         found[key] = _shortened(found[key], most, what, said)
@@ -46,28 +51,22 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
     listed = {path for key in _FILES for path in files[key]}
     files["owners"] = _owners(files["owners"], listed, most)
     names = min(most, MAX_NAMES)
-    files["users"] = {
-        path: {**each, "programs": each["programs"][:names]}
-        for path, each in sorted(files["users"].items())[:most]
-        if path in listed
-    }
     found["calls"] = {
-        architecture: {
-            name: {
-                **call,
-                "programs": _shortened(sorted(call["programs"]), names, "programs of a system call", said),
-            }
-            for name, call in calls.items()
-        }
+        architecture: {name: _use(call, most, "system calls", said) for name, call in calls.items()}
         for architecture, calls in found["calls"].items()
     }
     container["environment"] = _shortened(
         sorted(set(container["environment"])), MAX_NAMES, "names of environment variables", said
     )
-    unread = [_UNREAD] if files["read"] is None else []
-    recorder["missing"] = [*said, *recorder["missing"], *unread][:MAX_NAMES]
+    if files["used_by"] is not None:
+        files["used_by"] = _uses(
+            {path: use for path, use in files["used_by"].items() if path in listed}, most, "used files", said
+        )
+    network["families"] = _uses(network["families"], names, "families of sockets", said)
+    unknown = [sentence for key, sentence in _UNKNOWN.items() if files[key] is None]
+    recorder["missing"] = [*said, *recorder["missing"], *unknown][:MAX_NAMES]
     recorder["complete"] = recorder["complete"] and not said
-    return {**found, "files": files, "container": container, "recorder": recorder}
+    return {**found, "files": files, "network": network, "container": container, "recorder": recorder}
 
 
 def _shortened(entries: Iterable[Any], most: int, what: str, said: dict[str, None]) -> list[Any]:
@@ -75,6 +74,15 @@ def _shortened(entries: Iterable[Any], most: int, what: str, said: dict[str, Non
     if len(every) > most:
         said[f"There are too many {what}: only {most} are listed."] = None
     return every[:most]
+
+
+def _uses(uses: Mapping[str, Any], most: int, what: str, said: dict[str, None]) -> dict[str, Any]:
+    return {key: _use(use, most, what, said) for key, use in _shortened(uses.items(), most, what, said)}
+
+
+def _use(use: Mapping[str, Any], most: int, what: str, said: dict[str, None]) -> dict[str, Any]:
+    programs = _shortened(sorted(use["programs"]), min(most, MAX_NAMES), f"programs of {what}", said)
+    return {**use, "programs": programs}
 
 
 def _owners(owners: Mapping[str, Any], listed: set[str], most: int) -> dict[str, Any]:

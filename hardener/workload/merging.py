@@ -9,7 +9,7 @@ from typing import TypeVar
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import require_one
-from hardener.workload.recording import Files, Granted, Recording, Seccomp, Unseen, Users
+from hardener.workload.recording import Files, Granted, Recording, Seccomp, Unseen, Use
 from hardener.workload.shapes import PHASES, Phase, in_order
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -59,7 +59,7 @@ class Merged:
     capabilities: Mapping[tuple[str, str, str], Seen]
     written: Mapping[str, Seen]
     created: Mapping[str, Seen]
-    deleted: Mapping[str, Seen]
+    changed: Mapping[str, Seen]  # written, created or deleted
     executed: Mapping[str, Seen]
     read: Mapping[str, Seen] | None
     families: Mapping[str, Seen]
@@ -150,7 +150,7 @@ def merge(named: Sequence[tuple[str, Recording]]) -> Merged:
         ),
         written=_paths(each, lambda files: files.written),
         created=_paths(each, lambda files: files.created),
-        deleted=_paths(each, lambda files: files.deleted),
+        changed=_paths(each, lambda files: (*files.written, *files.created, *files.deleted)),
         executed=_paths(each, lambda files: files.executed),
         read=_paths(each, lambda files: files.read or ()) if readable else None,
         families=_gathered(
@@ -186,13 +186,13 @@ def _gathered(
 
 
 def _paths(recordings: Iterable[Recording], paths: Callable[[Files], Iterable[str]]) -> dict[str, Seen]:
-    nobody = Users(programs=(), phases=())
+    unknown = Use(programs=(), phases=())
     return _gathered(
         recordings,
         lambda one: (
-            (path, by.programs, by.phases)
+            (path, use.programs, use.phases)
             for path in paths(one.files)
-            for by in (one.files.users.get(path, nobody),)
+            for use in ((one.files.used_by or {}).get(path, unknown),)
         ),
     )
 

@@ -272,7 +272,7 @@ def _root(profile: Profile) -> Section:
             title="Root file system",
             sentences=(("The root stays writable: a tmpfs cannot replace the folders of these paths.",),),
             rows=tuple(
-                Row(Name(each.path), (Name(each.why), "; written", *_seen(each.seen, total)))
+                Row(Name(each.path), (Name(each.why), "; changed", *_seen(each.seen, total)))
                 for each in profile.writes.obstacles
             ),
         )

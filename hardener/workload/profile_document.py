@@ -21,7 +21,7 @@ from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
-from hardener.workload.merging import Seen
+from hardener.workload.merging import Seen, together
 from hardener.workload.profile import Profile, Why
 from hardener.workload.recording import Twin
 from hardener.workload.settings import tmpfs
@@ -119,11 +119,13 @@ class UserPart(_Part):
 
 
 class TmpfsPart(_Part):
-    """A tmpfs mount, and the paths that are written in it."""
+    """A tmpfs mount, and the paths that are written in it, by the number of recordings."""
 
     path: str
     options: str
-    paths: Mapping[str, Sighting]
+    paths: Mapping[str, int]
+    programs: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
 
 class ObstaclePart(_Part):
@@ -131,7 +133,9 @@ class ObstaclePart(_Part):
 
     path: str
     why: str
-    seen: Sighting
+    seen_in: int
+    programs: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
 
 class RootPart(_Part):
@@ -162,7 +166,9 @@ class AppArmorRule(_Part):
     text: str
     why: str
     of: tuple[str, ...]
-    seen: Sighting | None
+    seen_in: int | None
+    programs: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
 
 class AppArmorPart(_Part):
@@ -364,12 +370,21 @@ def _root(profile: Profile) -> RootPart:
             TmpfsPart(
                 path=folder.path,
                 options=mount.removeprefix(f"{folder.path}:"),
-                paths={path: _sighting(seen) for path, seen in folder.paths.items()},
+                paths={path: seen.count for path, seen in folder.paths.items()},
+                programs=seen.programs,
+                phases=seen.phases,
             )
             for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True)
+            for seen in (together(folder.paths.values()),)
         ),
         obstacles=tuple(
-            ObstaclePart(path=each.path, why=each.why, seen=_sighting(each.seen))
+            ObstaclePart(
+                path=each.path,
+                why=each.why,
+                seen_in=each.seen.count,
+                programs=each.seen.programs,
+                phases=each.seen.phases,
+            )
             for each in profile.writes.obstacles
         ),
     )
@@ -383,7 +398,12 @@ def _apparmor(profile: Profile) -> AppArmorPart | None:
         used=profile.confined_by_apparmor,
         rules=tuple(
             AppArmorRule(
-                text=each.text, why=each.why, of=each.of, seen=_sighting(each.seen) if each.seen else None
+                text=each.text,
+                why=each.why,
+                of=each.of,
+                seen_in=each.seen.count if each.seen else None,
+                programs=each.seen.programs if each.seen else (),
+                phases=each.seen.phases if each.seen else (),
             )
             for each in profile.apparmor.rules
         ),

@@ -53,7 +53,7 @@ from hardener.workload.shapes import (
     in_sequence,
 )
 
-FORMAT: Literal["hardener.recording/1"] = "hardener.recording/1"
+FORMAT: Literal["hardener.recording/2"] = "hardener.recording/2"
 MAX_BYTES = 8 << 20
 _MAX_VALUES = 500_000
 
@@ -97,7 +97,7 @@ class PhaseRun(Part):
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Users(Part):
+class Use(Part):
     """The programs that used something, and the phases in which they did."""
 
     phases: Phases
@@ -181,7 +181,7 @@ class Owner(Part):
 
 
 class Files(Part):
-    """Paths in the container. ``read`` is null where it could not be observed."""
+    """Paths in the container. ``read`` and ``used_by`` are null where they could not be observed."""
 
     written: Paths = Field(
         description="changed paths that existed before; a final slash marks a folder whose new files are gone"
@@ -194,8 +194,8 @@ class Files(Part):
     read: Paths | None = Field(
         description="files and folders that were opened to read; a slash ends a folder"
     )
-    users: Annotated[Mapping[Path_, Users], Field(max_length=MAX_SET)] = Field(
-        default={}, description="which programs opened these paths to change or to execute them, if known"
+    used_by: Annotated[Mapping[Path_, Use], Field(max_length=MAX_SET)] | None = Field(
+        description="programs that opened written, created or executed paths to do so"
     )
     owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
         default={}, description="owners of written and created paths and of their folders, if known"
@@ -212,7 +212,7 @@ class Listen(Part):
 class Network(Part):
     """Requested socket families, ports, and whether the container connected to an IP address."""
 
-    families: Annotated[Mapping[Name, Users], Field(max_length=MAX_NAMES)] = Field(
+    families: Annotated[Mapping[Name, Use], Field(max_length=MAX_NAMES)] = Field(
         description="AF_INET and the like; `AF_#45` for a number without a name"
     )
     listens: SetOf[Listen]
@@ -280,7 +280,7 @@ class Peak(Part):
 class Recording(Part):
     """The whole recording; see the documentation of the module."""
 
-    format: Literal["hardener.recording/1"] = FORMAT
+    format: Literal["hardener.recording/2"] = FORMAT
     hardener: Text
     began: Moment
     ended: Moment
@@ -290,7 +290,7 @@ class Recording(Part):
     recorder: Recorder
     phases: Annotated[tuple[PhaseRun, ...], Field(max_length=len(PHASES))]
     calls: Annotated[
-        Mapping[Architecture, Annotated[Mapping[CallName, Users], Field(max_length=MAX_CALLS)]],
+        Mapping[Architecture, Annotated[Mapping[CallName, Use], Field(max_length=MAX_CALLS)]],
         Field(
             max_length=8,
             description="under the seccomp filter, by architecture: x86_64, i386, x32, aarch64, arm",

@@ -31,7 +31,7 @@ def test_each_recorder_works_on_debian_13_and_the_slower_ones_find_no_more_than_
     assert by_bpftrace["calls"]["x86_64"].keys() - BY_CHANCE == calls
     for part in ("capabilities", "capset", "setuid"):
         assert by_bpftrace[part] == by_bpf[part], part
-    assert by_bpftrace["files"] == {**by_bpf["files"], "read": None, "users": {}}
+    assert by_bpftrace["files"] == {**by_bpf["files"], "read": None, "used_by": None}
 
     guest.ssh("apt-get", "remove", "-y", "-qq", "bpftrace")
     guest.ssh("sh", "-ec", OFFLINE)  # so that --install fetches nothing

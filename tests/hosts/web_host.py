@@ -71,7 +71,7 @@ class WebHost:
         found = self.recorded(folder, "--install")
         assert found["recorder"]["kind"] == "bpf", found["recorder"]
         assert {"/etc/hostname", "/start"} <= set(found["files"]["read"] or ())
-        writers = found["files"]["users"]["/start"]
+        writers = found["files"]["used_by"]["/start"]
         assert writers["programs"] == ["sh"]
         assert writers["phases"][:2] == ["start-empty", "start-used"]
         recordings = map(str, (self.folder / folder).glob("*.json"))

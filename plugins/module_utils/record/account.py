@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from ..host.errors import Failed
 from . import observe, rootfiles, runtime
@@ -67,9 +67,9 @@ class Account:
         if new:
             self.programs.update(rootfiles.programs(subject.pid, new, folder=subject.working_folder))
 
-    def opens(self, every: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return the opened files of this container, of those of all containers."""
-        return [each for each in every if each["slot"] == self._slot]
+    def own(self, every: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+        """Return those of this container, of the files of all containers; None where they are not known."""
+        return None if every is None else [each for each in every if each["slot"] == self._slot]
 
     def losses(self) -> list[str]:
         """Describe the observations that were lost for the container."""

@@ -52,7 +52,8 @@ class Seen(NamedTuple):
     identities: list[dict[str, Any]]
     listens: list[dict[str, Any]]
     files: Mapping[str, list[str]]
-    opens: list[Mapping[str, Any]] | None  # opened files; None if they are unknown
+    reads: list[dict[str, Any]] | None  # files that were opened to read; None if unknown
+    uses: list[dict[str, Any]] | None  # files that were opened to write or execute; None if unknown
     owners: Mapping[str, Mapping[str, int]]
     granted: Mapping[str, Any]
     peak: Mapping[str, int | None]
@@ -94,8 +95,8 @@ def answer(
         "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
         "capabilities": [_bare(each) for each in mine["capabilities"]],
         "executed": executed,
-        "read": None if seen.opens is None else opened.read(seen.opens),
-        "users": opened.users(seen.opens or (), changed=changed, executed=executed),
+        "read": None if seen.reads is None else opened.read(seen.reads),
+        "used_by": None if seen.uses is None else opened.used_by(seen.uses, changed, set(executed)),
         "programs": {files[path]: each for path, each in seen.programs.items() if files[path] in executed},
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],

@@ -24,9 +24,10 @@ LOSSES = (
     "capset calls",
     "sockets",
     "unknown calls",
-    "opened files",
+    "files that were read",
+    "uses of files",
 )
-OPENED = LOSSES[-1]
+READ, USED = LOSSES[-2:]
 RUNTIME = 16
 SLOTS = 64  # twins that can be recorded at once
 _CONFIG = struct.Struct("=II4i4i")
@@ -35,8 +36,8 @@ _EXEC = struct.Struct("=Q16s256s")
 _CAPSET = struct.Struct("=Q16sQQQ")
 _SOCKET = struct.Struct("=Q16sHB5x")
 _CAPABILITY = struct.Struct("=Q16siBBBB")
-_OPEN = struct.Struct("=16sBBB5x256s")
-_TO_READ, _TO_WRITE, _TO_EXECUTE = 1, 2, 0x20
+_READ = struct.Struct("=BB6x256s")
+_USE = struct.Struct("=16sB7x256s")
 _REFUSAL = struct.Struct("=Q16siHBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
@@ -150,21 +151,27 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
     return found
 
 
-def opens(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Decode opened files and folders: their paths, how they were opened, and by which program."""
+def reads(entries: list[Entry]) -> list[dict[str, Any]]:
+    """Decode files and folders that were opened to read."""
+    found = []
+    for key, _value in entries:
+        given, folder, path = _READ.unpack(key)
+        found.append({"slot": given - 1, "path": path.partition(b"\0")[0], "folder": bool(folder)})
+    return found
+
+
+def uses(entries: list[Entry]) -> list[dict[str, Any]]:
+    """Decode the phases in which programs opened files to write or to execute them."""
     found = []
     for key, value in entries:
-        comm, given, folder, how, path = _OPEN.unpack(key)
+        comm, given, path = _USE.unpack(key)
         found.append(
             {
                 "slot": given - 1,
                 "program": _text(comm),
                 "path": path.partition(b"\0")[0],
-                "folder": bool(folder),
-                "read": bool(how & _TO_READ),
-                "written": bool(how & _TO_WRITE),
-                "executed": bool(how & _TO_EXECUTE),
-                "phases": _phases(value),
+                "written": _phases(value[:4]),
+                "executed": _phases(value[4:]),
             }
         )
     return found

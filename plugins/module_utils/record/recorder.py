@@ -175,18 +175,24 @@ class Recorder(Programs, Source):
         return [
             f"{count} of the {what} were lost, because a map was full"
             for what, count in self._lost().items()
-            if what != layout.OPENED
+            if what not in (layout.READ, layout.USED)
         ]
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """Return all counts, by map."""
         return {name: self.read_one(name) for name in _READERS}
 
-    def opens(self) -> list[dict[str, Any]] | None:
-        """Return the files that were opened; None if the kernel cannot tell, or if some were lost."""
-        if "opens" not in self._maps or layout.OPENED in self._lost():
-            return None
-        return layout.opens(self._dump("opens"))
+    def reads(self) -> list[dict[str, Any]] | None:
+        """Return the files that were opened to read; None if the kernel cannot tell, or if some were lost."""
+        return layout.reads(self._dump("reads")) if self._has("reads", layout.READ) else None
+
+    def uses(self) -> list[dict[str, Any]] | None:
+        """Return who opened files to write or execute; None if the kernel cannot tell or lost some."""
+        return layout.uses(self._dump("uses")) if self._has("uses", layout.USED) else None
+
+    def _has(self, name: str, what: str) -> bool:
+        """Return whether the kernel has a map, and lost nothing of what it counts."""
+        return name in self._maps and what not in self._lost()
 
     def read_one(self, name: str) -> list[dict[str, Any]]:
         """Return the counts of one map."""

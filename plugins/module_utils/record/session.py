@@ -68,7 +68,8 @@ class Session:
         self._bases: dict[str, runtime.Base] = {}
         self._granted: dict[str, dict[str, Any]] = {}
         self._losses: list[str] = []
-        self._opens: list[dict[str, Any]] | None = None
+        self._reads: list[dict[str, Any]] | None = None
+        self._uses: list[dict[str, Any]] | None = None
         self._forwarder: Forwarder | None = None
         cast = self._cast()
         self._remarks = cast.remarks
@@ -185,7 +186,7 @@ class Session:
         for part in reversed(self._recorded):
             part.life.stop()
         found = self._source.read()
-        self._opens = self._source.opens()
+        self._reads, self._uses = self._source.reads(), self._source.uses()
         self._losses = self._source.losses()
         return [self._answer(part, part.account, found) for part in self._parts if part.account is not None]
 
@@ -278,7 +279,8 @@ class Session:
                 programs=account.programs,
                 identities=account.sampler.identities(),
                 listens=account.sampler.listens() if part.subject.has_own_network else [],
-                opens=None if self._opens is None else account.opens(self._opens),
+                reads=account.own(self._reads),
+                uses=account.own(self._uses),
                 files={kind: sorted(paths) for kind, paths in part.subject.files.items()},
                 owners=part.subject.owners,
                 granted={

@@ -56,8 +56,12 @@ class Source(ABC):
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """Return all counts: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities`` (layout.py)."""
 
-    def opens(self) -> list[dict[str, Any]] | None:
-        """Return the files that were opened (layout.py); None if not all of them could be counted."""
+    def reads(self) -> list[dict[str, Any]] | None:
+        """Return the files that were opened to read (layout.py); None if not all could be counted."""
+        return None
+
+    def uses(self) -> list[dict[str, Any]] | None:
+        """Return who opened files to write or execute (layout.py); None if not all could be counted."""
         return None
 
     @abstractmethod

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 _DOCUMENT: dict[str, Any] = {
-    "format": "hardener.recording/1",
+    "format": "hardener.recording/2",
     "hardener": "0.2.0",
     "began": "2026-11-27T09:00:00Z",
     "ended": "2026-11-27T09:01:00Z",
@@ -80,7 +80,7 @@ _DOCUMENT: dict[str, Any] = {
         "deleted": [],
         "executed": ["/usr/sbin/nginx"],
         "read": None,
-        "users": {"/run/nginx.pid": {"phases": ["start-empty"], "programs": ["nginx"]}},
+        "used_by": {"/run/nginx.pid": {"phases": ["start-empty"], "programs": ["nginx"]}},
     },
     "network": {
         "families": {"AF_INET": {"phases": ["start-empty"], "programs": ["nginx"]}},

@@ -10,7 +10,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.workload.assemble import recording
 from hardener.workload.callnames import architecture, name
-from hardener.workload.recording import Users, parse
+from hardener.workload.recording import Use, parse
 from tests.unit.workload.recordings import document
 
 MASK = 0xA80425FB
@@ -40,7 +40,7 @@ def answer() -> dict[str, Any]:
         "capabilities": [check],
         "executed": {"/usr/bin/ping": "ping", "/usr/bin/su": "su", "/bin/sh": "sh"},
         "read": None,
-        "users": {"/run/pid": {"programs": ["nginx"], "phases": [0, 4]}},
+        "used_by": {"/run/pid": {"programs": ["nginx"], "phases": [0, 4]}},
         "programs": {
             "/usr/bin/ping": {"uid": None, "gid": None, "capabilities": 1 << 13, "effective": True},
             "/usr/bin/su": {"uid": 0, "gid": None},
@@ -84,8 +84,8 @@ def test_numbers_of_calls_and_capabilities_are_replaced_by_names() -> None:
     assert found.runtime_base.calls == ("close", "execve")
     assert [(use.name, use.call) for use in found.capabilities] == [("CAP_CHOWN", "chown")]
     assert len(found.identities[0].effective) == 14
-    assert found.network.families == {"AF_INET": Users(programs=("nginx",), phases=("start-empty",))}
-    assert found.files.users == {"/run/pid": Users(programs=("nginx",), phases=("start-empty", "serve"))}
+    assert found.network.families == {"AF_INET": Use(programs=("nginx",), phases=("start-empty",))}
+    assert found.files.used_by == {"/run/pid": Use(programs=("nginx",), phases=("start-empty", "serve"))}
     assert not found.network.connects  # to a socket of its own file system only
     assert [(each.path, each.capabilities) for each in found.file_capabilities] == [
         ("/usr/bin/ping", ("CAP_NET_RAW",))
@@ -212,14 +212,31 @@ def test_lists_longer_than_the_limit_are_truncated() -> None:
         {"program": f"worker-{number}", "phase": 4, "kind": 0, "runtime": False, "numbers": [3]}
         for number in range(1500)
     ]
+    given["sockets"] += [
+        {"program": f"worker-{number}", "family": family, "connect": False, "phases": [4]}
+        for number in range(1500)
+        for family in (2, 1000 + number)
+    ]
+    many = {"programs": [f"worker-{number}" for number in range(1500)], "phases": [4]}
+    given["used_by"] = {"/a/unlisted": many, "/w/0": many}
     given["container"] = {**given["container"], "environment": [f"V{number}" for number in range(1200)]}
     found = recording("h", given)
+    assert found.files.used_by is not None
+    assert {path: len(use.programs) for path, use in found.files.used_by.items()} == {"/w/0": 1000}
+    assert len(found.network.families) == len(found.network.families["AF_INET"].programs) == 1000
     assert (len(found.files.created), len(found.files.owners)) == (10_000, 10_000)
     assert found.files.owners["/w"].uid == 7  # of the folder, which tells most
     assert len(found.calls["x86_64"]["close"].programs) == 1000
     assert len(found.container.environment) == 1000
     assert not found.recorder.complete
-    assert "There are too many created paths: only 10000 are listed." in found.recorder.missing
+    for what, most in (
+        ("created paths", 10_000),
+        ("programs of system calls", 1000),
+        ("programs of used files", 1000),
+        ("families of sockets", 1000),
+        ("programs of families of sockets", 1000),
+    ):
+        assert f"There are too many {what}: only {most} are listed." in found.recorder.missing
 
 
 @pytest.mark.parametrize("read", [None, [f"/r/{number}" for number in range(10_001)]])
@@ -231,6 +248,17 @@ def test_reads_are_recorded_completely_or_not_at_all(read: list[str] | None) -> 
     found = recording("h", {**answer(), "read": ["/b", "/a", "/b"]})
     assert found.files.read == ("/a", "/b")
     assert found.recorder.missing == ()
+
+
+@pytest.mark.parametrize("count", [None, 10_001])
+def test_programs_that_used_files_are_not_listed_if_they_are_unknown(count: int | None) -> None:
+    given = answer()
+    paths = given["files"]["created"] = [f"/w/{number}" for number in range(count or 0)]
+    given["used_by"] = count and {path: {"programs": ["web"], "phases": [4]} for path in paths}
+    found = recording("h", given)
+    assert (found.files.used_by is None) == (count is None)
+    sentence = "Programs that change or execute files could not be recorded, or were too many."
+    assert (sentence in found.recorder.missing) == (count is None)
 
 
 @pytest.mark.parametrize(("name", "count"), [("x" * 4000, 2200), ("," * 250, 2200)])

@@ -311,8 +311,9 @@ def owned(**changes: Any) -> dict[str, Any]:
         "/data": {"uid": 999, "gid": 998, "mode": 0o755},
         "/data/dump.rdb": {"uid": 999, "gid": 998, "mode": 0o644},
     }
-    files = {"created": [], "written": ["/data/dump.rdb"], "deleted": [], "executed": ["/redis"], "read": []}
-    data = recorded(capabilities=uses, files={**files, "owners": owners}, calls=calls("read", "chown"))
+    files: dict[str, Any] = {"created": [], "written": ["/data/dump.rdb"], "deleted": []}
+    files |= {"executed": ["/redis"], "read": None, "used_by": None, "owners": owners}
+    data = recorded(capabilities=uses, files=files, calls=calls("read", "chown"))
     data["container"]["mounts"] = [{"kind": "volume", "target": "/data", "read_only": False}]
     for key, value in changes.items():
         if key == "owners":
@@ -694,12 +695,12 @@ def test_the_page_of_one_recording_advises_a_second_recording() -> None:
 def test_the_page_names_the_users_of_files_and_networks() -> None:
     by = {"phases": ["start-empty", "serve"], "programs": ["logger", "web"]}
     data = recorded(files__created=["/run/web/pid", "/srv/x"], files__executed=["/bin/web"])
-    data["files"] |= {"users": dict.fromkeys(("/run/web/pid", "/srv/x", "/bin/web"), by)}
+    data["files"] |= {"used_by": dict.fromkeys(("/run/web/pid", "/srv/x", "/bin/web"), by)}
     data["network"]["families"] = {"AF_INET": by}
     reason = "by logger, web in start-empty, serve (1 of 1)"
     text = markdown(sections(profile(data))).replace("\\", "").replace("`", "")
     for line in (
-        "an empty folder in place of /srv would hide files of the image; written",
+        "an empty folder in place of /srv would hide files of the image; changed",
         "it was executed: /bin/web",
         "it was written: /srv/x",
         "sockets of this family were requested: AF_INET",

@@ -71,6 +71,16 @@ struct {
 	__type(value, struct exec_key);
 } exec_room SEC(".maps");
 
+static __always_inline void mark(void *map, const void *key, __u32 phase, __u32 loss)
+{
+	__u32 bit = 1U << (phase & 31), *known = bpf_map_lookup_elem(map, key);
+
+	if (known)
+		__sync_fetch_and_or(known, bit);
+	else if (bpf_map_update_elem(map, key, &bit, BPF_ANY))
+		lose(loss);
+}
+
 /* The first two arguments of a call. */
 struct arguments {
 	unsigned long first, second;

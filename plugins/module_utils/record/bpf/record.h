@@ -14,7 +14,7 @@
 #define X32 0x40000000
 
 enum kind { NATIVE, COMPAT, KIND_X32, RUNTIME = 16 /* a flag */ };
-enum loss { LOST_CALLS, LOST_CAPABILITIES, LOST_EXECS, LOST_CAPSETS, LOST_SOCKETS, LOST_NUMBERS, LOST_OPENS, LOSSES };
+enum loss { LOST_CALLS, LOST_CAPABILITIES, LOST_EXECS, LOST_CAPSETS, LOST_SOCKETS, LOST_NUMBERS, LOST_OPENS, LOST_USES, LOSSES };
 
 /* Calls whose arguments are recorded; -1 where there is none. */
 struct numbers {
@@ -77,17 +77,6 @@ static __always_inline void lose(__u32 what)
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
-}
-
-/* Adds a phase to a value whose bits are phases. */
-static __always_inline void mark(void *map, const void *key, __u32 phase, __u32 loss)
-{
-	__u32 bit = 1U << (phase & 31), *known = bpf_map_lookup_elem(map, key);
-
-	if (known)
-		__sync_fetch_and_or(known, bit);
-	else if (bpf_map_update_elem(map, key, &bit, BPF_ANY))
-		lose(loss);
 }
 
 /* The slot plus 1 where a cgroup is that of a wanted container, `ID` (cgroupfs) or `docker-ID.scope` (systemd); else 0. */

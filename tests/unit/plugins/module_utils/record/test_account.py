@@ -8,9 +8,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.record.account imp
 from ansible_collections.hardener.docker.plugins.module_utils.record.source import Source
 
 
-def test_opened_files_are_those_of_the_container() -> None:
+def test_opened_files_of_other_containers_are_left_out() -> None:
     account = Account(cast(Source, None), 2, unfiltered=False, own_seccomp=False)
     try:
-        assert account.opens([{"slot": 1}, {"slot": 2}]) == [{"slot": 2}]
+        assert account.own([{"slot": 1}, {"slot": 2}]) == [{"slot": 2}]
+        assert account.own(None) is None
     finally:
         account.sampler.leave()

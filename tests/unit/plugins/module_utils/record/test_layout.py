@@ -6,7 +6,6 @@ import re
 import struct
 from pathlib import Path
 
-import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import layout
 
 SOURCES = Path(layout.__file__).with_name("bpf")
@@ -55,26 +54,16 @@ def test_executed_programs_are_decoded() -> None:
     assert (found["path"], found["program"], found["phases"]) == (b"/bin/sh", "sh", [0])
 
 
-@pytest.mark.parametrize(
-    ("how", "expected"),
-    [
-        (1, {"read"}),
-        (2, {"written"}),
-        (3, {"read", "written"}),
-        (0x21, {"read", "executed"}),
-    ],
-)
-def test_opened_files_are_decoded(how: int, expected: set[str]) -> None:
-    key = struct.pack("=16sBBB5x256s", b"web", 7, how == 1, how, b"/etc/x")
-    (found,) = layout.opens([(key, struct.pack("=I", 0b10001))])
-    assert {name for name in ("read", "written", "executed") if found.pop(name)} == expected
-    assert found == {
-        "slot": 6,
-        "program": "web",
-        "path": b"/etc/x",
-        "folder": how == 1,
-        "phases": [0, 4],
-    }
+def test_opened_files_are_decoded() -> None:
+    keys = [struct.pack("=BB6x256s", 7, folder, path) for folder, path in ((0, b"/etc/x"), (1, b"/etc"))]
+    assert layout.reads([(key, b"\1") for key in keys]) == [
+        {"slot": 6, "path": b"/etc/x", "folder": False},
+        {"slot": 6, "path": b"/etc", "folder": True},
+    ]
+    used = struct.pack("=16sB7x256s", b"web", 7, b"/run/pid")
+    assert layout.uses([(used, struct.pack("=II", 0b10001, 0b10))]) == [
+        {"slot": 6, "program": "web", "path": b"/run/pid", "written": [0, 4], "executed": [1]}
+    ]
 
 
 def test_sockets_and_capability_checks_are_decoded() -> None:

@@ -7,14 +7,13 @@ from typing import Any
 from ansible_collections.hardener.docker.plugins.module_utils.record import opened
 
 
-def one(path: bytes, **how: Any) -> dict[str, Any]:
-    unopened = {"program": "web", "folder": False, "read": False, "written": False, "executed": False}
-    return {"path": path, "phases": [0], **unopened, **how}
+def use(path: bytes, **how: Any) -> dict[str, Any]:
+    return {"path": path, "program": "web", "written": [], "executed": [], **how}
 
 
 def test_read_files_are_those_that_still_have_a_path() -> None:
     found = opened.read(
-        one(path, folder=folder, read=True)
+        {"path": path, "folder": folder}
         for path, folder in (
             (b"/etc/x", False),
             (b"/etc", True),
@@ -25,26 +24,26 @@ def test_read_files_are_those_that_still_have_a_path() -> None:
         )
     )
     assert found == ["/", "/etc/", "/etc/x", "/tmp/\\x1b[2J"]
-    assert opened.read([one(b"/run/pid", written=True)]) == []
 
 
-def test_users_are_the_programs_that_opened_a_path_to_change_or_execute_it() -> None:
-    found = opened.users(
+def test_programs_are_those_that_opened_a_path_to_write_or_execute_it() -> None:
+    found = opened.used_by(
         [
-            one(b"/run/pid", written=True, phases=[0, 4]),
-            one(b"/run/pid", written=True, program="sh", phases=[5]),
-            one(b"/run/pid", read=True, program="only-reads"),
-            one(b"/tmp/gone (deleted)", written=True, program="sort", phases=[4]),
-            one(b"/elsewhere", written=True),
-            one(b"/bin/sh", executed=True, program="init"),
-            one(b"/bin/sh", read=True, program="cp"),
-            one(b"/bin/not-listed", executed=True),
+            use(b"/run/pid", written=[0, 4]),
+            use(b"/run/pid", written=[5], program="sh"),
+            use(b"/tmp/gone (deleted)", written=[4], program="sort"),
+            use(b"/tmp/kept", written=[4]),
+            use(b"/elsewhere", written=[0]),
+            use(b"/bin/sh", executed=[1], program="init"),
+            use(b"/bin/sh", written=[0], program="cp"),
+            use(b"/bin/not-listed", executed=[0]),
         ],
-        changed=["/run/pid", "/tmp/", "/never-opened"],
-        executed=["/bin/sh"],
+        {"/run/pid", "/tmp/", "/tmp/kept", "/never-opened"},
+        {"/bin/sh"},
     )
     assert found == {
-        "/bin/sh": {"programs": ["init"], "phases": [0]},
+        "/bin/sh": {"programs": ["init"], "phases": [1]},
         "/run/pid": {"programs": ["sh", "web"], "phases": [0, 4, 5]},
         "/tmp/": {"programs": ["sort"], "phases": [4]},
+        "/tmp/kept": {"programs": ["web"], "phases": [4]},
     }
