@@ -321,7 +321,8 @@ def _sources(container: Container, host: Host, row: JSONObject) -> Iterator[_Sou
     below = fields.text(fields.table(asked, "VolumeOptions", SOURCE), "Subpath", SOURCE)
     below = clean_path(below).lstrip("/")
     if recursive:  # otherwise the volume has none of the mounts on its device
-        path, below = joined(path, below), ""
+        # The engine mounts a subpath without what is mounted below it.
+        path, recursive, below = joined(path, below), not below, ""
     location = host.table.locate(path)
     if location is None:
         return

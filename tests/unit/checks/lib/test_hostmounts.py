@@ -186,13 +186,16 @@ def test_bind_mounts_of_a_stopped_container_are_resolved_through_the_hosts_mount
     assert "bad" in verdict(judge, slug, [asked], None, host=host)
 
 
-@pytest.mark.parametrize(("option", "fails"), [("bind", False), ("rbind", True)])
-def test_a_subpath_of_a_volume_shows_what_is_mounted_there_if_the_volume_is_recursive(
-    judge: Judge, option: str, fails: bool
+@pytest.mark.parametrize(
+    ("option", "mounted", "fails"),
+    [("bind", "inner", False), ("rbind", "inner", True), ("rbind", "inner/deeper", False)],
+)
+def test_a_subpath_of_a_recursive_volume_shows_what_is_mounted_there_but_nothing_below(
+    judge: Judge, option: str, mounted: str, fails: bool
 ) -> None:
     asked = volume("v", type="none", o=option, device="/srv/data")
     mount = {"Type": "volume", "Target": "/d", "VolumeOptions": {"Subpath": "inner"}}
-    host = [*HOST, at(7, 1, "/srv/data/inner", "0:26")]
+    host = [*HOST, at(7, 1, f"/srv/data/{mounted}", "0:26")]
     found = verdict(judge, SOCKET, [asked], None, host=host, HostConfig={"Mounts": [mount]})
     assert ("bad" in found) is fails
 
