@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -56,6 +57,8 @@ def move(before: Verdict, after: Verdict) -> FindingChange | None:
         (Status.FAIL, Status.NOT_APPLICABLE, ChangeKind.CHANGED, False),
         (Status.PASS, Status.NOT_APPLICABLE, ChangeKind.CHANGED, False),
         (Status.ERROR, Status.PASS, ChangeKind.CHANGED, False),
+        (Status.MANUAL, Status.PASS, ChangeKind.CHANGED, False),
+        (Status.MANUAL, Status.FAIL, ChangeKind.BROKEN, True),
     ],
 )
 def test_each_change_of_status_has_its_kind(
@@ -65,6 +68,15 @@ def test_each_change_of_status_has_its_kind(
     assert found
     assert (found.kind, found.kind.is_drift) == (kind, drift)
     assert found.id == "1.1.3"
+
+
+def test_only_a_control_that_failed_can_be_fixed() -> None:
+    fixed = {
+        (before, after)
+        for before, after in itertools.permutations(Status, 2)
+        if (found := move(verdict(before), verdict(after))) and found.kind is ChangeKind.FIXED
+    }
+    assert fixed == {(Status.FAIL, Status.PASS), (Status.WAIVED, Status.PASS)}
 
 
 @pytest.mark.parametrize("status", list(Status))
