@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
+from hardener import __version__, catalogue
+from hardener.assess import assess
 from hardener.comparison import ChangedFact, ContainerChange, Drift, changed_facts, container_changes
 from hardener.errors import HardenerError
 from hardener.history import SelectedResults, StoredRun
-from hardener.model import Assessment
+from hardener.model import Assessment, Status
 from hardener.result_filter import ResultFilter
 from hardener.snapshot import Snapshot
 from hardener.text import line, utc
@@ -20,6 +23,7 @@ def compare_with(
     snapshot: Callable[[str], bytes | None],
     *,
     partial_run: bool = False,
+    judge_again: bool = False,
     results: SelectedResults | None = None,
 ) -> Drift:
     """Compare findings with an earlier run.
@@ -29,10 +33,13 @@ def compare_with(
         after: the findings, host by host.
         snapshot: the facts behind the findings, by host.
         partial_run: only some hosts were audited; the others do not count as missing.
+        judge_again: whether this version judges the facts of the earlier run again, if another one judged
+            them: a change is then one of the host, and none of the judgement.
         results: the filter of the results to compare; None compares everything. With a filter of controls,
             the identities of containers are left out.
     """
     drift = Drift()
+    judge_again = judge_again and is_of_another_version(before)
     seen = set()
     for assessment in after:
         host = assessment.host
@@ -41,6 +48,8 @@ def compare_with(
             continue
         facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
         earlier, later = before.assessment(host), assessment
+        if judge_again and earlier:
+            earlier = _judged_again(before, earlier)
         chosen = results.filter if results else ResultFilter()
         if chosen.of_findings and earlier and not (earlier.unreachable or later.unreachable):
             if both := chosen.apply_to_both(earlier, later):
@@ -75,8 +84,35 @@ def compare_stored(before: StoredRun, after: StoredRun, chosen: ResultFilter) ->
 
 
 def run_title(run: StoredRun) -> str:
-    """Return the title of a run."""
-    return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}")
+    """Return the title of a run; with the version that judged it, if it was another one."""
+    judge = f", by hardener {run.info.tool_version}" if is_of_another_version(run) else ""
+    return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}{judge}")
+
+
+def is_of_another_version(run: StoredRun) -> bool:
+    """Return whether another version of hardener judged a run."""
+    return (run.info.tool_version, run.info.catalogue_digest) != (__version__, catalogue.digest())
+
+
+def _judged_again(run: StoredRun, stored: Assessment) -> Assessment:
+    """Judge the facts of a run again, with its waivers and attestations.
+
+    A finding stays as it was if its facts were not stored, or if this version needs further ones.
+    """
+    snapshot = _parsed(partial(run.snapshot, stored.host))
+    if snapshot is None:
+        return stored
+    known = {control.slug: control for control in catalogue.load(run.info.benchmark)}
+    controls = [known[each.control.slug] for each in stored.findings if each.control.slug in known]
+    again = assess(
+        snapshot,
+        controls,
+        benchmark=run.info.benchmark,
+        host=stored.host,
+        decisions=run.info.decisions,
+    )
+    found = {each.control.slug: each for each in again.findings if each.status is not Status.ERROR}
+    return replace(stored, findings=tuple(found.get(each.control.slug, each) for each in stored.findings))
 
 
 class _Facts:

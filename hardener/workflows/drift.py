@@ -250,7 +250,13 @@ class _Comparing:
 
     def _compare(self, assessments: Iterable[Assessment]) -> Drift:
         partial_run = bool(self.request.target.limit)
-        return compare_with(self.result.before, assessments, self.recorder.snapshot, partial_run=partial_run)
+        return compare_with(
+            self.result.before,
+            assessments,
+            self.recorder.snapshot,
+            partial_run=partial_run,
+            judge_again=True,
+        )
 
     def _end(self, assessments: AssessmentStore, drift: Drift, code: ExitCode) -> ExitCode:
         """Report the final state, and record it."""

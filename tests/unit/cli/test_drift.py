@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from hardener import checks
+from hardener.checks import Check
 from hardener.errors import HardenerError
 from hardener.history import Recording
+from hardener.model import Status, Verdict
+from hardener.snapshot import Snapshot
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import DAEMON_JSON, DRIFT, Hardener, audited, host, kept, repairing
 from tests.unit.cli.waivers import entry
 from tests.unit.snapshots import failed, hardened, make, with_containers
+
+MODE = "file-daemon-json-mode"
 
 
 def playbooks(fleet: FakeFleet) -> list[str]:
@@ -42,6 +49,41 @@ def test_drift_is_reported_with_its_facts_until_it_is_repaired(
     fleet.snapshots["b"] = host()
     assert hardener(*DRIFT).exit_code == 0
     assert [run.record.exit_code for run in kept(home)] == [0, 6, 6, 3]
+
+
+def by_another_version(
+    hardener: Hardener, fleet: FakeFleet, snapshots: Mapping[str, Snapshot], judge: Check
+) -> None:
+    """An audit by a version that judges MODE in its own way."""
+    with pytest.MonkeyPatch.context() as former:
+        former.setattr("hardener.workflows.report.__version__", "0.1.0")
+        former.setitem(checks._registry, MODE, judge)
+        audited(hardener, fleet, snapshots)
+
+
+def test_a_control_that_another_version_judged_otherwise_is_no_drift(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    passing = Verdict(Status.PASS, "", "")
+    by_another_version(hardener, fleet, {"a": host("0666"), "b": host()}, lambda _: passing)
+    result = hardener(*DRIFT)
+    assert result.exit_code == 0
+    assert "2 hosts compared: " in result.stdout
+    assert "by hardener 0.1.0" in " ".join(result.stdout.split())
+    fleet.snapshots["b"] = host("0666")
+    result = hardener(*DRIFT)
+    assert result.exit_code == 6
+    assert "2 hosts compared: 1 broken" in result.stdout
+
+
+def test_a_control_that_needs_more_facts_than_another_version_stored_is_no_drift(
+    hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = Verdict(Status.FAIL, "", "")
+    by_another_version(hardener, fleet, {"a": host()}, lambda _: failing)
+    monkeypatch.setitem(checks._registry, MODE, lambda found: found.fact("new") and failing)
+    fleet.snapshots["a"] = host(new={"a": 1})
+    assert hardener(*DRIFT).exit_code == 0
 
 
 def test_changed_properties_of_a_containers_identity_are_listed(hardener: Hardener, fleet: FakeFleet) -> None:
