@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import make, only
 
 CONFIG = "/etc/docker/daemon.json"

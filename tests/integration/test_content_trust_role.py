@@ -19,7 +19,7 @@ from tests.integration.collecting import COLLECTOR
 from tests.integration.overlays import Overlaid
 from tests.integration.supply import Supply
 from tests.unit.plugins.loading import COLLECTIONS
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import make
 
 ROOT = Path(__file__).parents[2]

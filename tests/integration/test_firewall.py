@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.namespaces import Space, address, join
 from tests.unit.plugins.loading import COLLECTIONS
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import container, make, only
 
 KILLED = "killed"

@@ -24,7 +24,6 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.release i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
 
 from tests.integration.converging import mounted
-from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import (
     TOKEN,
     Systemd,
@@ -34,6 +33,7 @@ from tests.unit.plugins.module_utils.converge.guarded import (
     no_look,
     start,
 )
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import tree
 
 PAGE = 4096

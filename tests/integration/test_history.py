@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from hardener.errors import HardenerError
 from hardener.history import History
-from tests.unit.history.conftest import put
-from tests.unit.reports.conftest import assessment
+from tests.unit.history.runs import put
+from tests.unit.reports.assessments import assessment
 
 home = Path(sys.argv[1])
 spare = home / "spare"

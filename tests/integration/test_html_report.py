@@ -35,10 +35,10 @@ from hardener.reports.html_folder import HtmlFolder
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
 from tests.integration.browser import browser
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     CONTROLS as CASES,
 )
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     DECISIONS,
     assessment,
     decided,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plugins.loading import COLLECTIONS
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import make
 
 EVE = 4711

@@ -25,7 +25,7 @@ from tests.integration.namespaces import OwnNetwork
 from tests.integration.oldroot import OldRoot, content_of
 from tests.leftovers import scratch
 from tests.unit.plugins.loading import COLLECTIONS, ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import make
 
 # Apt's archive is reached from there alone.

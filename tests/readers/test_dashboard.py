@@ -22,7 +22,7 @@ from urllib.request import urlopen
 import pytest
 
 from hardener.workflows.metrics import metrics_of_history
-from tests.unit.reports.conftest import DECISIONS, assessment, decided, gone
+from tests.unit.reports.assessments import DECISIONS, assessment, decided, gone
 from tests.unit.site.sites import record
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "contrib/grafana/docker-hosts.json").read_text())

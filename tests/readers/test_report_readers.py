@@ -18,7 +18,7 @@ from hardener.reports.formats import FORMATS
 from hardener.reports.interface import write_reports
 from hardener.reports.metrics import RunMetrics, metrics
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     BENCHMARK,
     CONTROLS,
     DECISIONS,

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.integration.browser import browser
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     ATTACKS,
     DECISIONS,
     VERDICTS,

@@ -16,8 +16,8 @@ from hardener.reports.formats import FORMATS
 from hardener.reports.interface import write_reports
 from hardener.snapshot import Snapshot
 from hardener.workload.audit import audit, workloads
-from tests.unit.history.conftest import put, record
-from tests.unit.reports.conftest import BENCHMARK
+from tests.unit.history.runs import put, record
+from tests.unit.reports.assessments import BENCHMARK
 from tests.unit.snapshots import container, hardened, make
 
 NUMBERS: dict[str, Any] = {

@@ -17,7 +17,7 @@ from hardener.model import (
     Verdict,
 )
 from hardener.plan import DocumentResult, Fate, TransactionResult, outlook, plan
-from tests.unit.reports.conftest import waiver
+from tests.unit.reports.assessments import waiver
 
 BENCHMARK = "cis-docker-1.8.0"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Severity, Status
 from hardener.result_filter import ResultFilter
-from tests.unit.reports.conftest import BENCHMARK, CONTROLS, HOSTILE, VERDICTS, assessment, gone, statuses
+from tests.unit.reports.assessments import BENCHMARK, CONTROLS, HOSTILE, VERDICTS, assessment, gone, statuses
 
 SECTIONS = sorted({control.section for control in CONTROLS})
 GROUPS = ("web", "db", "edge")

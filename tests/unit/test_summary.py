@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hardener.model import Assessment, Offender, Severity, Status
 from hardener.summary import Summary, hosts_by_reason
-from tests.unit.reports.conftest import BENCHMARK, CONTROLS, VERDICTS, assessment, decided, gone, statuses
+from tests.unit.reports.assessments import BENCHMARK, CONTROLS, VERDICTS, assessment, decided, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from bench.workloads import images
-from tests.integration.conftest import bpftrace, dockerd
 from tests.integration.dockerd import Dockerd
+from tests.integration.fixtures import bpftrace, dockerd
 from tests.integration.namespaces import OwnNetwork
 
 __all__ = ["bpftrace", "dockerd"]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hardener.checks import all_checks
-from hardener.model import Status, Verdict
+from hardener.model import Verdict
 from hardener.snapshot import Snapshot
+from tests.unit.checks.judging import PROVEN, Judge
 
-Judge = Callable[[str, Snapshot], Verdict]
-
-PROVEN: defaultdict[str, set[Status]] = defaultdict(set)
 _ACCOUNT = "test_every_control_has_given_each_of_its_possible_verdicts"
 
 

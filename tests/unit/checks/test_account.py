@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hardener.checks import all_checks
 from hardener.model import Status
-from tests.unit.checks.conftest import PROVEN
+from tests.unit.checks.judging import PROVEN
 
 _BOTH = {Status.PASS, Status.FAIL}
 

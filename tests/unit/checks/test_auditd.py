@@ -6,7 +6,7 @@ import pytest
 
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import absent, failed, make, only
 
 RULES = {

@@ -7,7 +7,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp imp
 
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import container, failed, make, only
 
 OLD = {"docker.version": {"Version": "20.10.24+dfsg1"}}

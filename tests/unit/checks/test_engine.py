@@ -8,7 +8,7 @@ from hardener.checks import all_checks
 from hardener.checks.lib.verdicts import NO_ENGINE
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import no_engine, silent_engine
 
 CONTROLS = sorted(all_checks())

@@ -6,7 +6,7 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import GONE, make, merge
 
 NRI, CDI, OWN = "daemon-nri-trusted", "file-cdi-specs", "file-engine-own"

@@ -8,7 +8,7 @@ import pytest
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.hanging import must_end
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import absent, container, failed, make, only
 
 INPUTS = [("host-firewall-input-ipv4", "ipv4"), ("host-firewall-input-ipv6", "ipv6")]

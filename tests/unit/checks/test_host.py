@@ -7,7 +7,7 @@ import pytest
 from hardener.model import Offender, Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit import scans
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import failed, make, no_engine, only
 
 

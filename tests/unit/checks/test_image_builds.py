@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hardener.model import Status
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import hardened, image, with_containers
 
 ROOTFS = "/bin/sh -c #(nop) ADD file:4b1f in / "

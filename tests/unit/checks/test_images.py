@@ -8,7 +8,7 @@ from hardener.checks import all_checks
 from hardener.checks.lib.local_images import NO_IMAGES
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import (
     absent,
     container,

@@ -7,7 +7,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sy
 
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import GONE, absent, failed, make
 
 GOOD = {

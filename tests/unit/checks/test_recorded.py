@@ -11,7 +11,7 @@ import pytest
 from hardener.checks import all_checks
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import RELEASES, make, recorded
 
 SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"

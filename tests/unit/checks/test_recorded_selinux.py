@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from hardener.model import Status
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import recorded
 
 SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"

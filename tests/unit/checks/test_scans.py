@@ -9,7 +9,7 @@ from hardener.catalogue import load
 from hardener.decisions.apply import Place, decider
 from hardener.model import Decisions, Scope, Standing, Status, Waiver
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.scans import IMAGE, NOW, OPENSSL, finding, no_database, record, report, result
 from tests.unit.snapshots import absent, failed, image, make
 

@@ -8,7 +8,7 @@ import pytest
 from hardener.checks import all_checks
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import failed, make, merge, only
 
 CONTROLS = sorted(slug for slug in all_checks() if slug.startswith("swarm-") and slug != "swarm-mode-off")

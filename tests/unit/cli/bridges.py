@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hardener.snapshot import Snapshot
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.snapshots import make
 
 ONLY = ("--only", "daemon-icc-disabled")

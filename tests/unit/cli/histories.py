@@ -10,7 +10,7 @@ from click.testing import Result
 
 from hardener.history import History, StoredRun
 from hardener.snapshot import Snapshot
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from tests.unit.activity.answers import ANSWER, entry
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 
 Hardener = Callable[..., Result]
 QUIET = {**ANSWER, "entries": [entry(severity="low")]}

@@ -13,7 +13,7 @@ from junitparser import JUnitXml
 
 from hardener import catalogue
 from hardener.errors import HardenerError
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.snapshots import failed, make
 
 Hardener = Callable[..., Result]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hardener.history import History
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 

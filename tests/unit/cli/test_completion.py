@@ -14,8 +14,8 @@ from hardener import catalogue
 from hardener.cli import completers, main
 from hardener.cli.completion import SHELLS
 from hardener.reports.formats import FOLDERS, FORMATS
-from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.every_command import commands
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 

@@ -5,7 +5,7 @@ import pytest
 from hardener import catalogue
 from hardener.cli.controls import controls
 from hardener.errors import HardenerError
-from tests.unit.cli.conftest import runner
+from tests.unit.cli.fake_fleet import runner
 
 
 def run(*arguments: str) -> list[str]:

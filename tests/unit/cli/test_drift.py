@@ -12,7 +12,7 @@ from hardener.errors import HardenerError
 from hardener.history import Recording
 from hardener.model import Status, Verdict
 from hardener.snapshot import Snapshot
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import DAEMON_JSON, DRIFT, Hardener, audited, host, kept, repairing
 from tests.unit.cli.waivers import entry
 from tests.unit.snapshots import failed, hardened, make, with_containers

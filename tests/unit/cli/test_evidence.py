@@ -12,7 +12,7 @@ from hardener import __version__
 from hardener.evidence.layout import README
 from hardener.history.proofs import Proofs
 from hardener.workload.proven import check
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import audited, host, kept
 from tests.unit.evidence.bundles import Desk, contents, repacked
 from tests.unit.workload.proofs import proven_files

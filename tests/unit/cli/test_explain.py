@@ -6,7 +6,7 @@ from hardener import catalogue
 from hardener.cli.explain import _describe, explain
 from hardener.errors import HardenerError
 from hardener.model import Control
-from tests.unit.cli.conftest import runner
+from tests.unit.cli.fake_fleet import runner
 
 
 def run(*arguments: str, color: bool = False) -> str:

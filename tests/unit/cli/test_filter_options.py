@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hardener.snapshot import Snapshot
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import DAEMON_JSON, Hardener, audited, host
 from tests.unit.snapshots import make
 

@@ -12,7 +12,7 @@ from junitparser import JUnitXml
 
 from hardener.history import History
 from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge, changing
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]

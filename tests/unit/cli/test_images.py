@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 
 Hardener = Callable[..., Result]
 POLICY = "registries:\n  - prefix: r.example.com\n    nothing: true\n"

@@ -11,9 +11,9 @@ import pytest
 import hardener as package
 from hardener.documents import schedule_document
 from hardener.schedule import Scheduled
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
-from tests.unit.reports.conftest import HOSTILE
+from tests.unit.reports.assessments import HOSTILE
 from tests.unit.reports.schemas import validator
 
 VALIDATE = validator(json.loads((Path(package.__file__).parent / "documents.schema.json").read_text()))

@@ -8,7 +8,7 @@ from click.testing import Result
 from hardener import lab
 from hardener.cli import main
 from hardener.errors import ExitCode, HardenerError
-from tests.unit.cli.conftest import runner
+from tests.unit.cli.fake_fleet import runner
 
 
 @pytest.fixture

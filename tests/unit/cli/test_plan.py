@@ -8,7 +8,7 @@ from typing import Any
 from click.testing import Result
 
 from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 
 Hardener = Callable[..., Result]
 

@@ -10,7 +10,7 @@ from click.testing import Result
 
 from hardener.snapshot import Snapshot
 from tests.unit.cli.bridges import ONLY, bridge, changing
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.snapshots import no_engine, silent_engine
 
 Hardener = Callable[..., Result]

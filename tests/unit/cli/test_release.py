@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 
 Hardener = Callable[..., Result]
 KEPT = "/etc/docker/daemon.json: icc was changed by others meanwhile, and stays so"

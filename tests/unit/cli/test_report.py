@@ -7,7 +7,7 @@ import pytest
 
 from hardener.reports import junit, sarif
 from hardener.reports.formats import FORMATS
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, repairing
 from tests.unit.snapshots import container, with_containers
 

@@ -12,9 +12,9 @@ from hardener.comparison import Drift
 from hardener.errors import ExitCode
 from hardener.model import Severity, Status
 from hardener.workflows import exit_codes
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
+from tests.unit.reports.assessments import CONTROLS, assessment, gone, statuses
 
 ONLY = ("--only", "3.18")  # file-daemon-json-mode, of medium or higher severity
 

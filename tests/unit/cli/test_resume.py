@@ -15,7 +15,7 @@ from hardener.history.journal import unfinished_runs
 from hardener.snapshot import Snapshot
 from hardener.text import utc
 from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge, changing
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.snapshots import make, no_engine
 
 Hardener = Callable[..., Result]

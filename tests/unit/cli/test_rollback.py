@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from click.testing import Result
 
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 
 Hardener = Callable[..., Result]
 RUN = "20261125T040000Z-1b2c3d4e"

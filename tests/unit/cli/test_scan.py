@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.scans import IMAGE, OPENSSL, SCANNED, no_database, record, report, result, trivy
 
 Hardener = Callable[..., Result]

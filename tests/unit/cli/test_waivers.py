@@ -15,7 +15,7 @@ from hardener.fleet import inventory_graph
 from hardener.fleet.inventory_graph import Members
 from hardener.snapshot import Snapshot
 from tests.unit.cli.bridges import ONLY, bridge, changing
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.waivers import TODAY, entry
 from tests.unit.processes import child
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from hardener.errors import ExitCode
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.snapshots import make, no_engine, with_containers
 from tests.unit.workload.containers import least, running
 from tests.unit.workload.profile_folders import seccomp_option, write_profile

@@ -13,7 +13,7 @@ from click.testing import Result
 from hardener.cli import main
 from hardener.errors import ExitCode
 from hardener.workload.recording import build
-from tests.unit.cli.conftest import runner
+from tests.unit.cli.fake_fleet import runner
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 from tests.unit.workload.profiles import recorded
 from tests.unit.workload.proofs import proven

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from hardener.comparison import ContainerChange, Drift, container_changes
 from hardener.snapshot import Snapshot
-from tests.unit.reports.conftest import assessment, hostile_text
+from tests.unit.reports.assessments import assessment, hostile_text
 from tests.unit.snapshots import container, failed, make, with_containers
 
 OWN = {"SecurityOpt": ['seccomp={"defaultAction":"SCMP_ACT_ERRNO"}']}

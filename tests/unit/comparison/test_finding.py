@@ -20,7 +20,7 @@ from hardener.model import (
     Verdict,
     Waiver,
 )
-from tests.unit.reports.conftest import CONTROLS, assessment, gone
+from tests.unit.reports.assessments import CONTROLS, assessment, gone
 
 DAY = datetime(2026, 11, 24, tzinfo=UTC)
 

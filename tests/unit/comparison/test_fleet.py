@@ -4,7 +4,7 @@ import dataclasses
 
 from hardener.comparison import ChangedFact, ChangeKind, Drift
 from hardener.model import Severity, Status
-from tests.unit.reports.conftest import CONTROLS, VERDICTS, assessment, gone, statuses
+from tests.unit.reports.assessments import CONTROLS, VERDICTS, assessment, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
 FACT = ChangedFact("files /etc mode", "0644", "0666")

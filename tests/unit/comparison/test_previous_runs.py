@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hardener.comparison import ChangeKind
 from hardener.comparison.previous_runs import Point, PreviousRuns, Since
 from hardener.model import Assessment, Status
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
+from tests.unit.reports.assessments import CONTROLS, assessment, gone, statuses
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 MANY = (Status.PASS, Status.FAIL, Status.PASS, Status.FAIL, Status.MANUAL, Status.ERROR, Status.PASS)

@@ -9,7 +9,7 @@ from hardener.comparison import ChangeKind
 from hardener.comparison.runs import compare
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Severity, Status
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
+from tests.unit.reports.assessments import CONTROLS, assessment, gone, statuses
 
 P, F, M, N, W, E = Status
 

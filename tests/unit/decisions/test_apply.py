@@ -24,7 +24,7 @@ from hardener.model import (
     Waiver,
 )
 from tests.hanging import must_end
-from tests.unit.reports.conftest import attestation, control, waiver
+from tests.unit.reports.assessments import attestation, control, waiver
 
 TODAY = date(2026, 11, 25)
 HERE = Place("web1.example.org", frozenset({"web", "production"}))

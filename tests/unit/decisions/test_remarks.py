@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hardener.decisions.remarks import Tally, attestation_remark, due, waiver_remark
 from hardener.model import AppliedAttestation, AppliedWaiver, Decisions, Offender, Scope, Standing
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     DECISIONS,
     assessment,
     attestation,

@@ -8,7 +8,7 @@ from hardener.history.assessment_store import unpack
 from hardener.history.codec import Codec
 from hardener.model import Assessment, Control
 from tests.small_disk import no_file_past
-from tests.unit.reports.conftest import HOSTILE, assessment, gone
+from tests.unit.reports.assessments import HOSTILE, assessment, gone
 
 NAME = "".join(HOSTILE)
 

@@ -14,7 +14,7 @@ from hardener import catalogue
 from hardener.history.assessment_store import pack, unpack
 from hardener.history.codec import Codec
 from hardener.model import Assessment, Control, Offender, Status, Verdict
-from tests.unit.reports.conftest import assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.assessments import assessment, gone, hostile_assessment, hostile_text
 
 verdicts = st.builds(
     Verdict,

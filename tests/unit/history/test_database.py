@@ -9,8 +9,8 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import History
 from hardener.history.database import opened
-from tests.unit.history.conftest import put
-from tests.unit.reports.conftest import assessment, gone
+from tests.unit.history.runs import put
+from tests.unit.reports.assessments import assessment, gone
 
 MANUAL = Path(__file__).parents[3] / "docs" / "history.md"
 

@@ -11,8 +11,8 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import History, StoredRun
 from hardener.history.inventories import inventory_key
-from tests.unit.history.conftest import NOW, put, record, stored
-from tests.unit.reports.conftest import assessment
+from tests.unit.history.runs import NOW, put, record, stored
+from tests.unit.reports.assessments import assessment
 
 
 def audited(history: History, name: str, inventory: str) -> StoredRun:

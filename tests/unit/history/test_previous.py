@@ -11,8 +11,8 @@ from hardener.errors import HardenerError
 from hardener.history import History
 from hardener.history.previous import previous_runs
 from hardener.model import Assessment, Status
-from tests.unit.history.conftest import NOW, put, record
-from tests.unit.reports.conftest import assessment, gone
+from tests.unit.history.runs import NOW, put, record
+from tests.unit.reports.assessments import assessment, gone
 
 
 def test_the_first_run_has_no_previous_runs(history: History) -> None:

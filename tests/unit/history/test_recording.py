@@ -16,9 +16,9 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import History
 from tests.small_disk import no_file_past
-from tests.unit.history.conftest import put, record, stored
+from tests.unit.history.runs import put, record, stored
 from tests.unit.processes import child
-from tests.unit.reports.conftest import assessment, gone
+from tests.unit.reports.assessments import assessment, gone
 
 SIZE = 100_000
 HOSTS = [assessment("a"), assessment("b"), gone("c")]

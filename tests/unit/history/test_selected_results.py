@@ -10,8 +10,8 @@ import pytest
 from hardener.history import History, SelectedResults
 from hardener.model import Status
 from hardener.result_filter import ResultFilter
-from tests.unit.history.conftest import put
-from tests.unit.reports.conftest import assessment, gone
+from tests.unit.history.runs import put
+from tests.unit.reports.assessments import assessment, gone
 from tests.unit.snapshots import make
 
 

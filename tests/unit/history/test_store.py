@@ -13,8 +13,8 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import History
 from hardener.model import Status
-from tests.unit.history.conftest import NOW, put, record
-from tests.unit.reports.conftest import HOSTILE, assessment, gone, hostile_assessment
+from tests.unit.history.runs import NOW, put, record
+from tests.unit.reports.assessments import HOSTILE, assessment, gone, hostile_assessment
 
 
 def test_a_stored_run_is_read_exactly(history: History, snapshot: Callable[[str], Path]) -> None:

@@ -12,8 +12,8 @@ from hardener.history import History
 from hardener.history.database import opened
 from hardener.history.timeline import StatusStep, Timeline, steps_statement
 from hardener.model import Status
-from tests.unit.history.conftest import put
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
+from tests.unit.history.runs import put
+from tests.unit.reports.assessments import CONTROLS, assessment, gone, statuses
 
 SLUG = CONTROLS[0].slug
 FAILS = statuses(Status.FAIL, *[Status.PASS] * 6)

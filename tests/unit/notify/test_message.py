@@ -14,7 +14,7 @@ from hardener.errors import ExitCode
 from hardener.model import Assessment, Offender, Severity, Status, Verdict
 from hardener.notify import Event, message
 from hardener.workload.identity import Axis
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_text, statuses
+from tests.unit.reports.assessments import CONTROLS, assessment, gone, hostile_text, statuses
 from tests.unit.reports.schemas import validator
 
 VALIDATE = validator(json.loads((Path(hardener.__file__).parent / "notification.schema.json").read_text()))

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 from hardener.catalogue.words import FRAMEWORKS
 from hardener.model import Status, Verdict
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     ATTACKS,
     CONTROLS,
     Write,

@@ -20,7 +20,7 @@ from hardener.reports.destinations import Parts, by_group, by_host
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import CONTROLS, assessment, gone
+from tests.unit.reports.assessments import CONTROLS, assessment, gone
 from tests.unit.reports.readers import read_junit, read_sarif
 
 Split = Callable[..., dict[str, list[str]]]

@@ -16,7 +16,7 @@ from hardener.model import Assessment, Status
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     ATTACKS,
     BENCHMARK,
     CONTROLS,

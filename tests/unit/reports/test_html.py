@@ -17,7 +17,7 @@ from hardener.model import Assessment, Severity, Status, WorkloadRisk, Workloads
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     ATTACKS,
     CONTROLS,
     DECISIONS,

@@ -11,7 +11,7 @@ from hardener.model import Assessment
 from hardener.reports.html_folder import HtmlFolder
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     ATTACKS,
     CONTROLS,
     assessment,

@@ -16,7 +16,7 @@ from hardener.reports.interface import Report, pieces, write_reports
 from hardener.reports.junit import JUnitReport
 from hardener.run import RunInfo
 from tests.small_disk import no_file_past
-from tests.unit.reports.conftest import assessment
+from tests.unit.reports.assessments import assessment
 
 
 class Names(Report):

@@ -14,7 +14,7 @@ from hardener.model import Offender, Status, Verdict
 from hardener.reports.interface import write_reports
 from hardener.reports.junit import JUnitReport, host_slug
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     BENCHMARK,
     CONTROLS,
     Write,

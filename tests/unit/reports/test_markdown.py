@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from hardener.model import Assessment, Status, Verdict
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     ATTACKS,
     CONTROLS,
     Written,

@@ -11,7 +11,7 @@ from hardener import __version__
 from hardener.model import Assessment, Severity, Status, Verdict
 from hardener.reports.metrics import RunMetrics, metrics
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     BENCHMARK,
     CONTROLS,
     DECISIONS,

@@ -11,7 +11,7 @@ from hardener.model import Impact, Severity, Status
 from hardener.reports.interface import write_reports
 from hardener.reports.native import LinesReport, NativeReport
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     CONTROLS,
     Write,
     assessment,

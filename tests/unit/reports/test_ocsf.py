@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     CONTROLS,
     Write,
     assessment,

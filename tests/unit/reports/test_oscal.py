@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hardener.model import Status
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     CONTROLS,
     Write,
     assessment,

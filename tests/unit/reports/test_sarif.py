@@ -13,7 +13,7 @@ from hardener.reports import sarif
 from hardener.reports.interface import write_reports
 from hardener.reports.sarif import SarifReport
 from hardener.run import RunInfo
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     CONTROLS,
     Write,
     assessment,

@@ -11,7 +11,7 @@ import pytest
 
 from hardener.model import Assessment, Finding, Severity, Status, Verdict
 from hardener.summary import Summary
-from tests.unit.reports.conftest import BENCHMARK, Written, control
+from tests.unit.reports.assessments import BENCHMARK, Written, control
 
 CONTROL = control("daemon-tls", "2.8", "daemon", severity=Severity.CRITICAL)
 # Of each format, where a finding's severity stands.

@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.documents
 from ansible_collections.hardener.docker.plugins.module_utils.converge.serving import FORMER
 
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import rendered
+from tests.unit.plugins.module_utils.render.rendering import rendered
 from tests.unit.snapshots import recorded
 
 

@@ -12,7 +12,7 @@ from hardener.scan import vex
 from hardener.scan.record import parse
 from hardener.scan.statements import Statements
 from hardener.scan.vex import Image, Package, Statement, VexStatus, load
-from tests.unit.reports.conftest import HOSTILE
+from tests.unit.reports.assessments import HOSTILE
 from tests.unit.scans import IMAGE, OPENSSL, finding, record, report, result
 
 CVE = "CVE-2026-1111"

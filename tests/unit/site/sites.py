@@ -14,7 +14,7 @@ from hardener.model import Assessment, Decisions
 from hardener.run import RunInfo
 from hardener.site.folder import Written
 from hardener.workflows.site import write_site
-from tests.unit.reports.conftest import BENCHMARK
+from tests.unit.reports.assessments import BENCHMARK
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LARGEST = 1_000_000  # bytes of a page

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hardener.site.names import file_name, numbered
 from hardener.text import scalar
-from tests.unit.reports.conftest import HOSTILE, hostile_text
+from tests.unit.reports.assessments import HOSTILE, hostile_text
 
 SAFE = re.compile(r"[a-z0-9~][a-z0-9.~-]*")
 NAMES = (

@@ -13,7 +13,7 @@ from hardener.history import History
 from hardener.model import Finding, Offender, Status, Verdict
 from hardener.site import rendering
 from hardener.site.folder import SiteFolder, Written
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     ATTACKS,
     CONTROLS,
     DECISIONS,

@@ -16,7 +16,7 @@ from hardener.model import Assessment, Offender, Status, Verdict
 from hardener.summary import LISTED, Summary, compliance, percentage
 from hardener.terminal.console import console, show_comparison, show_summary
 from hardener.terminal.parts import divide
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     CONTROLS,
     DECISIONS,
     HOSTILE,

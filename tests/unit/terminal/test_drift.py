@@ -11,7 +11,7 @@ from hardener.comparison import ChangedFact, ContainerChange, Drift
 from hardener.model import AppliedWaiver, Assessment, Scope, Standing, Status, Waiver
 from hardener.terminal.console import console, show_drift
 from hardener.workload.identity import Axis
-from tests.unit.reports.conftest import (
+from tests.unit.reports.assessments import (
     CONTROLS,
     VERDICTS,
     assessment,

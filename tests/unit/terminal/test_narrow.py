@@ -20,7 +20,7 @@ from hardener.plan import ActivationResult, Decision, Fate, Outlook, Transaction
 from hardener.terminal.console import console, show_drift, show_images, show_plan
 from hardener.terminal.trend import sections
 from hardener.workload.identity import Axis
-from tests.unit.reports.conftest import BENCHMARK, assessment, gone, waiver
+from tests.unit.reports.assessments import BENCHMARK, assessment, gone, waiver
 
 WIDTHS = (40, 60, 80)
 WIDE = 4000

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from hardener.cli import main
-from tests.unit.reports.conftest import HOSTILE
+from tests.unit.reports.assessments import HOSTILE
 from tools import man_page
 
 

@@ -60,9 +60,9 @@ TABLES = frozenset(
 COLLECTION = "ansible_collections.hardener.docker.plugins"
 
 
-# An import of a test module; parsing hundreds of files takes a second.
+# An import of a test module or of a conftest; parsing hundreds of files takes a second.
 OF_A_TEST = re.compile(
-    r"^[ ]*(?:(?:from|import)[ ]+\S*\btest_|from[ ]+\S+[ ]+import[ ]+(?:\([^)]*|[^(\n]*)\btest_)",
+    r"^[ ]*(?:(?:from|import)[ ]+\S*|from[ ]+\S+[ ]+import[ ]+(?:\([^)]*|[^(\n]*))\b(?:test_|conftest\b)",
     re.MULTILINE,
 )
 
@@ -286,7 +286,8 @@ def test_plugins_import_no_module_by_its_path() -> None:
         assert "spec_from_file_location" not in source, path
 
 
-def test_no_test_module_imports_another() -> None:
+def test_neither_a_test_module_nor_a_conftest_is_imported() -> None:
+    """What several modules need is in a module of its own: pytest imports conftests itself."""
     for path in (ROOT / "tests").rglob("*.py"):
         assert not OF_A_TEST.search(path.read_text(encoding="utf-8")), path
 
@@ -298,7 +299,11 @@ def test_no_test_module_imports_another() -> None:
         "    from .test_b import c",
         "import a.test_b",
         "from a import (\n    test_b,\n)",
+        "from a.conftest import b",
+        "from ..conftest import (\n    b,\n)",
+        "from a import b, conftest",
+        "import a.conftest",
     ],
 )
-def test_imports_of_a_test_module_are_found(line: str) -> None:
+def test_imports_of_a_test_module_or_a_conftest_are_found(line: str) -> None:
     assert OF_A_TEST.search(f"x\n{line}\n")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.unit.cli.conftest import fleet, hardener, home
+from tests.unit.cli.fixtures import fleet, hardener, home
 
 __all__ = ["fleet", "hardener", "home"]

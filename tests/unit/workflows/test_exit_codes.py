@@ -10,7 +10,7 @@ from hardener.errors import ExitCode
 from hardener.model import Status
 from hardener.workflows import exit_codes
 from hardener.workload.verdict import Verdict
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
+from tests.unit.reports.assessments import CONTROLS, assessment, gone, statuses
 
 PASSING = statuses(*[Status.PASS] * len(CONTROLS))
 ORDER = ["COMPLIANT", "REPAIRED", "INCOMPLETE", "NOT_COMPLIANT", "DRIFTED", "NOT_BEGUN", "ROLLED_BACK"]

@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 
 from hardener.history import History
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host
 
 _OPTIONS = {

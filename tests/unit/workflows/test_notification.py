@@ -10,7 +10,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.history import History
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 DRIFT = ("drift", "-i", "inv,")

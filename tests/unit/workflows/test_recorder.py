@@ -8,7 +8,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.history import Recording
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host, kept
 
 ONLY = ("--only", "file-daemon-json-mode")

@@ -17,7 +17,7 @@ from hardener.workflows.change import ChangeRequest
 from hardener.workflows.drift import DriftRequest, drift
 from hardener.workflows.harden import harden
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
-from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import host
 
 SELECTION = Selection(benchmark=DEFAULT_BENCHMARK, level=2, only=("file-daemon-json-mode",))

@@ -8,7 +8,7 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.checks.runtime.cases import details
 from tests.unit.checks.runtime.disks import DISKS, HOST, at
 from tests.unit.snapshots import hardened, only, with_containers

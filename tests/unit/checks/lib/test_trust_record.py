@@ -7,7 +7,7 @@ import pytest
 from hardener.checks.lib.trust_record import last_verification
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import absent, failed, image, make, only
 
 BASE, SIGNED, CONTENT = "image-trusted-base", "image-signed-artifacts-validated", "image-content-trust"

@@ -6,7 +6,7 @@ from typing import Any
 
 from hardener.model import Status, Verdict
 from hardener.snapshot import Snapshot
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.snapshots import hardened, with_containers
 
 

@@ -7,7 +7,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp imp
 
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.checks.runtime.cases import broken, details, held
 from tests.unit.snapshots import container, failed, hardened, make, with_containers
 from tests.unit.workload import containers as workloads

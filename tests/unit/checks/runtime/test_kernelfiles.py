@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hardener.model import Status
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.checks.runtime.cases import broken, held, snapshot_of
 from tests.unit.snapshots import GONE, container, hardened
 

@@ -6,7 +6,7 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.checks.runtime.cases import broken, details, held, snapshot_of
 from tests.unit.snapshots import hardened, with_containers
 

@@ -10,7 +10,7 @@ from hardener.checks import all_checks
 from hardener.checks.lib.containers import NO_CONTAINERS
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
-from tests.unit.checks.conftest import Judge
+from tests.unit.checks.judging import Judge
 from tests.unit.checks.runtime.cases import details
 from tests.unit.snapshots import container, hardened, make, only, with_containers
 

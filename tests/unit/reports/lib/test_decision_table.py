@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 
 from hardener.reports.lib.decision_table import DecisionTable
-from tests.unit.reports.conftest import DECISIONS, assessment, decided
+from tests.unit.reports.assessments import DECISIONS, assessment, decided
 
 
 def table(*hosts: str) -> DecisionTable:

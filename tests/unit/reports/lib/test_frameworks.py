@@ -4,7 +4,7 @@ import dataclasses
 
 from hardener.model import FrameworkMapping, Status
 from hardener.reports.lib.frameworks import FrameworkView, natural
-from tests.unit.reports.conftest import CONTROLS, assessment, statuses
+from tests.unit.reports.assessments import CONTROLS, assessment, statuses
 
 
 def test_findings_are_counted_by_requirement() -> None:

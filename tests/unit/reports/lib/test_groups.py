@@ -6,7 +6,7 @@ import pytest
 
 from hardener.model import Assessment, Status
 from hardener.reports.lib.groups import GroupTotals, tags
-from tests.unit.reports.conftest import CONTROLS, assessment, gone
+from tests.unit.reports.assessments import CONTROLS, assessment, gone
 
 
 def inside(host: Assessment, *groups: str) -> Assessment:

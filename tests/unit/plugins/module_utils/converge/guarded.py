@@ -21,7 +21,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.transacti
 from ansible_collections.hardener.docker.plugins.module_utils.docker import engine as engines
 
 if TYPE_CHECKING:
-    from tests.unit.plugins.module_utils.converge.conftest import Host
+    from tests.unit.plugins.module_utils.converge.host import Host
 
 TOKEN = "0123456789abcdef"
 

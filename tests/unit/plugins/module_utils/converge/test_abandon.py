@@ -13,8 +13,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import gu
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import Systemd, change, let_time_pass
+from tests.unit.plugins.module_utils.converge.host import Host
 
 pytestmark = pytest.mark.usefixtures("missing")
 

@@ -12,8 +12,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import ac
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import Systemd, change, let_time_pass
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, when
 
 OTHERS: dict[type, list[Any]] = {

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import files, history
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.host.trees import EVE
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")

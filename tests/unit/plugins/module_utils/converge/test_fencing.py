@@ -26,7 +26,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.release i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 def converge(

@@ -23,8 +23,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import CHANGING, Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, change, let_time_pass, start
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
 
 pytestmark = pytest.mark.usefixtures("missing")

@@ -23,8 +23,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import ROLLING_BACK, Journal
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, change, let_time_pass
+from tests.unit.plugins.module_utils.converge.host import Host
 
 pytestmark = pytest.mark.usefixtures("missing")
 

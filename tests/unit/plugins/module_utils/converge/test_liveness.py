@@ -20,8 +20,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.liveness 
 from ansible_collections.hardener.docker.plugins.module_utils.converge.ssh_session import Session
 
 from tests.unit.plugins.module_utils.converge.answering import answering
-from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import change
+from tests.unit.plugins.module_utils.converge.host import Host
 
 SHELL, USERS = "runs programs (/bin/sh)", "runs programs of users (/bin/sh)"
 PYTHON = f"runs programs ({sys.executable})"

@@ -23,7 +23,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.serving i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Transaction
 from ansible_collections.hardener.docker.plugins.module_utils.docker import engine as engines
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.located import Located
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, when
 

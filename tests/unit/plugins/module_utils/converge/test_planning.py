@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.planning 
 from ansible_collections.hardener.docker.plugins.module_utils.host.text import visible
 
 from tests.hanging import must_end
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 def test_a_file_with_the_wanted_content_and_mode_is_not_changed(host: Host) -> None:

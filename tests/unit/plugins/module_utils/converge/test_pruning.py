@@ -17,7 +17,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.pruning import Limits, prune
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Transaction
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, when
 
 MIB = 1 << 20

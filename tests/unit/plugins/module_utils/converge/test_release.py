@@ -23,8 +23,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.release i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
 from tests.unit.plugins.module_utils.converge.guarded import Systemd, let_time_pass, start
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
 
 OTHER_TOKEN = "fedcba9876543210"

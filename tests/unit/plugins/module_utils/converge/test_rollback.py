@@ -22,7 +22,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.journal i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 
 from tests.unit.plugins.loading import action
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 CONVERGE = action("converge")
 EVERYTHING = "everything is as it was before"

@@ -9,7 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 class Restart(Activation):

@@ -12,7 +12,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.serving import FORMER, Finder, Served
 from ansible_collections.hardener.docker.plugins.module_utils.docker import engine as engines
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.located import Located
 
 # What the roles of 0.1.0 told the activation of where the engine is.

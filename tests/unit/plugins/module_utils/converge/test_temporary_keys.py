@@ -8,7 +8,7 @@ import os
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge.temporary_keys import TemporaryKeys
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 @pytest.mark.parametrize("before", [None, '{\n\t"live-restore": false, "debug": true}'])

@@ -22,7 +22,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.journal i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.converge.pruning import Limits
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
 
 

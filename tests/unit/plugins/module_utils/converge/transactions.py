@@ -13,7 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.files import State
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:

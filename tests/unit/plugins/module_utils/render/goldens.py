@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 
 Cases = Mapping[str, tuple[Snapshot, Mapping[str, Any]]]
 

@@ -7,7 +7,7 @@ import pytest
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import LIBRARY
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import failed, make, recorded, unread
 
 UNIT = "/etc/systemd/system/hardener-activity.service"

@@ -7,8 +7,8 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
 from tests.unit.plugins.module_utils.render.goldens import Cases, documents_text
+from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import absent, failed, make, no_engine, only
 
 VARIABLES = {"enabled": True, "backlog": 8192, "exclude": []}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import absent, make, only
 
 documents = documents_of("content_trust")

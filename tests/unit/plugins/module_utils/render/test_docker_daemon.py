@@ -8,7 +8,7 @@ import yaml
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
+from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
 
 PREFIX = "docker_daemon_"

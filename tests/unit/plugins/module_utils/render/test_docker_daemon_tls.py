@@ -13,7 +13,7 @@ from cryptography import x509
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import action
-from tests.unit.plugins.module_utils.render.conftest import verdicts
+from tests.unit.plugins.module_utils.render.rendering import verdicts
 from tests.unit.snapshots import make, no_engine, only
 
 VARIABLES = {"tls": True, "tls_files": {}, "tls_names": [], "tls_directory": "/c/web1"}

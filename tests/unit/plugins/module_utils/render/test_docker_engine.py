@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render.hostview im
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import make, no_engine, only, silent_engine
 
 PREFIX = "docker_engine_"

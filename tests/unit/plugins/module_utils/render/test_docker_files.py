@@ -6,7 +6,7 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
+from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import failed, make, no_engine
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import failed, make, no_engine
 
 ENGINES = {"gid": 998, "members": ["eve"], "primary": []}

@@ -13,7 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render.program imp
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
+from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only, recorded, unread
 
 FIXTURES = Path(__file__).parents[4] / "fixtures"

@@ -10,7 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sy
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import LIBRARY, ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
+from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import container, failed, make, no_engine, recorded, unread
 
 DATA: dict[str, Any] = yaml.safe_load((ROLES / "kernel/vars/main.yml").read_text())

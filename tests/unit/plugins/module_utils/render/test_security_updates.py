@@ -7,7 +7,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render import secu
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
+from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import absent, make, only
 
 OPENSSL = {

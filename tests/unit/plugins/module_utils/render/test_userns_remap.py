@@ -7,7 +7,7 @@ import yaml
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_of
+from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine, unread
 
 PREFIX = "userns_remap_"

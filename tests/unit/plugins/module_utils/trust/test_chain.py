@@ -9,7 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.trust.chain import
 from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import Finding
 from ansible_collections.hardener.docker.plugins.module_utils.trust.keys import Keys
 
-from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry, Signer
+from tests.unit.plugins.module_utils.trust.fake_registry import FakeRegistry, Signer
 
 CONFIG, OTHER = "sha256:" + "c" * 64, "sha256:" + "d" * 64
 Signers = Callable[..., Signer]

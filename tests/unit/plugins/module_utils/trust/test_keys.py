@@ -9,7 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.trust import keys
 from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import PolicyError
 
-from tests.unit.plugins.module_utils.trust.conftest import Signer
+from tests.unit.plugins.module_utils.trust.fake_registry import Signer
 
 Signers = Callable[..., Signer]
 

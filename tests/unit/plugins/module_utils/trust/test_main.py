@@ -19,7 +19,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.trust.findings imp
     Unreachable,
 )
 
-from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry
+from tests.unit.plugins.module_utils.trust.fake_registry import FakeRegistry
 from tests.unit.processes import child
 
 POLICY = {"registries": [{"prefix": "r.example.com", "nothing": True}]}

@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.trust.findings imp
 )
 from ansible_collections.hardener.docker.plugins.module_utils.trust.registry import Registries, Settings
 
-from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry
+from tests.unit.plugins.module_utils.trust.fake_registry import FakeRegistry
 
 LOGIN = "Basic " + b64encode(b"me:secret").decode()
 

@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.trust.findings imp
 )
 from ansible_collections.hardener.docker.plugins.module_utils.trust.keys import Keys
 
-from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry, Signer
+from tests.unit.plugins.module_utils.trust.fake_registry import FakeRegistry, Signer
 
 Signers = Callable[..., Signer]
 FIXTURES = Path(__file__).parents[4] / "fixtures"

@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 def outcomes(answers: Mapping[tuple[str, str], system.Outcome]) -> Callable[..., system.Outcome]:

@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 WORDS = ["apparmor=1", "security=apparmor"]
 MENU = """\

@@ -28,7 +28,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.files imp
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.located import Located
 
 ICC = "com.docker.network.bridge.enable_icc"

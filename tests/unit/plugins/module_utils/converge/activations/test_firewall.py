@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.converge.ssh_session import Session
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 EMPTY = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n"
 RULES = "*filter\n:HARDENER-INPUT - [0:0]\n-A HARDENER-INPUT -j DROP\nCOMMIT\n"

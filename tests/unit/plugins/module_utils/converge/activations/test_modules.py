@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.host import kernels
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 def test_a_missing_module_is_due_unless_the_kernel_loads_no_more_modules(

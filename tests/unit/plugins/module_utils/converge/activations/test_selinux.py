@@ -10,7 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 @pytest.fixture

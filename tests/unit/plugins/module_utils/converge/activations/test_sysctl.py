@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.host import sysctlfiles
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 FORWARD, PTRACE = "net.ipv4.ip_forward", "kernel.yama.ptrace_scope"
 EVERY = "net.ipv4.conf.*.send_redirects"

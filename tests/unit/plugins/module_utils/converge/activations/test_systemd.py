@@ -8,7 +8,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 
 def test_without_systemd_its_units_are_not_reloaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

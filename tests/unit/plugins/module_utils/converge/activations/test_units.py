@@ -12,7 +12,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 WISH = {"enabled": True, "active": True}
 

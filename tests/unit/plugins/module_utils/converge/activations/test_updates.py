@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 
 ORIGIN = "origin=Debian,codename=${distro_codename}-security,label=Debian-Security"
 EXPECT = {"APT::Periodic::Enable": ["1"], "Unattended-Upgrade::Origins-Pattern::": [ORIGIN], "A::Gone::": []}

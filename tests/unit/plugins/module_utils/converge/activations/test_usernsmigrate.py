@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import restart
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.survey import Holdings
 
-from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.located import Located
 
 CONTAINER: dict[str, Any] = {"Id": "1", "Name": "/web", "State": {"Running": True}, "HostConfig": {}}
