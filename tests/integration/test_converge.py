@@ -52,18 +52,21 @@ def is_new(path: Path) -> bool:
     return path.stat().st_size == len(NEW)
 
 
-@pytest.mark.slow
-def test_a_run_killed_at_any_moment_leaves_whole_files_and_is_rolled_back(host: Host) -> None:
-    rng = random.Random(20261125)
+@pytest.mark.parametrize("kills", [5, pytest.param(25, marks=pytest.mark.slow)])
+def test_a_run_killed_at_any_moment_leaves_whole_files_and_is_rolled_back(host: Host, kills: int) -> None:
+    seed = os.environ.get("HARDENER_TEST_SEED") or random.randrange(1 << 32)
+    print(f"HARDENER_TEST_SEED={seed}")
+    rng = random.Random(int(seed))
     wanted = [host.file(f"f{number}", NEW) for number in range(MANY)]
     previous = [host.file(f"f{number}", OLD) for number in range(MANY)]
     host.converge(*previous)
     halfway = 0
-    for _ in range(25):
+    for kill in range(kills):
         process = host.start(*wanted)
         worker = worker_of(process)
         # At a moment of the work and not of the clock: before the first file, at one of them, after the last.
-        last = rng.randrange(-4, MANY + 4)
+        # The first kill is at a file of the first half, so that a run is interrupted halfway for certain.
+        last = rng.randrange(-4, MANY + 4) if kill else rng.randrange(MANY // 2)
         reached = host.journal if last < 0 else host.files / f"f{min(last, MANY - 1)}"
         while process.poll() is None and not (reached.exists() and (last < 0 or is_new(reached))):
             time.sleep(0.0005)
@@ -79,7 +82,7 @@ def test_a_run_killed_at_any_moment_leaves_whole_files_and_is_rolled_back(host: 
         assert set(contents(host)) == {"old"}
         assert bool(result["recovered"]) is interrupted
         assert not [path for path in host.files.iterdir() if path.name.startswith(".")]
-    assert halfway >= 3, "the kills came too early or too late to prove anything"
+    assert halfway >= max(1, kills // 8), "the kills came too early or too late to prove anything"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
