@@ -41,16 +41,38 @@ pytestmark = pytest.mark.usefixtures("machine_network")
 ROOT = Path(__file__).parents[2]
 BESIDE = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
 PROGRAM = "ansible_collections.hardener.docker.plugins.module_utils.activity"
-# Listens until its input ends: then its clock is an hour ahead.
+# Listens until all that its input asks for was counted, or for a minute: then its clock is an hour ahead.
 LISTEN = f"""\
 import json, sys, threading, time
-from {PROGRAM}.main import listen
+from {PROGRAM} import main
 
-told = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
+tallies, asked = [], []
+class Counted(main.Tally):
+    def __init__(self):
+        super().__init__()
+        tallies.append(self)
+main.Tally = Counted
+
+def wait():
+    wanted = json.loads(sys.stdin.readline() or "[]")
+    asked.append((wanted, time.monotonic() + 60))
+threading.Thread(target=wait, daemon=True).start()
+
+def happened(wanted, least):
+    entries = tallies[0].data(None)
+    same = (each for each in entries if all(each[key] == value for key, value in wanted.items()))
+    return sum(each["count"] for each in same) >= least
+
+def clock():
+    now = time.monotonic()
+    over = any(now > last or all(happened(*each) for each in wanted) for wanted, last in asked)
+    return now + 3600 * over
+
 arguments = {{**json.loads(sys.argv[1]), "seconds": 600}}
-print(json.dumps(listen(arguments, lambda: time.monotonic() + 3600 * told.is_set())))
+print(json.dumps(main.listen(arguments, clock)))
 """
+# The collector, which writes its record at once and not every minute.
+COLLECT = f"from {PROGRAM} import resident; resident._WRITE = 0.1; resident.main()"
 LEAST = ("setpriv", "--bounding-set=-all,+audit_read")  # as in the unit
 NOTHING = ("setpriv", "--bounding-set=-all")
 PROFILE = json.dumps(
@@ -62,7 +84,6 @@ PROFILE = json.dumps(
         ],
     }
 )
-SETTLED = 2  # seconds in which the kernel and the engine report what has happened
 WATCHED = {"SecurityOpt": [f"seccomp={PROFILE}"]}
 
 
@@ -80,8 +101,13 @@ def run_moving(engine: Dockerd, name: str, *, times: int, host_config: Mapping[s
 
 
 @contextmanager
-def listening(engine: Dockerd, folder: Path, *, wrapped: tuple[str, ...] = ()) -> Iterator[Callable[[], Any]]:
-    """Listens in a process of its own; what is yielded ends that and gives its answer."""
+def listening(
+    engine: Dockerd, folder: Path, *, wrapped: tuple[str, ...] = ()
+) -> Iterator[Callable[..., Any]]:
+    """Listens in a process of its own; what is yielded ends that and gives its answer.
+
+    It takes entries, and how often they must be counted before: kernel and engine report in their own time.
+    """
     arguments = json.dumps({"socket": str(engine.socket), "folder": str(folder)})
     with subprocess.Popen(
         [*wrapped, sys.executable, "-c", LISTEN, arguments],
@@ -93,9 +119,8 @@ def listening(engine: Dockerd, folder: Path, *, wrapped: tuple[str, ...] = ()) -
         assert process.stdout is not None
         process.stdout.readline()  # the first sign of life: it listens
 
-        def answer() -> Any:
-            time.sleep(SETTLED)
-            output, _ = process.communicate(timeout=60)
+        def answer(*wanted: tuple[dict[str, Any], int]) -> Any:
+            output, _ = process.communicate(json.dumps(wanted) + "\n", timeout=120)
             return json.loads(output.strip().splitlines()[-1])
 
         yield answer
@@ -103,6 +128,13 @@ def listening(engine: Dockerd, folder: Path, *, wrapped: tuple[str, ...] = ()) -
 
 def found(entries: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
     return [each for each in entries if all(each[key] == value for key, value in wanted.items())]
+
+
+EVENTS = {
+    ("strong", "started privileged"),
+    ("strong", "started in the host's process namespace"),
+    ("mover", "command run inside"),
+}
 
 
 @pytest.mark.parametrize("wrapped", [(), LEAST], ids=["root", "least capabilities"])
@@ -113,18 +145,17 @@ def test_every_denial_is_counted_and_attributed_to_its_container(
         identity = run_moving(engine, "mover", times=300)
         run(engine, "strong", host_config={"Privileged": True, "PidMode": "host"})
         engine.docker("exec", "mover", "true", "--password=geheim")
-        heard = answer()
+        heard = answer(
+            ({"container": identity, "source": "seccomp", "verdict": "logged"}, 300),
+            *(({"name": name, "kind": kind, "source": "docker"}, 1) for name, kind in EVENTS),
+        )
     seen = found(heard["entries"], container=identity, source="seccomp", verdict="logged")
     # runc changes its folder too, before it becomes the container's process.
     assert sum(each["count"] for each in seen) >= 300
     assert {each["image"] for each in seen} == {"busybox:test"}
     assert {each["attributed_by"] for each in seen} == {"process"}
     events = {(each["name"], each["kind"]) for each in found(heard["entries"], source="docker")}
-    assert {
-        ("strong", "started privileged"),
-        ("strong", "started in the host's process namespace"),
-        ("mover", "command run inside"),
-    } <= events
+    assert events >= EVENTS
     assert "geheim" not in json.dumps(heard)
     assert {name: count for name, count in heard["lost"].items() if count} == {}
     assert (heard["lost"]["kernel"] is None) is bool(wrapped)  # that may only be asked with CAP_AUDIT_CONTROL
@@ -142,11 +173,12 @@ def test_a_killed_process_is_recorded_by_the_kernel_and_by_the_engine(
             image=engine.build("namer:test", NAMER),
             host_config=WATCHED,
         )
-        heard = answer()
+        ended = {"name": "namer", "severity": "high", "source": "docker"}
+        heard = answer(({"verdict": "killed"}, 1), (ended, 1))
     (killed,) = found(heard["entries"], verdict="killed")
     assert (killed["source"], killed["kind"], killed["commands"]) == ("seccomp", "sethostname", ["hostname"])
-    (ended,) = found(heard["entries"], name="namer", severity="high", source="docker")
-    assert "exit code 159" in ended["kind"]
+    (told,) = found(heard["entries"], **ended)
+    assert "exit code 159" in told["kind"]
 
 
 NAMER = 'FROM busybox:test\nRUN ["/bin/busybox", "ln", "-s", "busybox", "/bin/hostname"]\n'
@@ -280,7 +312,7 @@ def collector(engine: Dockerd, folder: Path, *options: str) -> Iterator[subproce
         *LEAST,
         sys.executable,
         "-c",
-        f"from {PROGRAM}.resident import main; main()",
+        COLLECT,
         "--socket",
         str(engine.socket),
     ]
@@ -297,29 +329,35 @@ def collector(engine: Dockerd, folder: Path, *options: str) -> Iterator[subproce
             process.wait(timeout=60)
 
 
+def recorded(folder: Path, **wanted: Any) -> list[dict[str, Any]]:
+    """What the collector has written."""
+    return found(json.loads((folder / "record.json").read_text())["entries"], **wanted)
+
+
 def test_the_collector_learns_usual_events_and_continues_after_a_restart(
     engine: Dockerd, tmp_path: Path
 ) -> None:
     folder = tmp_path / "activity"
+    old = {"name": "old", "source": "seccomp"}
     with collector(engine, folder):
         run_moving(engine, "old", times=5)
-        time.sleep(SETTLED)
+        assert until(lambda: sum(each["count"] for each in recorded(folder, **old)) >= 5)
     record = json.loads((folder / "record.json").read_text())
-    (usual,) = found(record["entries"], name="old", source="seccomp")
+    (usual,) = found(record["entries"], **old)
     assert usual["unusual"] is False
 
     with collector(engine, folder, "--learn-hours=0"):
         run_moving(engine, "new", times=5, host_config={**WATCHED, "Privileged": True})
-        time.sleep(SETTLED)
+        assert until(lambda: recorded(folder, name="new", kind="started privileged"))
     record = json.loads((folder / "record.json").read_text())
     kinds = {(each["name"], each["kind"]): each["unusual"] for each in record["entries"]}
     assert kinds["new", "started privileged"] is True
-    assert found(record["entries"], name="old", source="seccomp")[0]["count"] == usual["count"]
+    assert found(record["entries"], **old)[0]["count"] == usual["count"]
     assert (folder.stat().st_mode & 0o777, (folder / "record.json").stat().st_mode & 0o777) == (0o700, 0o600)
 
     with listening(engine, folder) as answer:
         engine.docker("exec", "new", "true")
-        heard = answer()
+        heard = answer(({"kind": "command run inside"}, 1))
     assert heard["record"]["began"] == record["began"]
     assert found(heard["entries"], kind="command run inside")[0]["unusual"] is True
 
@@ -344,7 +382,7 @@ def test_the_collector_survives_a_stopped_engine_and_a_damaged_record(
                 engine.start()
             assert until(lambda: connections(engine))
             run(engine, "after", host_config={"Privileged": True})
-            time.sleep(SETTLED)
+            assert until(lambda: recorded(folder, kind="started privileged"))
             os.kill(process.pid, signal.SIGTERM)
             assert process.wait(timeout=60) == 0
             assert process.stderr is not None

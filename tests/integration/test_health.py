@@ -159,7 +159,7 @@ def test_a_container_that_the_run_ended_is_a_problem_and_one_that_exited_itself_
     surviving.run("steady")
     surviving.run("harmed")
     surviving.run("fragile", host_config={"RestartPolicy": {"Name": "always"}})
-    surviving.run("job", command=["sh", "-c", "until test -e /go; do sleep 0.1; done; sleep 2; exit 3"])
+    surviving.run("job", command=["sh", "-c", "until test -e /go; do sleep 0.1; done; exit 3"])
     seen = picture(surviving)
     away = [[time.time(), 0.0]]
     harmed = str(surviving.api("GET", "/containers/harmed/json")["State"]["Pid"])
@@ -167,8 +167,8 @@ def test_a_container_that_the_run_ended_is_a_problem_and_one_that_exited_itself_
     subprocess.run(["kill", "-KILL", harmed], check=True)
     surviving.start()
     away[0][1] = time.time()
-    surviving.docker("exec", "job", "touch", "/go")
     assert problems(seen, away=away) == ["no longer running: 1 containers (harmed)"]
+    surviving.docker("exec", "job", "touch", "/go")
     health.revive(seen, away=away)
     assert until(lambda: not surviving.api("GET", "/containers/job/json")["State"]["Running"])
     found, notes = health.compare(seen, away=away)
