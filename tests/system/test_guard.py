@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +63,13 @@ MOMENTS = {
 }
 
 
+# The connections have ended but for the one that asks, and so have the programs that the controller started.
+ALONE = (
+    "test $(ss --no-header --numeric --tcp state established sport = :22 | wc -l) -le 1 "
+    "&& ! pgrep --exact python3"
+)
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_controller_leaves_the_host_as_before_or_as_planned(
     host: lab.Guest, tmp_path: Path, moment: str
@@ -82,7 +88,7 @@ def test_a_killed_controller_leaves_the_host_as_before_or_as_planned(
         second = play(host, tmp_path, engine(**{"default-shm-size": "1M"})).result()
         assert second["outcome"] == "refused", second
         assert "waits to be confirmed" in second["reason"]
-    time.sleep(5)  # what had hardly begun may still begin
+    until(host, ALONE)  # what had hardly begun may still begin
     settled(host)
     after = shell(host, STATE)
     if value in shell(host, f"cat {DAEMON_JSON}"):

@@ -63,17 +63,17 @@ find /etc /var/lib/apt/periodic /var/lib/hardener -printf '%p %m %u %s %T@ %l\n'
 dpkg-query --show | sort
 systemctl is-enabled apt-daily.timer apt-daily-upgrade.timer
 """
-# A nightly run of apt that holds its lock until the role wants to install updates.
+# A nightly run of apt that holds its lock until the installation of updates waits for its end.
 NIGHTLY = r"""
 cat > /root/hold.py <<'END'
 import fcntl, subprocess, time
 lock = open("/var/lib/dpkg/lock-frontend", "w")
 fcntl.lockf(lock, fcntl.LOCK_EX)
 for _ in range(600):
-    if b"hardener-security-updates" in subprocess.check_output(["systemctl", "list-jobs"]):
+    jobs = subprocess.check_output(["systemctl", "list-jobs", "--no-legend"], text=True).splitlines()
+    if any("hardener-security-updates" in job and job.split()[-1] == "waiting" for job in jobs):
         break
     time.sleep(0.2)
-time.sleep(2)
 END
 mkdir -p /run/systemd/system/apt-daily-upgrade.service.d
 cat > /run/systemd/system/apt-daily-upgrade.service.d/hold.conf <<'END'
