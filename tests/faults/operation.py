@@ -36,7 +36,10 @@ _ALIKE = {
 }
 _INTERRUPTED = {OPEN, SYNC, CONNECT}
 _LASTING = 100  # seconds of the program's clock, or until the operation is over
-_POLLS = 8  # connections in a row that count: a run that waits for the engine makes more on a busy machine
+# Connections in a row that count. How many a run makes depends on how long it waits for the engine. So each
+# row takes as many numbers, and all later calls have the same number in every run.
+_POLLS = 8
+_NONE = ("", "")
 KILL, INTERRUPT_ALL = -1, -2
 
 
@@ -65,7 +68,8 @@ class Seen:
     """What an operation did.
 
     Attributes:
-        calls: class and description of every call that counts.
+        calls: class and description of every call that counts, by its number; empty where a row of
+            connections was shorter.
         fired: the call that failed and how; empty where it never came.
         answer: the result, None where it was killed.
         said: its standard error, without its steps.
@@ -127,6 +131,7 @@ class _Injection:
         self._began = 0.0
         self._lasting: set[str] = set()
         self._error_now = 0
+        self._row = 0  # connections since the last other call, as far as they count
         self._interrupted: set[tuple[int, int, tuple[int, ...]]] = set()
 
     def run(self) -> Seen:
@@ -164,10 +169,14 @@ class _Injection:
             self._interrupted.add(key)
             self._seen.fired = "all"
             return errno.EINTR
-        lately = [before for before, _ in self._seen.calls[-_POLLS:]]
-        if [*lately, group] != [CONNECT] * (_POLLS + 1):
-            self._seen.calls.append((group, f"{call.kind.name} {subject}"))
-            if len(self._seen.calls) == self._fault.at:
+        calls = self._seen.calls
+        if group != CONNECT:
+            calls += [_NONE] * (_POLLS - self._row if self._row else 0)
+            self._row = 0
+        if self._row < _POLLS:
+            self._row += group == CONNECT
+            calls.append((group, f"{call.kind.name} {subject}"))
+            if len(calls) == self._fault.at:
                 return self._fire(pid, group)
         lasts = group in self._lasting and self._clock.ahead - self._began < _LASTING
         return self._error_now if lasts else 0
@@ -198,6 +207,16 @@ def numbered(number: int) -> dict[str, Any]:
     return {"number": {"number": number, "run": f"{number:x}", "who": "a test"}}
 
 
+def made(calls: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The calls, without numbers that have none."""
+    return [call for call in calls if call != _NONE]
+
+
+def repeated(calls: Sequence[tuple[str, str]], number: int) -> bool:
+    """Whether a call is a connection after another one: a run whose engine answers sooner has fewer."""
+    return number > 1 and [group for group, _ in calls[number - 2 : number]] == [CONNECT, CONNECT]
+
+
 def representative(calls: Sequence[tuple[str, str]]) -> list[int]:
     """The numbers of the calls that are made to fail.
 
@@ -225,7 +244,7 @@ def representative(calls: Sequence[tuple[str, str]]) -> list[int]:
         for number in preparing
         if number != preparing[turn % len(preparing)]
     }
-    return [number for number in range(1, len(calls) + 1) if number not in left_out]
+    return [number for number, call in enumerate(calls, 1) if call != _NONE and number not in left_out]
 
 
 def _owner(thread: int) -> int:

@@ -23,5 +23,5 @@ def test_a_fault_at_any_point_leaves_the_host_as_before_or_as_planned(
     record_property("fault points", len(records))
     assert not complaints(records)
     assert {each["call"].partition(" ")[0] for each in records} >= set(summary["names"][operation])
-    # A run waits for its engine in a loop, so that the last calls of another run may be a few less.
-    assert summary["missed"] <= 10
+    # Calls that never came; a repeated connection, while a run waits for its engine, is no such call.
+    assert summary["missed"] == 0
