@@ -1,4 +1,4 @@
-"""A bare host becomes a hardened Docker host, and never runs Docker before it is configured.
+"""A bare host becomes a hardened Docker host, stays one, and never runs Docker before it is configured.
 
 The host is in namespaces: it fails what needs a kernel of its own, which `tests/releases/test_provision.py`
 has.
@@ -13,10 +13,10 @@ import pytest
 
 from hardener import lab
 from tests.hosts import namespace_host
-from tests.hosts.production import without_the_sites_choice
+from tests.hosts.production import Report, without_the_sites_choice
 from tests.hosts.provisioning import provisioned
 from tests.hosts.reboot import reboot
-from tests.hosts.workload import shell
+from tests.hosts.workload import CONTAINERS, IMAGE, WHOLE_HOST, running, shell
 
 # The host's packages stay in its cache of apt. What its engine has written elsewhere goes with the reboot.
 WITHOUT_DOCKER = """
@@ -25,6 +25,7 @@ systemctl disable --now docker.socket docker.service containerd.service
 apt-get purge --yes --quiet=2 --autoremove docker.io docker-cli containerd runc
 rm -rf /var/lib/docker/* /var/lib/containerd /etc/docker /etc/containerd /var/log/journal
 """
+CONTAINER = f"{IMAGE}\ndocker run --detach --name web --restart always --ulimit nofile=1024 busybox:test stay"
 OF_THE_KERNEL = ("audit-", "host-kernel-settings", "host-lsm-enforcing")
 
 
@@ -40,9 +41,26 @@ def bare() -> Iterator[lab.Guest]:
         host.stop()
 
 
-def test_a_bare_host_becomes_a_hardened_docker_host(bare: lab.Guest, tmp_path: Path) -> None:
+def without_process(host: str) -> list[str]:
+    """A look at a whole host, without the id of the engine's process."""
+    return [line for line in host.splitlines() if not line.startswith("MainPID=")]
+
+
+def test_a_bare_host_becomes_a_hardened_docker_host_and_stays_one(bare: lab.Guest, tmp_path: Path) -> None:
     report = provisioned(bare, tmp_path)
     failing = without_the_sites_choice(report.failing("host", "daemon", "files"))
     assert {each for each in failing if not each.split()[1].startswith(OF_THE_KERNEL)} == set(), report.said
     blocked = [line for line in report.said.splitlines() if "this host is a container" in line]
     assert all(each.split()[1].rstrip(":") in " ".join(blocked) for each in failing), report.said
+
+    bare.ssh("sh", "-c", CONTAINER)
+    before, container = shell(bare, WHOLE_HOST), running(shell(bare, CONTAINERS))
+    assert len(container) == 1
+    hardened = Report("harden", tmp_path / "site")
+    assert shell(bare, WHOLE_HOST) == before, hardened.said
+    assert running(shell(bare, CONTAINERS)) == container
+
+    reboot(bare)
+    assert len(running(shell(bare, CONTAINERS))) == 1
+    assert without_process(shell(bare, WHOLE_HOST)) == without_process(before)
+    assert Report("audit", tmp_path / "site").statuses == hardened.statuses
