@@ -55,7 +55,8 @@ unit: $(VENV)/.installed ## the unit tests
 .PHONY: unit-other-python
 unit-other-python: ## the unit tests on Debian's own Python too, where it is another
 	@if [ -x /usr/bin/python3 ] && [ "$$(/usr/bin/python3 -V)" != "$$($(PYTHON) -V)" ]; then \
-	    $(MAKE) --no-print-directory unit PYTHON=/usr/bin/python3 VENV=.venv-debian; fi
+	    $(MAKE) --no-print-directory unit PYTHON=/usr/bin/python3 VENV=.venv-debian; \
+	else echo "unit-other-python: /usr/bin/python3 is missing or of the same version as $(PYTHON)"; fi
 
 # What runs on hosts imports the standard library alone (tests/unit/walls): no version of a package changes it.
 .PHONY: unit-lowest
