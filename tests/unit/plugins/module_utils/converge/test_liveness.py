@@ -84,6 +84,7 @@ def test_a_program_that_does_not_start_is_reported_as_lost_and_a_slow_one_is_not
     outcomes = iter([system.Outcome(126, "", "Permission denied"), system.Outcome(0, "42\n", "")])
     monkeypatch.setattr(system, "run", lambda *_, **__: next(outcomes, system.Outcome(0, "42\n", "")))
     assert liveness.lost(before) == []
+    monkeypatch.setattr(liveness, "_MOMENT", 0)
     monkeypatch.setattr(system, "run", lambda *_, **__: system.Outcome(0, "41\n", ""))
     assert sorted(liveness.lost(before)) == sorted(f"this host no longer {name}" for name in before.working)
 

@@ -430,7 +430,7 @@ def later_runs(host: Host, count: int) -> None:
 
 def test_the_former_state_is_known_after_any_number_of_runs(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
-    later_runs(host, 25)
+    later_runs(host, 12)
     assert len(host.store.runs()) == 10
     origins = host.folder / "hardener" / "origins"
     assert len([each for each in origins.iterdir() if each.is_dir()]) == 2  # the third told nothing new
@@ -447,7 +447,7 @@ def test_a_change_made_by_others_stays_even_if_the_backups_of_that_time_were_rem
     harden(host)
     later_runs(host, 3)
     host.write("config", "by hand\n")
-    later_runs(host, 20)
+    later_runs(host, 12)
     done = release(host)
     assert host.read("config") == "by hand\n"
     assert done["kept"] == [f"{host.path('config')} was changed by others meanwhile, and stays as it is"]

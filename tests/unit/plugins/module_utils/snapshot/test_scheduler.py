@@ -106,6 +106,7 @@ def test_the_second_process_returns_its_sources() -> None:
 
 def test_a_second_process_that_dies_or_hangs_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "_SPARE", 3600)  # it is ended, and does not end by itself
+    monkeypatch.setattr(scheduler, "_RECEIVE", 0.2)
     assert Helper(lambda: os.kill(os.getpid(), 9), 10).result() == {}  # type: ignore[arg-type,return-value]
     with must_end():
         assert Helper(lambda: time.sleep(3600), 0.2).result() == {}  # type: ignore[arg-type,return-value]
