@@ -5,9 +5,10 @@ from __future__ import annotations
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import OF_CAPABILITY
 
 # A container under a filter of recorded calls alone fails now and then: the runtime is written in Go, whose
-# scheduler, garbage collector and signal handling make these calls in some starts only.
+# scheduler, garbage collector and signal handling make these calls in some starts only. If it is linked to
+# glibc, it makes rseq in each new thread, and ends if that is refused.
 _GO = """clone epoll_ctl epoll_pwait exit exit_group futex getpid gettid madvise mmap mprotect munmap
-    nanosleep rt_sigaction rt_sigprocmask rt_sigreturn sched_yield sigaltstack tgkill"""
+    nanosleep rseq rt_sigaction rt_sigprocmask rt_sigreturn sched_yield sigaltstack tgkill"""
 GO_RESERVE = frozenset(_GO.split())
 
 # With some clocks of a machine these need no system call, and the kernel itself calls restart_syscall: the
