@@ -14,6 +14,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests import leftovers
 from tests.integration.namespaces import OwnNetwork
 
 HERE = Path(__file__).parent
@@ -43,6 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False  # the number of its tests says nothing of a module's length
     if hasattr(config, "workerinput"):  # a worker has nothing but the command line
         config.option.loadgroup = True
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Clear up what killed runs have left, and say whose the temporary folder of this one is."""
+    if not hasattr(session.config, "workerinput"):
+        leftovers.sweep()
+        leftovers.mark(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook

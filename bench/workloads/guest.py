@@ -5,7 +5,6 @@ Its engine is reached through a forwarded socket, and hardener and the clients r
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from bench.workloads import images
 from hardener import lab
+from tests.hosts.guests import start
 from tests.integration.dockerd import Engine
 from tests.leftovers import scratch, tied
 
@@ -46,7 +46,7 @@ def engine(release: str) -> Iterator[Engine]:
     Args:
         release: of Debian, as the lab names it.
     """
-    guest = lab.up(f"workloads-{os.getpid()}", release, report=print)
+    guest = start(release)
     try:
         guest.ssh("sh", "-c", _PREPARE, timeout=_SLOW)
         with scratch("guest") as folder, _forwarded(guest, folder / "docker.sock") as socket:

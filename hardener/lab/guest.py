@@ -160,10 +160,10 @@ def find(name: str) -> Guest:
 
 def _directory(name: str) -> Path:
     # It becomes a file name, an inventory host and an argument, so only plain characters are allowed.
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
         raise HardenerError(
             f"{name!r} is not a valid name of a guest",
-            hint="up to 32 lower-case letters, digits and hyphens between them",
+            hint="up to 63 lower-case letters, digits and hyphens between them",
         )
     return host.cache_dir() / "guests" / name
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from hardener import lab
-from hardener.lab import qemu
+from hardener.lab import host, qemu
+from tests import leftovers
 from tests.hosts.fixtures import Boot
 from tests.hosts.guests import data_disk
 from tests.hosts.reboot import reboot
@@ -67,6 +68,27 @@ def test_two_guests_are_independent_and_start_pristine(boot: Boot) -> None:
     again = lab.up(a.name, "13", report=print)
     assert again.ssh("docker", "volume", "ls", "--quiet").stdout == ""
     b.ssh("true")
+
+
+STARTED_AND_KILLED = """
+import os, signal
+from tests.hosts import guests
+print(guests.start("13").name, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_run_removes_the_guest_of_a_killed_run(boot: Boot) -> None:
+    command = [sys.executable, "-c", STARTED_AND_KILLED]
+    killed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = lab.find(killed.stdout.splitlines()[-1])
+    ours = boot("13")
+    leftovers.sweep()
+    assert left.pid is None
+    assert not left.directory.exists()
+    assert not (host.cache_dir() / "locks" / f"guest-{left.name}").exists()
+    assert ours.ssh("echo", "alive").stdout == "alive\n"
 
 
 def test_a_guest_survives_its_own_reboot(boot: Boot) -> None:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import os
-import re
-from pathlib import Path
 
 import pytest
 
 from hardener import lab
+from tests import leftovers
 from tests.hosts.fixtures import Boot
 
 _numbers = itertools.count()
 
 
+def start(release: str) -> lab.Guest:
+    """Start a guest of this process: the next run ends it if this one is killed."""
+    return lab.up(f"{leftovers.name('guest')}{next(_numbers)}", release, report=print)
+
+
 @pytest.fixture(scope="session")
 def pristine() -> Boot:
     """Starts guests under names that no other run has."""
-    for old in lab.status():
-        run = re.fullmatch(r"test-(\d+)-\d+", old.name)
-        if run and not Path(f"/proc/{run[1]}").exists():  # that run was killed
-            old.stop()
-
-    def start(release: str) -> lab.Guest:
-        return lab.up(f"test-{os.getpid()}-{next(_numbers)}", release, report=print)
-
     return start
 
 

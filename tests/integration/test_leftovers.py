@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,12 @@ def test_the_next_test_run_removes_leftovers_of_a_killed_test_run(engine: Docker
     leftovers.clear(own)
 
 
+def dead(kind: str) -> str:
+    """A name of something whose owner is gone: another process had the id that this one has now."""
+    pid = os.getpid()
+    return f"hardener-{kind}-{pid}-{leftovers._began(pid) + 1}-{leftovers._space()}-abc"
+
+
 def test_only_files_of_dead_processes_of_hardener_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +89,8 @@ def test_only_files_of_dead_processes_of_hardener_are_removed(
         f"hardener-dead-{pid}-{start + 1}-{space}-abc": False,  # of one that had the same process id
         f"hardener-dead-{pid}-{start + 1}-{space}-abc.sock": False,
         f"hardener-alive-{pid}-{start}-{space}-abc": True,
+        f"guest-hardener-dead-{pid}-{start + 1}-{space}-0": False,  # a lock of the lab
+        f"guest-hardener-alive-{pid}-{start}-{space}-0": True,
         f"hardener-elsewhere-{pid}-{start + 1}-{space + 1}-abc": True,
         f"hardener-dead-{pid}-abc": True,
         f"another-dead-{pid}-{start + 1}-{space}-abc": True,
@@ -97,3 +106,50 @@ def test_only_files_of_dead_processes_of_hardener_are_removed(
     assert {each: (tmp_path / each).exists() for each in names} == names
     assert strangers.is_dir()
     assert not link.is_symlink()
+
+
+def test_a_cgroup_of_a_killed_run_is_removed_with_its_processes() -> None:
+    top = Path("/sys/fs/cgroup")
+    group = (top / "memory" if (top / "memory").is_dir() else top) / dead("memory")
+    group.mkdir()
+    with subprocess.Popen(["sleep", "600"]) as process:
+        (group / "cgroup.procs").write_text(str(process.pid))
+        leftovers.sweep()
+        assert process.wait() == -signal.SIGKILL
+    assert not group.exists()
+
+
+def test_only_temporary_folders_of_killed_runs_of_pytest_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "_TEMPORARY", (tmp_path,))
+    killed, alive, ended, anothers = (
+        tmp_path / f"pytest-of-root/pytest-{number}" for number in (1, 10, 2, 3)
+    )
+    for each in (killed, alive, ended, anothers):
+        each.mkdir(parents=True)
+        (each / ".lock").touch()
+    (killed / dead("pytest")).touch()
+    (ended / dead("pytest")).touch()
+    leftovers.mark(alive)
+    (ended / ".lock").unlink()
+    at_work = ["sh", "-c", "sleep 600; :"]
+    with (
+        subprocess.Popen([*at_work, f"{killed}/x"]) as left,
+        subprocess.Popen([*at_work, f"{alive}/x"]) as ours,
+    ):
+        leftovers.sweep()
+        assert left.wait() == -signal.SIGKILL
+        assert ours.poll() is None
+        ours.kill()
+    assert [each.exists() for each in (killed, alive, ended, anothers)] == [False, True, True, True]
+
+
+def test_the_temporary_folder_of_this_run_has_its_owner(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    marks = [
+        *folder.glob("hardener-*"),
+        *folder.parent.glob("hardener-pytest-*"),
+    ]  # a worker's is in its run's
+    assert len(marks) == 1
+    assert not leftovers._is_left(marks[0])

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-from hardener import lab
+from tests.hosts.guests import start
 from tests.integration.namespaces import OwnNetwork
 from tests.leftovers import scratch
 from tests.oracles import accesses, configurations, filtering, ownership, syscalls, topologies
@@ -108,7 +108,7 @@ def _mounts(seed: int, cases: int) -> Iterator[topologies.Observed]:
 
 
 def _accesses(seed: int, cases: int) -> Iterator[accesses.Observed]:
-    guest = lab.up(f"test-{os.getpid()}-0", "13", report=print)
+    guest = start("13")
     try:
         accesses.prepare(guest)
         yield from accesses.observe(guest, seed, cases)

@@ -69,7 +69,7 @@ def quiet(line: str) -> None:
         "a\n",
         "a\0",
         "é",
-        "a" * 33,
+        "a" * 64,
         "a.b",
         "*",
     ],
