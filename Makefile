@@ -157,7 +157,7 @@ molecule-all: test-packages $(VENV)/.installed ## the Molecule scenario of every
 
 .PHONY: sanity
 sanity: $(VENV)/.installed ## ansible-test sanity of the collection
-	$(BIN)/python tools/sanity.py
+	$(BIN)/python -m tools.sanity
 
 .PHONY: collector
 collector: ## the collector as one file, for hosts without Ansible: dist/host_snapshot.pyz
@@ -228,7 +228,8 @@ lock-readers: ## write the programs of .ci/readers.in, with what they need and h
 define freeze
 rm -rf .venv-lock
 $(PYTHON) -m venv .venv-lock
-.venv-lock/bin/python tools/lock.py '$(1)' $(2) >.venv-lock/locked.txt
+mkdir .venv-lock/tmp
+TMPDIR='$(CURDIR)/.venv-lock/tmp' .venv-lock/bin/python tools/lock.py '$(1)' $(2) >.venv-lock/locked.txt
 mv .venv-lock/locked.txt $(3)
 rm -rf .venv-lock
 endef

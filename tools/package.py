@@ -15,11 +15,11 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping
 from gzip import GzipFile
 from pathlib import Path
 
+from tests.leftovers import scratch
 from tools import sbom
 from tools.readme import published
 
@@ -40,8 +40,8 @@ def build(source: Path, target: Path, *, locked: Path) -> list[Path]:
         if path.name in (_SUMS, sbom.NAME) or path.name.startswith(("hardener-", "hardener_")):
             path.unlink()
     moment = int(_git(source, "log", "-1", "--format=%ct"))
-    with tempfile.TemporaryDirectory(prefix="hardener-package-") as name:
-        staged = Path(name) / "hardener"
+    with scratch("package") as folder:
+        staged = folder / "hardener"
         _stage(source, staged)
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(moment)}
         hatchling = [
@@ -66,10 +66,10 @@ def build(source: Path, target: Path, *, locked: Path) -> list[Path]:
             "collection",
             "build",
             "--output-path",
-            name,
+            str(folder),
         ]
         subprocess.run(galaxy, cwd=staged, check=True, stdout=subprocess.DEVNULL)
-        (collection,) = Path(name).glob("hardener-docker-*.tar.gz")
+        (collection,) = folder.glob("hardener-docker-*.tar.gz")
         repack(collection, target / collection.name, moment=moment)
     version = next(target.glob("hardener-*.whl")).name.split("-")[1]
     wheel = next(target.glob("hardener-*.whl"))

@@ -10,8 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from tests.leftovers import scratch
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PARTS = ("galaxy.yml", "meta", "playbooks", "plugins", "roles", "tests/sanity")
@@ -25,8 +26,7 @@ _PIP_VERSIONS = ("24_2", "24.2", "25_2")  # as the releases of ansible-test that
 
 def main() -> int:
     """Run ``ansible-test sanity``; return its exit code."""
-    with tempfile.TemporaryDirectory(prefix="hardener-sanity-") as name:
-        home = Path(name)
+    with scratch("sanity") as home:
         collection = home / "ansible_collections" / "hardener" / "docker"
         for part in _PARTS:
             source, target = _ROOT / part, collection / part

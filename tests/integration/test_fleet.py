@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from hardener.fleet.requests import Limits
 from hardener.plan import Plan, Step
 from tests.integration.sshd import Sshd, free_port, own_environment
 from tests.integration.waiting import until
+from tests.leftovers import scratch
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -200,8 +200,8 @@ def test_written_files_are_private_under_any_umask(
     source = inventory({"there": sshd.variables(), "refused": sshd.variables(ansible_port=free_port())})
     out = tmp_path / "out"
     out.mkdir(mode=0o700)
-    with tempfile.TemporaryDirectory(dir="/tmp") as home:  # the control sockets live there
-        places = {"HOME": home, "XDG_DATA_HOME": f"{home}/data", "XDG_CACHE_HOME": f"{home}/cache"}
+    with scratch("home") as home:  # the control sockets live there
+        places = {"HOME": str(home), "XDG_DATA_HOME": f"{home}/data", "XDG_CACHE_HOME": f"{home}/cache"}
         kept = ("--artifacts", f"{out}/artifacts", "--snapshots", f"{out}/new/snapshots")
         reports = ("--json", f"{out}/report.json", "--junit", f"{out}/j.xml")
         runs = (
@@ -220,7 +220,7 @@ def test_written_files_are_private_under_any_umask(
                 timeout=120,
             )
             assert ended.returncode in (0, 3, 4), ended.stderr
-        written = [path for place in (out, Path(home)) for path in place.rglob("*") if not path.is_symlink()]
+        written = [path for place in (out, home) for path in place.rglob("*") if not path.is_symlink()]
         names = {path.name for path in written}
         assert {"stderr", "there.json", "report.json", "j.xml", "cp"} <= names
         assert len(list((out / "artifacts").rglob("*.json"))) > 5  # the events
@@ -231,9 +231,9 @@ def test_hosts_are_audited_without_a_usable_home_folder(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
     source = inventory({"here": LOCAL, "there": sshd.variables()})
-    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # the control sockets live there then
-        hosts = audited(hardener, source, tmp_path, HOME="/dev/null", TMPDIR=short)
-        assert not list(Path(short).iterdir()), "temporary files are left"
+    with scratch("tmp") as short:  # the control sockets live there then
+        hosts = audited(hardener, source, tmp_path, HOME="/dev/null", TMPDIR=str(short))
+        assert not list(short.iterdir()), "temporary files are left"
     assert [host["unreachable"] for host in hosts.values()] == [None, None]
 
 

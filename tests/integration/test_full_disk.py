@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.release i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
 
 from tests.integration.converging import mounted
+from tests.leftovers import scratch
 from tests.unit.plugins.module_utils.converge.guarded import (
     TOKEN,
     Systemd,
@@ -40,10 +40,10 @@ PAGE = 4096
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
+def small() -> Iterator[Path]:
     """Where the host is: a disk of 1 MB and 100 inodes."""
-    with mounted(tmp_path, "size=1m,nr_inodes=100"):
-        yield tmp_path
+    with scratch("disk") as folder, mounted(folder / "disk", "size=1m,nr_inodes=100") as disk:
+        yield disk
 
 
 @pytest.fixture
@@ -132,18 +132,17 @@ def test_a_file_is_rewritten_repeatedly_on_a_full_disk(small: Path, host: Host) 
 
 
 def test_a_hard_link_to_a_replaced_file_keeps_its_content() -> None:
-    place = Path(tempfile.mkdtemp(dir="/run"))  # root alone decides what is there
-    try:
-        with mounted(place, "size=1m,nr_inodes=99,mode=755") as folder:
-            one, other = folder / "x", folder / "other"
-            one.write_text("before")
-            other.hardlink_to(one)
-            files.set_aside(str(one), 10)
-            use_up(folder, "both")
-            files.put(str(one), files.read(str(one)), files.own(b"after"), reserved=True)
-            assert (one.read_text(), other.read_text(), hidden(folder)) == ("after", "before", [])
-    finally:
-        place.rmdir()
+    with (
+        scratch("disk", parent=Path("/run")) as place,  # root alone decides what is there
+        mounted(place / "disk", "size=1m,nr_inodes=99,mode=755") as folder,
+    ):
+        one, other = folder / "x", folder / "other"
+        one.write_text("before")
+        other.hardlink_to(one)
+        files.set_aside(str(one), 10)
+        use_up(folder, "both")
+        files.put(str(one), files.read(str(one)), files.own(b"after"), reserved=True)
+        assert (one.read_text(), other.read_text(), hidden(folder)) == ("after", "before", [])
 
 
 @pytest.mark.parametrize("planted", ["a link", "a hard link", "another user's"])

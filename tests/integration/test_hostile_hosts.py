@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from tests.integration.hostile_sshd import (
 )
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import Sshd, own_environment
-from tests.leftovers import folder
+from tests.leftovers import scratch
 from tests.unit.fleet.forging import GONE, STATS
 
 SECONDS = 30  # the deadline, by Ansible's own setting, which a good host keeps on a busy machine too
@@ -299,22 +298,13 @@ def memory(limit: int) -> Iterator[Callable[[], None]]:
     """A cgroup with so much memory; what is called in a process to be in it."""
     top = Path("/sys/fs/cgroup")
     old = top / "memory"
-    parent = old if old.is_dir() else top
-    group = parent / folder("memory").name
-    group.mkdir()
-    try:
+    with scratch("memory", parent=old if old.is_dir() else top) as group:
         if old.is_dir():
             (group / "memory.limit_in_bytes").write_text(str(limit))
         else:
             (group / "memory.max").write_text(str(limit))
             (group / "memory.swap.max").write_text("0")
         yield lambda: enter(group)
-    finally:
-        for _ in range(100):
-            with suppress(OSError):
-                group.rmdir()
-                break
-            time.sleep(0.05)
 
 
 def good(sshd: Sshd, *names: str) -> dict[str, Any]:

@@ -8,8 +8,6 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.host.sources import PACKAGE
@@ -17,6 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.sources impor
 from hardener import lab
 from hardener.checks.lib import auditrules
 from hardener.checks.lib.auditrules import Rules
+from tests.leftovers import scratch
 from tools import collector
 
 COLLECTOR = "/root/collector.pyz"
@@ -398,9 +397,9 @@ class Observed:
 def prepare(guest: lab.Guest) -> None:
     """Install the daemon, and put the collector on the guest, which reads the rules as it always does."""
     guest.ssh("sh", "-c", "apt-get install -y -qq --no-install-recommends auditd >/dev/null")
-    with TemporaryDirectory() as folder:
-        collector.make(Path(folder) / "one.pyz")
-        packed = base64.b64encode((Path(folder) / "one.pyz").read_bytes()).decode()
+    with scratch("collector") as folder:
+        collector.make(folder / "one.pyz")
+        packed = base64.b64encode((folder / "one.pyz").read_bytes()).decode()
     guest.ssh("sh", "-c", f"base64 -d >{COLLECTOR}", stdin=packed)
 
 

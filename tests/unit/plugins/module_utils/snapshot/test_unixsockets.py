@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import unixsockets
@@ -106,10 +105,10 @@ def test_the_search_for_other_names_ends_at_its_limit(folder: Path) -> None:
 
 def test_the_file_systems_of_sockets_are_searched_first(folder: Path) -> None:
     """Ten folders of another file system use up what is searched at most."""
-    with TemporaryDirectory(dir="/dev/shm") as other, bound(f"{folder}/a"):
-        if Path(other).stat().st_dev == folder.stat().st_dev:
+    with scratch("other", parent=Path("/dev/shm")) as other, bound(f"{folder}/a"):
+        if other.stat().st_dev == folder.stat().st_dev:
             pytest.skip("/dev/shm is on the file system of the temporary folder")
-        many = [Path(other, f"{number}") for number in range(10)]
+        many = [other / f"{number}" for number in range(10)]
         for each in many:
             each.mkdir()
             for number in range(unixsockets.MAX_ENTRIES):
