@@ -145,7 +145,7 @@ releases: test-packages $(VENV)/.installed ## the tests of the lab and of other 
 
 .PHONY: molecule
 molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, or SCENARIOS="NAME ..." (root)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test $(if $(SCENARIOS),$(SCENARIOS:%=--scenario-name=%),--all)
+	exec env HARDENER_KEPT_FOR=$$$$ PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test $(if $(SCENARIOS),$(SCENARIOS:%=--scenario-name=%),--all)
 
 # Two at a time, in chains of about the same length: one on virtual machines, the other on hosts in namespaces,
 # with the shortest scenario of the virtual machines.

@@ -1,30 +1,37 @@
-"""Keep a host in namespaces for programs that start and stop it by its name, such as Molecule.
+"""Keep a host for programs that start and stop it by its name, such as Molecule.
 
-python -m tests.hosts.keep up NAME RELEASE    # prints its inventory
+python -m tests.hosts.keep up NAME RELEASE namespaces|guest    # prints its inventory
 python -m tests.hosts.keep down NAME
 
-A process in the background owns the host, and holds a lock with its own pid in it.
+A process in the background owns the host, and holds a lock with its own pid in it. It ends the host when told
+to, and as soon as the process has ended whose pid is in HARDENER_KEPT_FOR: a run of Molecule.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
+from hardener import lab
 from hardener.errors import InternalError
 from hardener.lab import host
-from tests.hosts import namespace_host
+from hardener.lab.guest import inventory
+from tests.hosts import guests, namespace_host
 
 _LAST = 60  # seconds until a host is gone
 _STARTED = "started: "
 
 
-def up(name: str, release: str) -> str:
+def up(name: str, release: str, kind: str) -> str:
     """Start a host and return the path of its inventory.
 
     Raises:
@@ -33,7 +40,7 @@ def up(name: str, release: str) -> str:
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)
-        _keep(name, release, writing)
+        _keep(name, release, kind, writing)
     os.close(writing)
     with os.fdopen(reading) as answer:
         said = answer.read()
@@ -61,8 +68,8 @@ def down(name: str) -> None:
             time.sleep(0.2)
 
 
-def _keep(name: str, release: str, writing: int) -> None:
-    """Own a host until SIGTERM; this process never returns."""
+def _keep(name: str, release: str, kind: str, writing: int) -> None:
+    """Own a host until SIGTERM, or until the run ends that it is for; this process never returns."""
     answer = os.fdopen(writing, "w")
     try:
         os.setsid()
@@ -76,11 +83,13 @@ def _keep(name: str, release: str, writing: int) -> None:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            started = namespace_host.start(name, release)
+            run = os.environ.get("HARDENER_KEPT_FOR")
+            ends = [os.pidfd_open(int(run))] if run else []
+            started = _start(name, release, kind)
             try:
                 print(_STARTED, started.inventory, sep="", end="", file=answer)
                 answer.close()
-                signal.pause()
+                select.select(ends, [], [])
             finally:
                 started.stop()
     except BaseException as error:
@@ -89,6 +98,15 @@ def _keep(name: str, release: str, writing: int) -> None:
             answer.close()
     finally:
         os._exit(0)
+
+
+def _start(name: str, release: str, kind: str) -> lab.Guest:
+    if kind == "namespaces":
+        return namespace_host.start(name, release)
+    started = guests.start(release)
+    document = inventory(replace(started, name=name))
+    started.inventory.write_text(yaml.safe_dump(document, sort_keys=False))
+    return started
 
 
 def _ended(_number: int, _frame: object) -> None:
