@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,16 +29,21 @@ def test_the_documented_job_audits_with_the_key_of_the_agent(
     sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The login of the credential is that of the job; that of the hosts is in their inventory."""
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     (job,) = [
         each for each in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S) if "set_stats" in each
     ]
     login = sshd.variables()
     del login["ansible_ssh_private_key_file"]
     with scratch("awx") as folder:
-        project, kept = folder / "project", folder / "kept"
-        project.mkdir()
-        kept.mkdir()
+        project, kept, programs = (folder / each for each in ("project", "kept", "programs"))
+        for each in (project, kept, programs):
+            each.mkdir()
+        # As AWX has it. By default the socket is in /tmp, and stays there when the folder is cleared.
+        agent = programs / "ssh-agent"
+        agent.write_text(f'#!/bin/sh\nexec {shutil.which("ssh-agent")} -a {folder}/agent "$@"\n')
+        agent.chmod(0o700)
+        for each in (Path(sys.executable).parent, programs):
+            monkeypatch.setenv("PATH", str(each), prepend=":")
         (project / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"web1": login, "web2": login}}}))
         (project / "audit.yml").write_text(
             job.replace("/runner/project", str(project)).replace("/srv/hardener", str(kept))

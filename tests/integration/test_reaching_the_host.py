@@ -322,7 +322,11 @@ def folder_of_devices(stage: Stage) -> dict[str, Any]:
 def loop_on_the_disk(stage: Stage) -> dict[str, Any]:
     command = ["losetup", "--find", "--show", "--read-only", str(stage.disk)]
     loop = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    stage.stack.callback(subprocess.run, ["losetup", "--detach", loop], check=False)
+    held = os.open(loop, os.O_RDONLY)
+    stage.stack.callback(os.close, held)
+    subprocess.run(
+        ["losetup", "--detach", loop], check=True
+    )  # as soon as this process closes it, or is killed
     device = {"PathOnHost": loop, "PathInContainer": "/devices/disk", "CgroupPermissions": "r"}
     return {"host_config": {"Devices": [device]}}
 
