@@ -51,6 +51,11 @@ def changed_facts(slug: str, before: Snapshot, after: Snapshot) -> tuple[Changed
     return tuple(moved.values())
 
 
+def lacks_sources(slug: str, snapshot: Snapshot) -> bool:
+    """Return whether the check of a control asks for a source that was not collected."""
+    return any(path[0] not in (*snapshot.raw["sources"], "policy") for path in _read(slug, snapshot))
+
+
 def _read(slug: str, snapshot: Snapshot) -> _Notes:
     """Return the facts that the check of a control reads from a snapshot."""
     traced = _Traced(snapshot.raw)

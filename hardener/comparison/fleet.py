@@ -38,7 +38,7 @@ class Drift:
         kinds: number of changed findings, by kind of change.
         unchanged: number of findings that did not change, by status.
         not_compared: hosts that could not be compared, and why.
-        controls: slugs of controls that only one of the runs judged.
+        controls: slugs of controls that cannot be compared: only one of the runs judged them.
         drifted: slugs of the controls that are worse, by host.
     """
 

@@ -60,8 +60,8 @@ def _counts(drift: Drift) -> Text:
             text.append(f"{count} {kind}", style=f"bold {colour}").append(", ")
     failing = drift.unchanged[Status.FAIL]
     text.append(f"{drift.unchanged.total()} unchanged ({failing} of them failing)")
-    if drift.controls:
-        text.append(f"; {len(drift.controls)} controls are in one of the runs only")
+    if count := len(drift.controls):
+        text.append(f"; {count} control{'' if count == 1 else 's'} cannot be compared")
     return text
 
 

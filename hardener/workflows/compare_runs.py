@@ -9,6 +9,7 @@ from functools import partial
 from hardener import __version__, catalogue
 from hardener.assess import assess
 from hardener.comparison import ChangedFact, ContainerChange, Drift, changed_facts, container_changes
+from hardener.comparison.facts import lacks_sources
 from hardener.errors import HardenerError
 from hardener.history import SelectedResults, StoredRun
 from hardener.model import Assessment, Status
@@ -48,7 +49,7 @@ def compare_with(
             continue
         facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
         earlier, later = before.assessment(host), assessment
-        if judge_again and earlier:
+        if judge_again and earlier and not earlier.unreachable:
             earlier = _judged_again(before, earlier)
         chosen = results.filter if results else ResultFilter()
         if chosen.of_findings and earlier and not (earlier.unreachable or later.unreachable):
@@ -84,20 +85,22 @@ def compare_stored(before: StoredRun, after: StoredRun, chosen: ResultFilter) ->
 
 
 def run_title(run: StoredRun) -> str:
-    """Return the title of a run; with the version that judged it, if it was another one."""
-    judge = f", by hardener {run.info.tool_version}" if is_of_another_version(run) else ""
-    return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}{judge}")
+    """Return the title of a run; with the version that recorded it, if it was another one."""
+    version = run.info.tool_version
+    recorder = f", recorded by hardener {version}" if version != __version__ else ""
+    return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}{recorder}")
 
 
 def is_of_another_version(run: StoredRun) -> bool:
-    """Return whether another version of hardener judged a run."""
+    """Return whether another version of hardener, or of its catalogue, judged a run."""
     return (run.info.tool_version, run.info.catalogue_digest) != (__version__, catalogue.digest())
 
 
 def _judged_again(run: StoredRun, stored: Assessment) -> Assessment:
     """Judge the facts of a run again, with its waivers and attestations.
 
-    A finding stays as it was if its facts were not stored, or if this version needs further ones.
+    Controls for which the stored facts are not enough are left out. A finding stays as it was if this version
+    has no such control, or if no facts were stored.
     """
     snapshot = _parsed(partial(run.snapshot, stored.host))
     if snapshot is None:
@@ -111,8 +114,14 @@ def _judged_again(run: StoredRun, stored: Assessment) -> Assessment:
         host=stored.host,
         decisions=run.info.decisions,
     )
-    found = {each.control.slug: each for each in again.findings if each.status is not Status.ERROR}
-    return replace(stored, findings=tuple(found.get(each.control.slug, each) for each in stored.findings))
+    found = {each.control.slug: each for each in again.findings}
+    findings = []
+    for before in stored.findings:
+        after = found.get(before.control.slug, before)
+        is_lost = after.status is Status.ERROR and before.status is not Status.ERROR
+        if not is_lost and (after is before or not lacks_sources(before.control.slug, snapshot)):
+            findings.append(after)
+    return replace(stored, findings=tuple(findings))
 
 
 class _Facts:

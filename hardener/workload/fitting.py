@@ -38,6 +38,7 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
         most: entries of a list.
     """
     said: dict[str, None] = {}
+    of_page: dict[str, None] = {}  # what is missing on a page alone
     container, recorder, files, network = (
         dict(document[key]) for key in ("container", "recorder", "files", "network")
     )
@@ -60,11 +61,14 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
     )
     if files["used_by"] is not None:
         files["used_by"] = _uses(
-            {path: use for path, use in files["used_by"].items() if path in listed}, most, "used files", said
+            {path: use for path, use in files["used_by"].items() if path in listed},
+            most,
+            "used files",
+            of_page,
         )
     network["families"] = _uses(network["families"], names, "families of sockets", said)
     unknown = [sentence for key, sentence in _UNKNOWN.items() if files[key] is None]
-    recorder["missing"] = [*said, *recorder["missing"], *unknown][:MAX_NAMES]
+    recorder["missing"] = [*said, *of_page, *recorder["missing"], *unknown][:MAX_NAMES]
     recorder["complete"] = recorder["complete"] and not said
     return {**found, "files": files, "network": network, "container": container, "recorder": recorder}
 

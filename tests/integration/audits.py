@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ def assert_same(report: Path, other: Path) -> None:
         for key in ("id", "started", "ended"):
             del each["run"][key]
     hosts, others = one.pop("hosts"), two.pop("hosts")
+    summaries = one.pop("summary"), two.pop("summary")
     assert one == two
     assert [host["host"] for host in hosts] == [host["host"] for host in others]
     gone, gone_too = ([host for host in each if host["unreachable"]] for each in (hosts, others))
     assert gone == gone_too
-    for each, path in ((hosts, report), (others, other)):
+    for each, summary, path in zip((hosts, others), summaries, (report, other), strict=True):
         assert {host["host"]: host for host in each if not host["unreachable"]} == _judged(path)
+        assert Counter(summary["counts"]) == _counts(each)
     facts, facts_too = _facts(report), _facts(other)
     assert facts
     assert facts == facts_too
@@ -55,6 +58,11 @@ def _judged(report: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "hardener", "assess", str(report.with_suffix("")), "--exit-zero"]
     subprocess.run([*command, "--json", str(judged)], check=True, capture_output=True, timeout=120)
     return {host["host"]: host for host in json.loads(judged.read_text())["hosts"]}
+
+
+def _counts(hosts: list[dict[str, Any]]) -> Counter[str]:
+    """How many findings of each status hosts have."""
+    return Counter(finding["status"] for host in hosts for finding in host["findings"])
 
 
 def _facts(report: Path) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def test_schedules_of_0_1_0_run_and_drift_is_repaired(
     # Controls that 0.1.0 judges otherwise are no drift.
     still = hardener("drift", inventory)
     assert still.returncode == 0, still.stdout
-    assert "by hardener 0.1.0" in " ".join(still.stdout.split())
+    assert "recorded by hardener 0.1.0" in " ".join(still.stdout.split())
     assert hardener("audit", inventory).returncode == 3
     host.ssh("sh", "-c", CHAIN)
     weaker = hardener("drift", inventory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any, Mapping
 
 from ..host import steps
@@ -186,7 +187,9 @@ class Session:
         for part in reversed(self._recorded):
             part.life.stop()
         found = self._source.read()
-        self._reads, self._uses = self._source.reads(), self._source.uses()
+        self._reads = self._source.reads()
+        with suppress(Failed):  # reasons on a page are no reason to fail
+            self._uses = self._source.uses()
         self._losses = self._source.losses()
         return [self._answer(part, part.account, found) for part in self._parts if part.account is not None]
 

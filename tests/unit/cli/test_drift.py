@@ -52,13 +52,13 @@ def test_drift_is_reported_with_its_facts_until_it_is_repaired(
 
 
 def by_another_version(
-    hardener: Hardener, fleet: FakeFleet, snapshots: Mapping[str, Snapshot], judge: Check
+    hardener: Hardener, fleet: FakeFleet, snapshots: Mapping[str, Snapshot], judge: Check, *options: str
 ) -> None:
     """An audit by a version that judges MODE in its own way."""
     with pytest.MonkeyPatch.context() as former:
         former.setattr("hardener.workflows.report.__version__", "0.1.0")
         former.setitem(checks._registry, MODE, judge)
-        audited(hardener, fleet, snapshots)
+        audited(hardener, fleet, snapshots, *options)
 
 
 def test_a_control_that_another_version_judged_otherwise_is_no_drift(
@@ -76,14 +76,40 @@ def test_a_control_that_another_version_judged_otherwise_is_no_drift(
     assert "2 hosts compared: 1 broken" in result.stdout
 
 
-def test_a_control_that_needs_more_facts_than_another_version_stored_is_no_drift(
-    hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
+def judged_by_new_facts(found: Snapshot) -> Verdict:
+    return Verdict(Status.FAIL if found.fact("new") else Status.PASS, "", "")
+
+
+def judged_with_or_without_new_facts(found: Snapshot) -> Verdict:
+    return Verdict(Status.FAIL if found.fact_or("new", {}) else Status.PASS, "", "")
+
+
+@pytest.mark.parametrize("judge", [judged_by_new_facts, judged_with_or_without_new_facts])
+def test_a_control_that_needs_facts_that_another_version_did_not_store_is_not_compared(
+    hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch, judge: Check
 ) -> None:
-    failing = Verdict(Status.FAIL, "", "")
-    by_another_version(hardener, fleet, {"a": host()}, lambda _: failing)
-    monkeypatch.setitem(checks._registry, MODE, lambda found: found.fact("new") and failing)
+    by_another_version(hardener, fleet, {"a": host()}, lambda _: Verdict(Status.PASS, "", ""))
+    monkeypatch.setitem(checks._registry, MODE, judge)
     fleet.snapshots["a"] = host(new={"a": 1})
-    assert hardener(*DRIFT).exit_code == 0
+    fleet.runs.clear()
+    result = hardener(*DRIFT, "--remediate")
+    assert result.exit_code == 0
+    assert "; 1 control cannot be compared" in " ".join(result.stdout.split())
+    assert playbooks(fleet) == ["audit"]
+
+
+def test_waivers_of_the_earlier_run_apply_when_its_facts_are_judged_again(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
+    waivers = tmp_path / "waivers.yml"
+    waivers.write_text("waivers:\n" + entry(control=MODE, hosts="[a]"))
+    failing = Verdict(Status.FAIL, "", "")
+    options = ("--waivers", str(waivers))
+    by_another_version(hardener, fleet, {"a": host("0666")}, lambda _: failing, *options)
+    assert hardener(*DRIFT, *options).exit_code == 0
+    result = hardener(*DRIFT)
+    assert result.exit_code == 6
+    assert "1 broken" in result.stdout
 
 
 def test_changed_properties_of_a_containers_identity_are_listed(hardener: Hardener, fleet: FakeFleet) -> None:

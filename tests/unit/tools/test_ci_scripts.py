@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hanging import must_end
+
 CI = Path(__file__).parents[3] / ".ci"
 POLICY = "/usr/sbin/policy-rc.d"
 WAITS = "touch waits; exec sleep 600"
@@ -50,10 +52,21 @@ def test_the_demo_removes_its_guest_at_a_signal(
     program: Callable[[str, str], None], number: signal.Signals
 ) -> None:
     program("hardener", f'echo "$@" >>called\n[ "$1" != harden ] || {{ {WAITS}; }}')
-    with begun(str(CI / "demo")) as demo:
+    with must_end(), begun(str(CI / "demo")) as demo:
         demo.send_signal(number)
         assert demo.wait() == 128 + number
-    assert Path("called").read_text().splitlines()[-1] == "lab down --name demo"
+    assert Path("called").read_text().splitlines()[-1] == "lab down --name make-demo"
+
+
+def test_a_demo_beside_another_one_is_refused(program: Callable[[str, str], None]) -> None:
+    program("hardener", f'echo "$@" >>called\n[ "$1" != harden ] || {{ {WAITS}; }}')
+    with must_end(), begun(str(CI / "demo")) as demo:
+        called = Path("called").read_text()
+        second = subprocess.run([CI / "demo"], check=False, capture_output=True, text=True)
+        assert second.returncode == 2
+        assert "another demo is running" in second.stderr
+        assert Path("called").read_text() == called
+        demo.terminate()
 
 
 def test_a_demo_begins_without_the_guest_of_a_killed_one(
@@ -62,14 +75,14 @@ def test_a_demo_begins_without_the_guest_of_a_killed_one(
     program("hardener", 'echo "$@" >>called')
     for there in (False, True):
         if there:
-            (tmp_path / "cache/hardener/lab/guests/demo").mkdir(parents=True)
+            (tmp_path / "cache/hardener/lab/guests/make-demo").mkdir(parents=True)
         subprocess.run([CI / "demo"], check=True, capture_output=True)
         lab = [line for line in Path("called").read_text().splitlines() if line.startswith("lab")]
-        begin = ["lab down --name demo"] if there else []
+        begin = ["lab down --name make-demo"] if there else []
         assert [line for line in lab if " ssh " not in line] == [
             *begin,
-            "lab up --name demo",
-            "lab down --name demo",
+            "lab up --name make-demo",
+            "lab down --name make-demo",
         ]
         Path("called").unlink()
 
@@ -107,7 +120,7 @@ def test_a_killed_installation_leaves_no_policy_in_effect_and_the_next_removes_i
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_installation_removes_its_policy(install: Path, number: signal.Signals) -> None:
-    with begun(str(install), "docker.io") as process:
+    with must_end(), begun(str(install), "docker.io") as process:
         assert Path("policy").exists()
         os.killpg(process.pid, number)
         assert process.wait() == 128 + number

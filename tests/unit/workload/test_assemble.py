@@ -250,6 +250,19 @@ def test_reads_are_recorded_completely_or_not_at_all(read: list[str] | None) -> 
     assert found.recorder.missing == ()
 
 
+def test_programs_that_used_files_are_left_out_before_reads() -> None:
+    given = answer()
+    paths = given["files"]["created"] = [f"/w/{'x' * 250}{number}" for number in range(4000)]
+    given["used_by"] = {
+        path: {"programs": [f"{number}{'x' * 250}" for number in range(8)], "phases": [4]} for path in paths
+    }
+    given["read"] = [f"/r/{number}" for number in range(3000)]
+    found = recording("h", given)
+    assert found.files.used_by is None
+    assert found.files.read is not None
+    assert found.recorder.complete
+
+
 @pytest.mark.parametrize("count", [None, 10_001])
 def test_programs_that_used_files_are_not_listed_if_they_are_unknown(count: int | None) -> None:
     given = answer()

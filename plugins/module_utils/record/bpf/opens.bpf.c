@@ -66,7 +66,7 @@ static __always_inline void count_read(struct open_room *room, __u8 slot, bool f
 	room->read.slot = slot;
 	room->read.folder = folder;
 	if (!bpf_map_lookup_elem(&reads, &room->read) && bpf_map_update_elem(&reads, &room->read, &one, BPF_ANY))
-		lose(LOST_OPENS);
+		lose(LOST_READS);
 }
 
 static __always_inline void count_use(struct open_room *room, __u8 slot, const char *comm, __u32 phase, bool executed)
@@ -98,7 +98,7 @@ int BPF_PROG(on_open, struct file *file, int result)
 	struct open_room *room;
 	struct who who = {};
 	bool runtime = false;
-	__u8 *slot;
+	__u8 *known, slot;
 
 	if (result || !(mode & (FMODE_READ | FMODE_WRITE)))
 		return 0;
@@ -109,18 +109,22 @@ int BPF_PROG(on_open, struct file *file, int result)
 	if (BPF_CORE_READ(task, cred) != BPF_CORE_READ(task, real_cred))
 		return 0;
 	room = bpf_map_lookup_elem(&open_rooms, &zero);
-	slot = bpf_map_lookup_elem(&cgroups, &who.cgroup);
-	if (!room || !slot)
+	known = bpf_map_lookup_elem(&cgroups, &who.cgroup);
+	if (!room || !known)
 		return 0;
+	slot = *known;
 	if (bpf_d_path(&file->f_path, room->path, PATH) < 0) {
-		lose(mode & FMODE_READ ? LOST_OPENS : LOST_USES);
+		if (mode & FMODE_READ)
+			lose(LOST_READS);
+		if (mode & FMODE_WRITE || executed)
+			lose(LOST_USES);
 		return 0;
 	}
 	if (room->path[0] != '/') /* a pipe has no path */
 		return 0;
 	if (mode & FMODE_READ)
-		count_read(room, *slot, (BPF_CORE_READ(file, f_inode, i_mode) & TYPE) == FOLDER);
+		count_read(room, slot, (BPF_CORE_READ(file, f_inode, i_mode) & TYPE) == FOLDER);
 	if (mode & FMODE_WRITE || executed)
-		count_use(room, *slot, who.comm, settings->phase, executed);
+		count_use(room, slot, who.comm, settings->phase, executed);
 	return 0;
 }

@@ -14,7 +14,7 @@
 #define X32 0x40000000
 
 enum kind { NATIVE, COMPAT, KIND_X32, RUNTIME = 16 /* a flag */ };
-enum loss { LOST_CALLS, LOST_CAPABILITIES, LOST_EXECS, LOST_CAPSETS, LOST_SOCKETS, LOST_NUMBERS, LOST_OPENS, LOST_USES, LOSSES };
+enum loss { LOST_CALLS, LOST_CAPABILITIES, LOST_EXECS, LOST_CAPSETS, LOST_SOCKETS, LOST_NUMBERS, LOST_READS, LOST_USES, LOSSES };
 
 /* Calls whose arguments are recorded; -1 where there is none. */
 struct numbers {

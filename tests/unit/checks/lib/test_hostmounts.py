@@ -200,6 +200,17 @@ def test_a_subpath_of_a_recursive_volume_shows_what_is_mounted_there_but_nothing
     assert ("bad" in found) is fails
 
 
+@pytest.mark.parametrize(("mounted", "fails"), [("inner", True), ("inner/deeper", False)])
+def test_a_subpath_in_the_engines_folder_shows_what_is_mounted_there_but_nothing_below(
+    judge: Judge, mounted: str, fails: bool
+) -> None:
+    asked = volume("v")
+    mount = {"Type": "volume", "Target": "/d", "VolumeOptions": {"Subpath": "inner"}}
+    host = [*HOST, at(7, 1, f"/var/lib/docker/volumes/v/_data/{mounted}", "0:26")]
+    found = verdict(judge, SOCKET, [asked], None, host=host, HostConfig={"Mounts": [mount]})
+    assert ("bad" in found) is fails
+
+
 def test_a_volume_on_an_unmounted_disk_of_the_host_fails(judge: Judge) -> None:
     asked = volume("v", type="ext4", device="/srv/node")
     node = {"type": "other", "node": "b 8:1"}

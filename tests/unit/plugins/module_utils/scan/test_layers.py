@@ -125,8 +125,8 @@ def test_a_missing_layer_is_an_error(tmp_path: Path) -> None:
 
 def test_every_descriptor_is_closed(tmp_path: Path) -> None:
     layers = [layer(tmp_path / str(number), {"a/b/c": "x"}) for number in range(20)]
-    before = handles()
+    before = handles(f"{tmp_path}/")
     files = Layers(layers)
     files.read("/a/b/c")
     files.names("/a/b")
-    assert not handles() - before
+    assert not handles(f"{tmp_path}/") - before
