@@ -63,7 +63,7 @@ def write_set(merged: Merged) -> WriteSet:
     """Return the folders that are written to outside of writable mounts, and the obstacles."""
     mounts = merged.one.container.mounts
     owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
-    written = {path: seen for path, seen in changed(merged) if not _mounted(path, mounts)}
+    written = {path: seen for path, seen in paths_to_write(merged) if not _mounted(path, mounts)}
     known = frozenset(merged.executed) - written.keys()
     obstacles = []
     homes: dict[str, dict[str, Seen]] = {}
@@ -88,7 +88,7 @@ def below(path: str, folder: str) -> bool:
     return folder in (path, "/") or path.startswith(folder + "/")
 
 
-def changed(merged: Merged) -> Iterator[tuple[str, Seen]]:
+def paths_to_write(merged: Merged) -> Iterator[tuple[str, Seen]]:
     """Return the paths whose folder must be writable.
 
     One with a slash at its end is a folder in which something came and is gone: it stands for that.

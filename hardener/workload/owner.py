@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hardener.workload.capabilities import OWNERSHIP, Need
-from hardener.workload.filesystem import WriteSet, below, changed
+from hardener.workload.filesystem import WriteSet, below, paths_to_write
 from hardener.workload.merging import Merged
 
 
@@ -47,7 +47,7 @@ def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User 
     if len(theirs) != 1:
         return None
     uid, gid = theirs.pop()
-    for path, _ in changed(merged):
+    for path, _ in paths_to_write(merged):
         if any(below(path, folder.path) for folder in writes.folders):
             continue
         where = path if path in merged.written and path[-1] != "/" else path.rpartition("/")[0] or "/"
