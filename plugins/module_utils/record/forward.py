@@ -107,6 +107,7 @@ class Forwarder:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # closed connections end in the next round of the loop
 
     def _count(self, door: Door) -> None:
         self.carried[door.owner] = self.carried.get(door.owner, 0) + 1
