@@ -91,7 +91,7 @@ class Guest:
 
     def stop(self) -> None:
         """Stop this guest and remove its files."""
-        down(self.name)
+        down(self.directory.name)
 
 
 def up(name: str, release: str, *, report: Say) -> Guest:

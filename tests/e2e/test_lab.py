@@ -65,7 +65,7 @@ def test_two_guests_are_independent_and_start_pristine(boot: Boot) -> None:
     assert not a.directory.exists()
     assert b.ssh("echo", "alive").stdout == "alive\n"
 
-    again = lab.up(a.name, "13", report=print)
+    again = lab.up(a.directory.name, "13", report=print)
     assert again.ssh("docker", "volume", "ls", "--quiet").stdout == ""
     b.ssh("true")
 
@@ -73,7 +73,7 @@ def test_two_guests_are_independent_and_start_pristine(boot: Boot) -> None:
 STARTED_AND_KILLED = """
 import os, signal
 from tests.hosts import guests
-print(guests.start("13").name, flush=True)
+print(guests.start("13").directory.name, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

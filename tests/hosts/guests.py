@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
+import yaml
 
 from hardener import lab
+from hardener.lab.guest import inventory
 from tests import leftovers
 from tests.hosts.fixtures import Boot
 
 _numbers = itertools.count()
 
 
-def start(release: str) -> lab.Guest:
-    """Start a guest of this process: the next run ends it if this one is killed."""
-    return lab.up(f"{leftovers.name('guest')}{next(_numbers)}", release, report=print)
+def start(release: str, name: str = "") -> lab.Guest:
+    """Start a guest of this process: the next run ends it if this one is killed.
+
+    Args:
+        release: of Debian, as the lab names it.
+        name: of the host in its inventory; the name of its folder says whose it is, and would fill a screen.
+    """
+    number = next(_numbers)
+    started = lab.up(f"{leftovers.name('guest')}{number}", release, report=print)
+    named = replace(started, name=name or f"test-{number}")
+    named.inventory.write_text(yaml.safe_dump(inventory(named), sort_keys=False))
+    return named
 
 
 @pytest.fixture(scope="session")

@@ -16,15 +16,11 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-
-import yaml
 
 from hardener import lab
 from hardener.errors import InternalError
 from hardener.lab import host
-from hardener.lab.guest import inventory
 from tests.hosts import guests, namespace_host
 
 _LAST = 60  # seconds until a host is gone
@@ -103,10 +99,7 @@ def _keep(name: str, release: str, kind: str, writing: int) -> None:
 def _start(name: str, release: str, kind: str) -> lab.Guest:
     if kind == "namespaces":
         return namespace_host.start(name, release)
-    started = guests.start(release)
-    document = inventory(replace(started, name=name))
-    started.inventory.write_text(yaml.safe_dump(document, sort_keys=False))
-    return started
+    return guests.start(release, name)
 
 
 def _ended(_number: int, _frame: object) -> None:
