@@ -316,6 +316,33 @@ def test_an_interrupted_recording_leaves_nothing_behind(
         assert "there is no result; all twins are removed" in said.read_text()
 
 
+# What a runtime does before it executes a program of the container.
+ENTERS = """
+import ctypes, os, sys, time
+assert ctypes.CDLL(None).setns(os.open(f"/proc/{sys.argv[1]}/ns/mnt", os.O_RDONLY), 0) == 0
+print("entered", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_runtime_of_any_name_is_no_program_of_the_container(
+    dockerd: Dockerd, made: Callable[..., str], tmp_path: Path
+) -> None:
+    tool = shutil.copy("/usr/bin/busybox", tmp_path / "busybox")
+    mounted = {"NetworkMode": "none", "Binds": [f"{tool}:{tool}:ro"]}
+    for name, program in (("own", "busybox"), ("mounted", str(tool))):
+        made(name, command=[program, "sleep", "1000"], host_config=mounted)
+        dockerd.api("POST", f"/containers/{name}/start")
+        pid = int(dockerd.api("GET", f"/containers/{name}/json")["State"]["Pid"])
+        assert not observe.runs_file_of_host(pid)
+    command = [sys.executable, "-c", ENTERS, str(pid)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runtime:
+        assert runtime.stdout is not None
+        assert runtime.stdout.readline() == "entered\n"
+        assert observe.runs_file_of_host(runtime.pid)
+        runtime.kill()
+
+
 def test_a_container_that_ends_at_once_is_recorded(dockerd: Dockerd, made: Callable[..., str]) -> None:
     found = end(begin(dockerd, made("short", command=["true"])))
     assert "exit_group" in found.calls["x86_64"]

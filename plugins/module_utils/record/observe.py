@@ -221,6 +221,8 @@ class Sampler(Unobserved):
         fields = status(pid)
         if fields["State"].startswith("Z") or (_RUNTIME.fullmatch(fields["Name"]) and _is_foreign(pid)):
             return None
+        if runs_file_of_host(pid):  # a runtime of any name
+            return None
         ids = Ids(pid)
         label = read_or(f"/proc/{pid}/{self._label_file}", "").strip("\0") if self._label_file else ""
         return {
@@ -242,6 +244,23 @@ def _is_foreign(pid: int) -> bool:
         return os.stat(f"/proc/{pid}/exe").st_dev != os.stat(f"/proc/{pid}/root").st_dev
     except OSError:
         return True  # it has ended
+
+
+def runs_file_of_host(pid: int) -> bool:
+    """Return whether a process runs a program of the host that its own root file system does not have."""
+    try:
+        program = os.stat(f"/proc/{pid}/exe")
+        path = os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return True  # it has ended
+    return _is_at(path, program) and not _is_at(f"/proc/{pid}/root{path}", program)
+
+
+def _is_at(path: str, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), file)
+    except OSError:
+        return False
 
 
 def label_file() -> str | None:

@@ -159,7 +159,7 @@ class _Constants(Mapping[str, Any]):
 
     def value(self, node: ast.expr, place: str) -> Any:
         """What an expression of Python comes to."""
-        code = compile(ast.fix_missing_locations(ast.Expression(node)), place, "eval")
+        code = compile(ast.fix_missing_locations(ast.Expression(node)), f"<{place}>", "eval")
         return eval(code, {"re": re}, self)
 
     def __getitem__(self, name: str) -> Any:
