@@ -207,7 +207,7 @@ class _Termination:
         """Handle the signal."""
         self._asked = True
         if not self._requests:
-            raise SystemExit
+            self._end()
 
     def ignore(self) -> None:
         """Ignore further signals: the process is ending."""
@@ -226,7 +226,12 @@ class _Termination:
         finally:
             self._requests -= 1
             if self._asked and not self._requests:
-                raise SystemExit
+                self._end()
+
+    def _end(self) -> None:
+        """End the process once: another signal must not interrupt the wait for requests of other threads."""
+        self.ignore()
+        raise SystemExit
 
 
 _TERMINATION = _Termination()
