@@ -9,8 +9,8 @@ import json
 import os
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Mapping, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Callable, ContextManager, Dict, Mapping, Set
 
 from ..docker import security_options
 from ..host import processes
@@ -81,6 +81,10 @@ class Idle:
         """Start an idle container; return its process id."""
         self._engine.call("POST", f"/containers/{identity}/start")
         return int(self._engine.get(f"/containers/{identity}/json")["State"]["Pid"])
+
+    def uninterrupted(self) -> ContextManager[None]:
+        """Return a context that no signal interrupts, as during a request to the engine."""
+        return self._engine.around()
 
     def remove(self, identity: str) -> None:
         """Stop and remove an idle container."""
@@ -175,9 +179,18 @@ def starts(idle: Idle, want: Callable[[str], None], count: int) -> Base:
     plans = [(limited, user) for limited in (False, True) for user in _USERS for _trial in range(count)]
     found: dict[bool, set[int]] = {False: set(), True: set()}
     with ThreadPoolExecutor(min(_AT_ONCE, len(os.sched_getaffinity(0)))) as pool:
-        for limited, cgroup in pool.map(one, plans):
-            if cgroup is not None:
-                found[limited].add(cgroup)
+        futures: list[Future[tuple[bool, int | None]]] = []
+        try:
+            # If a signal ended the start of a thread, nobody would wait for this thread.
+            with idle.uninterrupted():
+                futures += [pool.submit(one, plan) for plan in plans]
+            for future in futures:
+                limited, cgroup = future.result()
+                if cgroup is not None:
+                    found[limited].add(cgroup)
+        finally:
+            for future in futures:
+                future.cancel()
     return found
 
 

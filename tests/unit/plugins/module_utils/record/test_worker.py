@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,3 +114,52 @@ def test_an_interrupted_task_is_closed_and_its_twins_removed(
     os.close(writer)
     assert task.closed == 1
     assert cleared == ["r", "folder ['kept']"]
+
+
+TERMINATED = """
+import os, signal, threading, time
+from ansible_collections.hardener.docker.plugins.module_utils.record import runtime, worker
+
+class Idle:
+    uninterrupted = worker._TERMINATION.request
+
+    def create(self, **options):
+        begun.set()
+        time.sleep(0.5)
+        return "created"
+
+    def start(self, identity):
+        return 1
+
+    def remove(self, identity):
+        print("removed", flush=True)
+
+def signals():
+    begun.wait()
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+
+begun = threading.Event()
+signal.signal(signal.SIGTERM, worker._TERMINATION)
+threading.Thread(target=signals, daemon=True).start()
+try:
+    runtime.starts(Idle(), lambda identity: None, 1)
+except SystemExit:
+    print("ended", flush=True)
+os._exit(0)
+"""
+
+
+def test_signals_do_not_interrupt_the_wait_for_containers_that_threads_create() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TERMINATED],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    *removed, ended = done.stdout.split()
+    assert removed
+    assert set(removed) == {"removed"}
+    assert ended == "ended"
