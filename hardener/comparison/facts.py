@@ -53,7 +53,8 @@ def changed_facts(slug: str, before: Snapshot, after: Snapshot) -> tuple[Changed
 
 def lacks_sources(slug: str, snapshot: Snapshot) -> bool:
     """Return whether the check of a control asks for a source that was not collected."""
-    return any(path[0] not in (*snapshot.raw["sources"], "policy") for path in _read(slug, snapshot))
+    asked = {source for source, *_ in _read(slug, snapshot)}
+    return not asked <= {*snapshot.raw["sources"], "policy"}
 
 
 def _read(slug: str, snapshot: Snapshot) -> _Notes:

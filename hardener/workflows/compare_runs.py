@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 from hardener import __version__, catalogue
 from hardener.assess import assess
@@ -50,7 +50,7 @@ def compare_with(
         facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
         earlier, later = before.assessment(host), assessment
         if judge_again and earlier and not earlier.unreachable:
-            earlier = _judged_again(before, earlier)
+            earlier = _judged_again(before, earlier, facts.before)
         chosen = results.filter if results else ResultFilter()
         if chosen.of_findings and earlier and not (earlier.unreachable or later.unreachable):
             if both := chosen.apply_to_both(earlier, later):
@@ -96,13 +96,12 @@ def is_of_another_version(run: StoredRun) -> bool:
     return (run.info.tool_version, run.info.catalogue_digest) != (__version__, catalogue.digest())
 
 
-def _judged_again(run: StoredRun, stored: Assessment) -> Assessment:
+def _judged_again(run: StoredRun, stored: Assessment, snapshot: Snapshot | None) -> Assessment:
     """Judge the facts of a run again, with its waivers and attestations.
 
     Controls for which the stored facts are not enough are left out. A finding stays as it was if this version
     has no such control, or if no facts were stored.
     """
-    snapshot = _parsed(partial(run.snapshot, stored.host))
     if snapshot is None:
         return stored
     known = {control.slug: control for control in catalogue.load(run.info.benchmark)}
@@ -129,7 +128,15 @@ class _Facts:
 
     def __init__(self, before: Callable[[], bytes | None], after: Callable[[], bytes | None]) -> None:
         self._sources = (before, after)
-        self._snapshots: list[Snapshot] | None = None
+
+    @cached_property
+    def before(self) -> Snapshot | None:
+        """Return the earlier snapshot of the host; None if it is missing or unreadable."""
+        return _parsed(self._sources[0])
+
+    @cached_property
+    def _after(self) -> Snapshot | None:
+        return _parsed(self._sources[1])
 
     def __call__(self, slug: str) -> tuple[ChangedFact, ...]:
         both = self._both()
@@ -142,9 +149,7 @@ class _Facts:
 
     def _both(self) -> tuple[Snapshot, Snapshot] | None:
         """Return the snapshots of a host in both runs; None unless both exist."""
-        if self._snapshots is None:
-            self._snapshots = [snapshot for source in self._sources if (snapshot := _parsed(source))]
-        return (self._snapshots[0], self._snapshots[1]) if len(self._snapshots) == 2 else None
+        return (self.before, self._after) if self.before and self._after else None
 
 
 def _parsed(source: Callable[[], bytes | None]) -> Snapshot | None:

@@ -181,7 +181,7 @@ def starts(idle: Idle, want: Callable[[str], None], count: int) -> Base:
     with ThreadPoolExecutor(min(_AT_ONCE, len(os.sched_getaffinity(0)))) as pool:
         futures: list[Future[tuple[bool, int | None]]] = []
         try:
-            # If a signal ended the start of a thread, nobody would wait for this thread.
+            # The pool does not wait for a thread whose start a signal has interrupted.
             with idle.uninterrupted():
                 futures += [pool.submit(one, plan) for plan in plans]
             for future in futures:
