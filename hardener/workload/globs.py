@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-# AppArmor's special characters; in a name they are escaped. Without an open brace there is no variable.
-_SIGNS = re.compile(r"[*?\[\]{}^]")
+# AppArmor's special characters. Without an open brace there is no variable. A quote ends a path, a backslash
+# could hide that quote, and it may also begin the recorder's escape of an invisible character.
+_SPECIAL = re.compile(r'\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[nrt])?|["*?\[\]{}^]')
+_UNQUOTABLE = ("\\", '"')
+_CHARACTER = "{?,??,???,????}"  # of one to four bytes
 _FEW = 2
-_UNQUOTABLE = re.compile(r'[\\"]')  # before the quote at the end of a path they could escape it
 _LIBRARY = re.compile(r"/lib[^/]*\.so(?:\.[0-9.]+)?$|/ld-[^/]*\.so(?:\.[0-9]+)*$")
 _TRIPLET = re.compile(r"[a-z0-9_]+-linux-[a-z0-9]+")
 # A path component that ends in a version: python3.13, nginx-1.26.3, 16.
@@ -17,7 +19,13 @@ _NUMBER = re.compile(r"\d+")
 
 def plain(path: str) -> str:
     """Escape a path so that AppArmor takes it literally."""
-    return "?".join(_SIGNS.sub(r"\\\g<0>", part) for part in _UNQUOTABLE.split(path))
+    return _SPECIAL.sub(_literally, path)
+
+
+def _literally(special: re.Match[str]) -> str:
+    if special[1]:
+        return _CHARACTER
+    return "?" if special[0] in _UNQUOTABLE else f"\\{special[0]}"
 
 
 def usable(path: str) -> bool:
@@ -29,7 +37,7 @@ def usable(path: str) -> bool:
         path.startswith("/")
         and path.isprintable()
         and not path.endswith(" (deleted)")
-        and len(_UNQUOTABLE.findall(path)) <= _FEW
+        and sum(map(path.count, _UNQUOTABLE)) <= _FEW
     )
 
 

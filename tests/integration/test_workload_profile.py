@@ -241,7 +241,7 @@ def test_apparmor_parser_takes_hostile_paths_literally(tmp_path: Path) -> None:
         pytest.fail("apparmor_parser is missing: apt-get install apparmor", pytrace=False)
     data = document()
     data["container"]["mounts"] = []
-    names = ['a"', "b\\", "c#", "d,", "@{HOME}", "e {f,g}", "h*[i]?", "j^", "k rwx,", "ü→"]
+    names = ['a"', "b\\", "c#", "d,", "@{HOME}", "e {f,g}", "h*[i]?", "j^", "k rwx,", "ü→", "\\xff", "l\\n"]
     data["files"]["executed"] = [f"/srv/{name}" for name in names]
     made = make([("x", build(data, name="x"))])
     assert made.apparmor is not None

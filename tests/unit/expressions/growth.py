@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from tests.unit.processes import child
 
-LENGTHS = (800, 6400)
+LENGTHS = (1600, 12800)
 TOO_MUCH = 24  # eight times the text may take eight times the time, and caches that are cold double that
-_NOTHING = 0.001  # seconds of processor time: the square of the greater length takes many times this
+_NOTHING = 0.004  # seconds of processor time: the square of the greater length takes many times this
 
 
 class Text(NamedTuple):

@@ -79,10 +79,14 @@ def test_a_path_pattern_matches_other_versions_and_process_ids(path: str, expect
         ("/a\\", "/a?"),
         ('/"a" rwk,', "/?a? rwk,"),
         ("/@{HOME}/x", "/@\\{HOME\\}/x"),
+        ("/\\xff.txt", "/{?,??,???,????}.txt"),
+        ("/a\\n", "/a{?,??,???,????}"),
+        ("/\\u200b/\\U0001f3ff", "/{?,??,???,????}/{?,??,???,????}"),
+        ("/\\xag", "/?xag"),
     ],
 )
 def test_special_characters_in_a_path_are_escaped(path: str, expected: str) -> None:
-    """What could end the quotes stands as any one character."""
+    """What could end the quotes, and what the recorder has escaped, stands as any one character."""
     assert plain(path) == expected
 
 
