@@ -99,7 +99,7 @@ def prove(
         service = _service(engine, name)
         began = time.monotonic()
         files = sorted(
-            folder.glob(f"recording-bench-shop-{service}-*.json" if service else "recording-*.json")
+            folder.glob(f"recording-bench-shop-{service}@*.json" if service else "recording-*.json")
         )
         profile = folder / f"{name}-profile"
         hardener(engine, "profile", *map(str, files), "--out", str(profile))

@@ -19,7 +19,7 @@ from hardener.workload.profile import Profile, make
 from hardener.workload.profile_document import foreign
 from hardener.workload.proven import check, read_folder
 from hardener.workload.recording import load
-from hardener.workload.settings import SECCOMP, interpolated, service_keys
+from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.verdict import Verdict
 
 _MOST = 1 << 20  # bytes of a compose file
@@ -34,7 +34,7 @@ class ProfileRequest:
         out: the profile's folder; None for one that is named after the container.
         allow_extra: recorded system calls that are permitted although the engine's default refuses them.
         drop: capabilities that are dropped although their use was recorded.
-        compose: the compose file that gets the settings.
+        compose: the files of a project, as docker compose takes them; the last one gets the settings.
         service: of the compose file; empty for the recorded one.
     """
 
@@ -42,7 +42,7 @@ class ProfileRequest:
     out: Path | None = None
     allow_extra: Sequence[str] = ()
     drop: Sequence[str] = ()
-    compose: Path | None = None
+    compose: Sequence[Path] = ()
     service: str = ""
 
 
@@ -75,6 +75,7 @@ class ProfileResult:
         files: their names, in the order of writing.
         page: the reasons, by section.
         complete: whether every recording is.
+        served: whether an exercise reached the container in one of them.
         change: of the compose file; None without one.
         proven: whether the folder has a proof that exactly this profile is safe.
     """
@@ -83,6 +84,7 @@ class ProfileResult:
     files: tuple[str, ...]
     page: Sequence[Section]
     complete: bool
+    served: bool
     change: ComposeChange | None
     proven: bool
 
@@ -100,12 +102,12 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         drop=request.drop,
     )
     folder = request.out or Path(f"{made.name}-profile")
-    project = request.compose.parent if request.compose else folder
+    project = request.compose[0].parent if request.compose else folder
     seccomp = _relative(folder / SECCOMP, project)
     service, change = request.service, None
     if request.compose:
         service = service or _recorded_service(made)
-        change = _change(request.compose, made, service=service, seccomp=seccomp)
+        change = _change(request.compose[-1], made, service=service, seccomp=seccomp)
     page = list(sections(made))
     files = {
         **artefacts(made, seccomp=seccomp, service=service),
@@ -124,6 +126,7 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         files=tuple(files),
         page=page,
         complete=made.merged.complete,
+        served=any(each.served for each in made.merged.recordings),
         change=change,
         proven=_proven(folder),
     )
@@ -148,8 +151,9 @@ def _recorded_service(made: Profile) -> str:
 
 def _change(compose: Path, made: Profile, *, service: str, seccomp: str) -> ComposeChange:
     before = _text(compose)
-    keys = {key: interpolated(value) for key, value in service_keys(made, seccomp=seccomp).items()}
-    return ComposeChange(compose, before, edited(before, keys, service=service, name=str(compose)))
+    keys = interpolated(service_keys(made, seccomp=seccomp))
+    after = edited(before, keys, service=service, name=str(compose), recorded=recorded_keys(made))
+    return ComposeChange(compose, before, after)
 
 
 def _text(compose: Path) -> str:

@@ -22,6 +22,7 @@ from hardener.workload.project import Project
 from hardener.workload.recording import Recording
 
 _MAX_RECORDINGS = 100
+_LONGEST_NAME = 100  # characters of a container or a service in the name of a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +120,23 @@ def write(recordings: Sequence[Recording], folder: Path, *, container: str) -> l
         recordings: of a container or a project.
         folder: is made if it does not exist.
         container: the name that was asked for; empty for a project.
+
+    Raises:
+        HardenerError: a file cannot be written; all others are.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [(each, folder / _file_name(each, container)) for each in recordings]
-    for each, path in written:
-        write_text(path, each.dump())
+    written = []
+    problems = []
+    for each in recordings:
+        path = folder / _file_name(each, container)
+        try:
+            write_text(path, each.dump())
+            written.append((each, path))
+        except HardenerError as error:
+            problems.append(error)
+    if problems:
+        names = ", ".join(str(path) for _, path in written)
+        hint = f"the other recordings are written: {line(names, 2000)}" if written else problems[0].hint
+        raise HardenerError(problems[0].message, hint=hint) from problems[0]
     return written
 
 
@@ -132,9 +145,10 @@ def _file_name(recording: Recording, container: str) -> str:
     name = container or (
         f"{compose.project}-{compose.service}" if compose is not None else recording.container.name
     )
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST_NAME]
     stamp = recording.began.replace("-", "").replace(":", "")
     digest = recording.digest.partition(":")[2][:8]  # two recordings can begin in the same second
-    return f"recording-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{stamp}-{digest}.json"
+    return f"recording-{name}@{stamp}-{digest}.json"  # no name has an @, so a pattern finds one service only
 
 
 def _beginning(request: RecordRequest, run: str) -> dict[str, object]:

@@ -3,26 +3,37 @@
 Only the settings are replaced: the text of the rest, with comments, anchors, order and layout, is copied. The
 result is parsed again: every other service, and every other key of this one, must be unchanged. Where that is
 impossible the file is refused, and an override file serves instead.
+
+A service also takes settings from elsewhere: by a merge key (``<<``), whose value its own key replaces, and
+by ``extends`` or an earlier file, to whose lists compose appends its own, unless they have the
+tag ``!override``.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
 
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload.yamltext import quoted
+from hardener.workload.settings import deployed
+from hardener.workload.yamltext import entry, quoted
 
 _MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
 _MOST_VALUES = 50_000  # with aliases expanded
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
+_OVERRIDE = "!override"
+_MERGE = "<<"
 _BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
 _OTHERWISE = "use compose.override.yaml instead"
+_DEPLOYED = ("deploy", "resources", "limits", "pids")  # the other form of pids_limit; both have to be equal
+_APPENDED = frozenset({"cap_add", "cap_drop", "security_opt"})  # lists of which a profile needs no other item
 
 _Pair = tuple[yaml.ScalarNode, yaml.Node]
 
@@ -36,7 +47,14 @@ class _Edit:
     text: str
 
 
-def edited(text: str, settings: Mapping[str, Any], *, service: str, name: str) -> str:
+def edited(
+    text: str,
+    settings: Mapping[str, Any],
+    *,
+    service: str,
+    name: str,
+    recorded: Mapping[str, Sequence[str]],
+) -> str:
     """Return the text of a compose file after these settings are applied to one of its services.
 
     Args:
@@ -44,20 +62,22 @@ def edited(text: str, settings: Mapping[str, Any], *, service: str, name: str) -
         settings: keys of a service; a value is a list of strings, a text, a number or a truth value.
         service: which service.
         name: of the file, for errors.
+        recorded: values of ``cap_add``, ``security_opt`` and ``pids_limit`` that the container had. What the
+            file does not say itself comes from another one.
 
     Raises:
         HardenerError: the file cannot be read, has no such service, or cannot be changed for it alone.
     """
-    file = _File(text, service=service, name=line(name))
-    wanted = {key: value for key, value in settings.items() if not file.says_otherwise(key)}
-    wanted = {key: file.joined(key, value) for key, value in wanted.items()}
+    file = _File(text, service=service, name=line(name), recorded=recorded)
+    wanted = {key: file.joined(key, value) for key, value in settings.items()}
+    wanted = file.limited(wanted)
     result, done = "", 0
     for edit in sorted(file.edits(wanted), key=lambda each: (each.begin, each.end)):
         result += text[done : edit.begin] + edit.text
         done = edit.end
     result += text[done:]
     try:
-        after = _File(result, service=service, name=line(name))
+        after = _File(result, service=service, name=line(name), recorded=recorded)
     except HardenerError as error:
         raise file.unfit() from error
     if after.others() != file.others():
@@ -65,8 +85,7 @@ def edited(text: str, settings: Mapping[str, Any], *, service: str, name: str) -
             f"{file.name}: another service takes settings from {line(service)}, and would change with it",
             hint=_OTHERWISE,
         )
-    expected = {**file.own(), **{key: _plain(yaml.compose(quoted(each))) for key, each in wanted.items()}}
-    if _unordered(after.own()) != _unordered(expected):
+    if _unordered(after.own()) != _unordered(file.expected(wanted)):
         raise file.unfit()
     return result
 
@@ -78,7 +97,7 @@ class _File:
         HardenerError: the text is not a compose file, or has no such service in a form that can be changed.
     """
 
-    def __init__(self, text: str, *, service: str, name: str) -> None:
+    def __init__(self, text: str, *, service: str, name: str, recorded: Mapping[str, Sequence[str]]) -> None:
         self.name = name
         self._text = text
         self._service = service
@@ -88,6 +107,7 @@ class _File:
             raise HardenerError(f"{name} has more than {_MOST} characters")
         try:
             self._root = yaml.compose(text, Loader=yaml.SafeLoader)
+            _plain(self._root)  # fails if an alias repeats what contains it
         except (yaml.YAMLError, RecursionError) as error:
             raise HardenerError(f"{name} is not a compose file: {_reason(error)}") from error
         services = _value(self._root, "services")
@@ -97,6 +117,8 @@ class _File:
         self._node = self._find()
         self._pairs = {key.value: (key, value) for key, value in _pairs(self._node)}
         self._extends = "extends" in self._pairs
+        self._overrides = {key for key in _APPENDED if self._inherits(key, recorded.get(key, ()))}
+        self._has_limit = bool(recorded.get("pids_limit"))
 
     def _find(self) -> yaml.MappingNode:
         found = {key.value: (key, value) for key, value in _pairs(self._services)}
@@ -119,24 +141,49 @@ class _File:
         """Return an error: the layout of the file has no place for a setting."""
         return HardenerError(f"{self.name} has a layout that does not allow the change", hint=_OTHERWISE)
 
-    def says_otherwise(self, key: str) -> bool:
-        """Return whether another key of the service sets the same limit, so that setting both is an error."""
-        if key != "pids_limit":
-            return False
-        node: yaml.Node | None = self._node
-        for step in ("deploy", "resources", "limits", "pids"):
-            node = _value(node, step)
-        return node is not None
+    def _inherits(self, key: str, recorded: Sequence[str]) -> bool:
+        """Return whether compose would append a list of the service to one from elsewhere."""
+        node = _effective(self._node, key)
+        if self._extends or (node is not None and node.tag == _OVERRIDE):
+            return True
+        return bool(Counter(_kinds(key, recorded)) - Counter(_kinds(key, _strings(node))))
 
     def joined(self, key: str, value: Any) -> Any:
         """Merge a setting with the existing one: tmpfs mounts are added, other values replaced."""
-        before = _value(self._node, key)
-        if key != "tmpfs" or before is None:
+        if key != "tmpfs":
             return value
-        nodes = before.value if isinstance(before, yaml.SequenceNode) else [before]
-        kept = [str(node.value) for node in nodes]
+        kept = _strings(_effective(self._node, key))
         targets = {each.partition(":")[0] for each in kept}
         return [*kept, *(each for each in value if each.partition(":")[0] not in targets)]
+
+    def limited(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings that limit processes in each form in which the service may have a limit already.
+
+        Raises:
+            HardenerError: the limit cannot be changed for this service alone.
+        """
+        said = _effective(self._node, "pids_limit") or self._deployed()
+        if "pids_limit" not in settings or said is not None or not self._has_limit:
+            return dict(settings)
+        if _effective(self._node, "deploy") is not None:
+            raise self.unfit()
+        return {**settings, **deployed(settings["pids_limit"])}
+
+    def _deployed(self) -> yaml.ScalarNode | None:
+        """Return the service's own limit of processes below ``deploy``.
+
+        Raises:
+            HardenerError: the service shares it with others.
+        """
+        own: yaml.Node | None = self._node
+        shared: yaml.Node | None = self._node
+        for step in _DEPLOYED:
+            pair = {key.value: (key, value) for key, value in _pairs(own)}.get(step)
+            own = None if pair is None or _is_alias(*pair) else pair[1]
+            shared = _effective(shared, step)
+        if shared is not None and not isinstance(own, yaml.ScalarNode):
+            raise self.unfit()
+        return own if isinstance(own, yaml.ScalarNode) else None
 
     def others(self) -> list[Any]:
         """Return everything except the service, without anchors and comments.
@@ -164,28 +211,40 @@ class _File:
         """Return the service's own keys, without anchors and comments."""
         return {key.value: _plain(value) for key, value in _pairs(self._node)}
 
+    def expected(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the service's own keys after these settings are applied."""
+        found = self.own() | {key: _plain(yaml.compose(quoted(each))) for key, each in settings.items()}
+        if "pids_limit" in settings and self._deployed() is not None:
+            limit = found["pids_limit"] if "pids_limit" in self._pairs else found.pop("pids_limit")
+            found["deploy"] = _with(found["deploy"], _DEPLOYED[1:], limit)
+        return found
+
     def edits(self, settings: Mapping[str, Any]) -> Iterator[_Edit]:
         """Return the edits that apply these settings to the service."""
         new: list[str] = []
         for key, value in settings.items():
+            below = self._deployed() if key == "pids_limit" else None
+            if below is not None:
+                yield _Edit(below.start_mark.index, below.end_mark.index, quoted(value))
             if key in self._pairs:
                 yield from self._changed(self._pairs[key], value)
-            else:
+            elif below is None:
                 new += self._written(key, value)
         if new:
             yield self._behind(self._last_line(self._node), new)
 
     def _changed(self, pair: _Pair, value: Any) -> Iterator[_Edit]:
         key, node = pair
-        if _plain(node) == _plain(yaml.compose(quoted(value))):
+        tag = _OVERRIDE if key.value in self._overrides else ""
+        appended = tag and self._extends and node.tag != tag
+        if _plain(node) == _plain(yaml.compose(quoted(value))) and not appended:
             return
-        in_place = isinstance(value, list) and bool(value) and not self._extends and not _is_alias(key, node)
+        in_place = isinstance(value, list) and bool(value) and not tag and not _is_alias(key, node)
         if in_place and isinstance(node, yaml.SequenceNode) and not node.flow_style:
             yield from self._items(node, value)
             return
         begin, end = self._span(key, node)
-        tag = "!override " if self._extends and isinstance(value, list) else ""
-        yield _Edit(begin, end, f" {tag}{quoted(value)}")
+        yield _Edit(begin, end, f" {tag}{' ' if tag else ''}{quoted(value)}")
 
     def _items(self, node: yaml.SequenceNode, value: Sequence[str]) -> Iterator[_Edit]:
         """Return the edits of a list with one entry on each line: entries are removed, kept and added."""
@@ -220,11 +279,7 @@ class _File:
     def _written(self, key: str, value: Any) -> Iterator[str]:
         """Return the lines of a new setting."""
         lead = " " * self._node.value[0][0].start_mark.column  # an anchor of the whole precedes it
-        if not isinstance(value, list) or not value:
-            yield f"{lead}{key}: {quoted(value)}"
-            return
-        yield f"{lead}{key}:{' !override' if self._extends else ''}"
-        yield from (f"{lead}  - {quoted(each)}" for each in value)
+        return entry(key, value, lead=lead, tag=_OVERRIDE if key in self._overrides else "")
 
     def _behind(self, number: int, lines: Sequence[str]) -> _Edit:
         """Return an edit that inserts the given lines after a line."""
@@ -267,6 +322,36 @@ def _pairs(node: yaml.Node | None) -> list[_Pair]:
 def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
     """Return the value of a key of a mapping."""
     return next((value for key, value in _pairs(node) if key.value == name), None)
+
+
+def _effective(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    """Return the value of a key of a mapping, also where a merge key gives it."""
+    found = _value(node, name)
+    merged = _value(node, _MERGE) if found is None else None
+    for each in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
+        if isinstance(each, yaml.MappingNode) and found is None:
+            found = _effective(each, name)
+    return found
+
+
+def _strings(node: yaml.Node | None) -> list[str]:
+    """Return the items of a list of texts; a single text counts as one item."""
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    return [str(each.value) for each in nodes if isinstance(each, yaml.ScalarNode) and each.value]
+
+
+def _kinds(key: str, values: Sequence[str]) -> list[str]:
+    """Return values in the form in which those of two sources can be compared."""
+    if key == "security_opt":
+        return [split(each)[0] for each in values]  # a profile is recorded as its digest
+    return [each.upper().removeprefix("CAP_") for each in values]
+
+
+def _with(plain: Any, path: Sequence[str], value: Any) -> Any:
+    """Return the plain value of a mapping with another value at a path."""
+    if not path:
+        return value
+    return [(key, _with(each, path[1:], value) if key[1] == path[0] else each) for key, each in plain]
 
 
 def _is_alias(key: yaml.ScalarNode, node: yaml.Node) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hardener.workload.profile import Profile
-from hardener.workload.settings import SECCOMP, interpolated, service_keys
-from hardener.workload.yamltext import quoted
+from hardener.workload.settings import SECCOMP, deployed, interpolated, recorded_keys, service_keys
+from hardener.workload.yamltext import entry, quoted
 
 
 def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> str:
@@ -19,24 +19,20 @@ def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = 
     """
     container = profile.merged.one.container
     name = service or (container.compose.service if container.compose else profile.name)
-    replaced = {
-        "cap_add": bool(container.capabilities_added),
-        "security_opt": bool(container.security_options),
-    }
+    recorded = recorded_keys(profile)
+    keys = interpolated(service_keys(profile, seccomp=seccomp))
+    if recorded["pids_limit"]:  # compose refuses two different limits, and the project's may be either
+        keys = keys | deployed(keys["pids_limit"])
+    replaced = {key for key, values in recorded.items() if values and isinstance(keys.get(key), list)}
     lines = [
         "# Written by hardener from recordings of one container; profile.md says what each line is for.",
         f"# {SECCOMP} is looked for in the folder of the project's first compose file.",
     ]
-    if any(replaced.values()):
+    if replaced:
         lines.append("# !override replaces a list; docker compose supports it since 2.24.4.")
     lines += ["services:", f"  {quoted(name)}:"]
-    for key, value in service_keys(profile, seccomp=seccomp).items():
-        tag = " !override" if replaced.get(key) else ""
-        if isinstance(value, list):
-            lines.append(f"    {key}:{tag}" if value else f"    {key}:{tag} []")
-            lines += [f"      - {quoted(interpolated(each))}" for each in value]
-        else:
-            lines.append(f"    {key}: {quoted(interpolated(value))}")
+    for key, value in keys.items():
+        lines += entry(key, value, lead="    ", tag="!override" if key in replaced else "")
     lines += [f"    # {each}" for each in comments(profile)]
     return "\n".join(lines) + "\n"
 

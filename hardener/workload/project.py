@@ -62,7 +62,7 @@ def project(files: Sequence[Path], *, name: str, environment: Mapping[str, str])
         environment: the variables of this process.
 
     Raises:
-        HardenerError: a file is not there, or docker compose refuses them.
+        HardenerError: a file is not there.
     """
     for path in files:
         if not path.is_file():
@@ -70,14 +70,27 @@ def project(files: Sequence[Path], *, name: str, environment: Mapping[str, str])
     # Keep links: compose labels containers with the path that was typed.
     absolute = tuple(os.path.abspath(path) for path in files)  # noqa: PTH100
     if not _has_compose():
-        remark = "the containers were not compared with the compose file: there is no docker compose here"
-        return Project(
-            files=absolute, name=name, otherwise=_folder_name(absolute[0], environment), remarks=(remark,)
-        )
+        return _unread(absolute, name, environment, "there is no docker compose here")
     words = ["docker", "compose", *(word for path in absolute for word in ("--file", path))]
     words += ["--project-name", name] if name else []
-    hashes = dict(_HASH.findall(_compose_output([*words, "config", "--hash", "*"], absolute)))
-    return Project(files=absolute, name=name, otherwise=name or _project_name(words, absolute), hashes=hashes)
+    try:
+        hashes = dict(_HASH.findall(_compose_output([*words, "config", "--hash", "*"])))
+        otherwise = name or _project_name(words)
+    except _Unread as error:  # such as a file whose variables are not set here
+        return _unread(absolute, name, environment, f"docker compose cannot read it: {error}")
+    return Project(files=absolute, name=name, otherwise=otherwise, hashes=hashes)
+
+
+class _Unread(Exception):  # noqa: N818 - a state of the files, not a defect
+    """Docker compose cannot read the files."""
+
+
+def _unread(files: tuple[str, ...], name: str, environment: Mapping[str, str], why: str) -> Project:
+    """Return what is known of a project whose files docker compose does not read."""
+    remark = f"the containers were not compared with the compose file: {why}"
+    return Project(
+        files=files, name=name, otherwise=name or _folder_name(files[0], environment), remarks=(remark,)
+    )
 
 
 def _has_compose() -> bool:
@@ -94,8 +107,8 @@ def _has_compose() -> bool:
     return done.returncode == 0
 
 
-def _project_name(words: Sequence[str], files: Sequence[str]) -> str:
-    document = json.loads(_compose_output([*words, "config", "--format", "json"], files))
+def _project_name(words: Sequence[str]) -> str:
+    document = json.loads(_compose_output([*words, "config", "--format", "json"]))
     return str(document.get("name") or "") if isinstance(document, dict) else ""
 
 
@@ -105,25 +118,21 @@ def _folder_name(file: str, environment: Mapping[str, str]) -> str:
     return re.sub(r"[^a-z0-9_-]", "", named.lower()).lstrip("_-")
 
 
-def _compose_output(words: Sequence[str], files: Sequence[str]) -> str:
+def _compose_output(words: Sequence[str]) -> str:
     """Return the output of docker compose.
 
     Raises:
-        HardenerError: it refuses, does not end, or prints too much.
+        _Unread: it refuses, does not end, or prints too much.
     """
-    name = line(files[0], 200)
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise HardenerError(f"{name}: docker compose cannot read it: {line(str(error))}") from error
+        raise _Unread(line(str(error))) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it printed nothing"]
-        raise HardenerError(
-            f"{name}: docker compose cannot read it: {line(said[-1], 300)}",
-            hint="run `docker compose config` in its folder",
-        )
+        raise _Unread(line(said[-1], 300))
     if len(done.stdout) > _MOST:
-        raise HardenerError(f"{name}: docker compose expands it to more than {_MOST >> 20} MB")
+        raise _Unread(f"it expands them to more than {_MOST >> 20} MB")
     return done.stdout.decode(errors="replace")

@@ -326,6 +326,11 @@ class Recording(Part):
         return in_order(tuple(phase.name for phase in self.phases if phase.exercised))
 
     @property
+    def served(self) -> bool:
+        """Return whether an exercise has reached the container."""
+        return "serve" in self.exercised
+
+    @property
     def restarted(self) -> bool:
         """Return whether the container itself was recorded, after a restart."""
         return self.twin.network == "original"

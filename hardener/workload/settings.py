@@ -7,7 +7,7 @@ recording has no special meaning.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
@@ -74,6 +74,21 @@ def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
     return keys
 
 
+def deployed(limit: int) -> dict[str, Any]:
+    """Return the key of a compose service that limits processes, as another form of ``pids_limit``."""
+    return {"deploy": {"resources": {"limits": {"pids": limit}}}}
+
+
+def recorded_keys(profile: Profile) -> dict[str, list[str]]:
+    """Return what the recorded container had of the keys to which another compose file may add values."""
+    container, limit = profile.merged.one.container, profile.merged.pids_limit
+    return {
+        "cap_add": list(container.capabilities_added),
+        "security_opt": list(container.security_options),
+        "pids_limit": [str(limit)] if limit else [],
+    }
+
+
 def security_options(profile: Profile, seccomp: str) -> Iterator[str]:
     """Return the security options of the profile, and those of the container that the profile keeps."""
     if profile.seccomp:
@@ -106,6 +121,8 @@ def interpolated(value: Any) -> Any:
         return value.replace("$", "$$")
     if isinstance(value, list):
         return [interpolated(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: interpolated(each) for key, each in value.items()}
     return value
 
 

@@ -1,9 +1,10 @@
-"""Write values as YAML on one line, with the same meaning for every parser."""
+"""Write values as YAML, with the same meaning for every parser."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _WORD = re.compile(r"[A-Z][A-Z_]{2,40}")
@@ -22,3 +23,24 @@ def quoted(value: Any) -> str:
         return value
     text = json.dumps(value, ensure_ascii=False)
     return "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in text)
+
+
+def entry(key: str, value: Any, *, lead: str, tag: str = "") -> Iterator[str]:
+    """Yield the lines of a mapping's key: a list has one item on each line, a mapping its own keys.
+
+    Args:
+        key: a word that needs no quotes.
+        value: its value.
+        lead: the indentation.
+        tag: of the value, such as ``!override``.
+    """
+    begin = f"{lead}{key}:{f' {tag}' if tag else ''}"
+    if isinstance(value, Mapping):
+        yield begin
+        for name, each in value.items():
+            yield from entry(name, each, lead=f"{lead}  ")
+    elif isinstance(value, list) and value:
+        yield begin
+        yield from (f"{lead}  - {quoted(each)}" for each in value)
+    else:
+        yield f"{begin} {quoted(value)}"

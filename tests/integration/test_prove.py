@@ -64,6 +64,7 @@ def server(dockerd: Dockerd, planted: Planted) -> Iterator[str]:
             "PortBindings": {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}] for port in (80, 81)},
             "Tmpfs": {"/www": "rw"},
         },
+        Healthcheck={"Test": ["CMD", "busybox", "sleep", "0.2"], "Interval": 10**9},  # not seen in twins
     )
     yield "server"
     dockerd.api("DELETE", f"/containers/{name}?force=1")

@@ -135,7 +135,7 @@ def recorded(
     assert done.returncode == 0, done.stderr
     assert (folder / "page").read_text() == "used\n"  # a copy of the volume, in which nothing is new
     (path,) = (folder / "out").iterdir()
-    assert re.fullmatch(r"recording-shop-\d{8}T\d{6}Z-[0-9a-f]{8}\.json", path.name)
+    assert re.fullmatch(r"recording-shop@\d{8}T\d{6}Z-[0-9a-f]{8}\.json", path.name)
     assert planted.leaks(pieces(folder)) == {}
     return load(path)
 

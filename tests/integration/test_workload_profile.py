@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from hardener.errors import HardenerError
 from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
+from hardener.workload.override import override
 from hardener.workload.profile import Profile, make
 from hardener.workload.recording import build
-from hardener.workload.settings import interpolated, run_arguments, service_keys
+from hardener.workload.settings import interpolated, recorded_keys, run_arguments, service_keys
 from tests.integration.dockerd import Dockerd
 from tests.integration.probe import Call, ends, probe
 from tests.unit.workload.recordings import document
@@ -152,13 +154,18 @@ services:
 PLAIN = COMPOSE.replace("    cap_add: [NET_ADMIN]\n", "")
 
 
-def understood(compose: list[str], folder: Path, *files: str) -> dict[str, Any]:
-    """What docker compose makes of the service in these files."""
+def services_of(compose: list[str], folder: Path, *files: str) -> dict[str, Any]:
     named = [argument for file in files for argument in ("-f", file)]
     command = [*compose, *named, "config", "--format", "json"]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
-    service: dict[str, Any] = json.loads(found.stdout)["services"]["web"]
+    services: dict[str, Any] = json.loads(found.stdout)["services"]
+    return services
+
+
+def understood(compose: list[str], folder: Path, *files: str) -> dict[str, Any]:
+    """What docker compose makes of the service in these files."""
+    service: dict[str, Any] = services_of(compose, folder, *files)["web"]
     return service
 
 
@@ -167,7 +174,8 @@ def test_both_compose_files_mean_the_same_to_docker_compose(
 ) -> None:
     keys = service_keys(profile, seccomp="./seccomp.json")
     written = {key: interpolated(value) for key, value in keys.items()}
-    (folder / "changed.yaml").write_text(edited(COMPOSE, written, service="web", name="compose.yaml"))
+    changed_text = edited(COMPOSE, written, service="web", name="compose.yaml", recorded={})
+    (folder / "changed.yaml").write_text(changed_text)
     (folder / "plain.yaml").write_text(PLAIN)
     changed = understood(compose, folder, "changed.yaml")
     assert changed == understood(compose, folder, "plain.yaml", "compose.override.yaml")
@@ -176,33 +184,95 @@ def test_both_compose_files_mean_the_same_to_docker_compose(
     assert changed["read_only"] is True
 
 
-@pytest.mark.parametrize("extends", ["service: base", "{service: web, file: base.yaml}"])
-def test_capabilities_and_security_options_of_an_extended_service_are_replaced(
-    compose: list[str], profile: Profile, folder: Path, extends: str
-) -> None:
-    base = "services:\n  NAME:\n    image: probe:test\n    cap_add: [NET_ADMIN]\n"
-    base += "    security_opt: [label=disable]\n"
-    (folder / "base.yaml").write_text(base.replace("NAME", "web"))
-    text = base.replace("NAME", "base") + f"  web:\n    extends: {extends}\n"
-    text = text.replace("extends: service: base", "extends:\n      service: base")
-    keys = service_keys(profile, seccomp="./seccomp.json")
-    (folder / "changed.yaml").write_text(edited(text, keys, service="web", name="compose.yaml"))
-    found = understood(compose, folder, "changed.yaml")
-    assert found["cap_add"] == ["CHOWN"]
-    assert "label=disable" not in found["security_opt"]
+# What a service can have, as one of its keys, and as a recording of its container has it.
+LIMIT = 100
+HAD: dict[str, tuple[str, dict[str, Any]]] = {
+    "cap_add": ("cap_add: [NET_ADMIN, CAP_SYS_TIME]", {"capabilities_added": ["NET_ADMIN", "CAP_SYS_TIME"]}),
+    "security_opt": ("security_opt: [seccomp=unconfined]", {"security_options": ["seccomp=unconfined"]}),
+    "tmpfs": ("tmpfs: ['/tmp:size=1m']", {}),
+    "limit": (f"pids_limit: {LIMIT}", {}),
+    "deployed": (f"deploy: {{resources: {{limits: {{pids: {LIMIT}}}}}}}", {}),
+}
+HAVING = [*([each] for each in HAD), [*HAD], []]
 
 
-def test_the_override_file_replaces_added_capabilities_of_the_original(
-    compose: list[str], folder: Path
+def written(keys: list[str], lead: str) -> str:
+    return "".join(f"{lead}{HAD[key][0]}\n" for key in keys)
+
+
+def projects() -> dict[str, str]:
+    """Compose files in which services have these keys from each place."""
+    services = merged = ""
+    earlier = later = "services:\n"
+    for number, keys in enumerate(HAVING):
+        merged += f"x-{number}: &x{number}\n  image: probe:test\n{written(keys, '  ')}"
+        services += f"  own{number}:\n    image: probe:test\n{written(keys, '    ')}"
+        services += f"  merge{number}:\n    <<: *x{number}\n    network_mode: none\n"
+        services += f"  base{number}:\n    image: probe:test\n{written(keys, '    ')}"
+        services += f"  extended{number}:\n    extends:\n      service: base{number}\n"
+        services += f"  file{number}:\n    extends: {{file: earlier.yaml, service: earlier{number}}}\n"
+        earlier += f"  earlier{number}:\n    image: probe:test\n{written(keys, '    ')}"
+        later += f"  earlier{number}:\n    network_mode: none\n"
+    return {"one.yaml": f"{merged}services:\n{services}", "earlier.yaml": earlier, "later.yaml": later}
+
+
+def having(keys: list[str], profile: Profile) -> Profile:
+    """The profile of a container that has these keys."""
+    one = profile.merged.one
+    data = one.model_dump(mode="json")
+    for key in keys:
+        data["container"].update(HAD[key][1])
+    data["pids_limit"] = LIMIT if {"limit", "deployed"} & {*keys} else None
+    return make([("probe", build(data, name="probe"))])
+
+
+def limits(service: dict[str, Any]) -> set[int]:
+    below = service.get("deploy", {}).get("resources", {}).get("limits", {})
+    return {each for each in (service.get("pids_limit"), below.get("pids")) if each is not None}
+
+
+def test_a_service_gets_exactly_the_rights_of_its_profile_from_wherever_it_had_others(
+    compose: list[str], profile: Profile, folder: Path
 ) -> None:
-    data = document()
-    data["container"]["capabilities_added"] = ["NET_ADMIN"]
-    data["granted"]["seccomp"] = None
-    files = artefacts(make([("x", build(data, name="x"))]))
-    (folder / "compose.override.yaml").write_text(files["compose.override.yaml"])
-    (folder / "compose.yaml").write_text(COMPOSE)
-    found = understood(compose, folder, "compose.yaml", "compose.override.yaml")
-    assert found["cap_add"] == ["CHOWN"]
+    files = projects()
+    refused, overrides = set(), []
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    for number, keys in enumerate(HAVING):
+        made = having(keys, profile)
+        settings = interpolated(service_keys(made, seccomp="./seccomp.json"))
+        for service in ("own", "merge", "extended", "file", "earlier"):
+            file, named = "later.yaml" if service == "earlier" else "one.yaml", f"{service}{number}"
+            overrides.append(f"override-{named}.yaml")
+            (folder / overrides[-1]).write_text(override(made, service=named))
+            try:
+                files[file] = edited(
+                    files[file], settings, service=named, name=file, recorded=recorded_keys(made)
+                )
+            except HardenerError:
+                refused.add((service, *keys))
+    assert refused == {("merge", "deployed"), ("merge", *HAD)}
+    for name, text in files.items():
+        (folder / f"changed-{name}").write_text(text)
+    found = [
+        services_of(compose, folder, "changed-one.yaml"),
+        services_of(compose, folder, "earlier.yaml", "changed-later.yaml"),
+        services_of(compose, folder, "one.yaml", *(each for each in overrides if "earlier" not in each)),
+        services_of(compose, folder, "earlier.yaml", *(each for each in overrides if "earlier" in each)),
+    ]
+    checked = 0
+    for services in found:
+        for name, service in services.items():
+            kind, keys = name.rstrip("0123456789"), HAVING[int(name[-1])]
+            if kind == "base" or (services is found[0] and (kind, *keys) in refused):
+                continue
+            checked += 1
+            assert service["cap_add"] == ["CHOWN"], name
+            assert service["security_opt"] == ["seccomp=./seccomp.json", "no-new-privileges=true"], name
+            targets = {each.partition(":")[0] for each in service["tmpfs"]}
+            assert targets == ({"/run", "/tmp"} if "tmpfs" in keys else {"/run"}), name
+            assert limits(service) == {32}, name
+    assert checked == 10 * len(HAVING) - len(refused)
 
 
 def test_docker_compose_starts_the_service(compose: list[str], folder: Path) -> None:

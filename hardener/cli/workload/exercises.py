@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from ansible_collections.hardener.docker.plugins.module_utils.contract import LONGEST_TWINS
@@ -21,9 +22,32 @@ def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str)
     return seconds
 
 
+class RunIn(NamedTuple):
+    """An exercise that runs in the twin of a container or service."""
+
+    container: str
+    words: tuple[str, ...]
+
+
+def _run_in(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, str] | None
+) -> RunIn | None:
+    """Split the command of ``--run-in`` into words."""
+    if value is None:
+        return None
+    try:
+        words = tuple(shlex.split(value[1]))
+    except ValueError as error:
+        raise click.BadParameter(f"{value[1]!r} is not a command: {error}") from error
+    if not words:
+        raise click.BadParameter("the command is empty")
+    return RunIn(value[0], words)
+
+
 run_in_option = click.option(
     "--run-in",
     nargs=2,
+    callback=_run_in,
     metavar="CONTAINER COMMAND",
     help="Exercise the twins by a command that runs in the twin of this container or service.",
 )

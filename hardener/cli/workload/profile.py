@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--compose",
+    multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Show the change of this compose file; --apply makes it.",
+    help="Show the change of this compose file, for several of the last one; --apply makes it; repeatable.",
 )
 @click.option(
     "--service", default="", metavar="NAME", help="Service of the compose file.  [default: as recorded]"
@@ -55,7 +56,7 @@ def profile(
     out: Path | None,
     allow_extra: Sequence[str],
     drop: Sequence[str],
-    compose: Path | None,
+    compose: Sequence[Path],
     service: str,
     apply: bool,
 ) -> ExitCode:
@@ -67,7 +68,7 @@ def profile(
     give the same files. System calls that the engine's default refuses stay refused, unless --allow-extra
     names them; the capabilities of recorded use are kept, unless --drop names them.
 
-    The exit code is 4 if a recording is incomplete.
+    The exit code is 4 if a recording is incomplete, or if no recording has an exercise.
 
     \b
     hardener workload profile web.recording.json
@@ -79,7 +80,7 @@ def profile(
     from hardener.workflows import exit_codes
     from hardener.workflows.profile import ProfileRequest, make_profile
 
-    if compose is None and (service or apply):
+    if not compose and (service or apply):
         raise click.UsageError("--service and --apply need --compose FILE")
     made = make_profile(
         ProfileRequest(
@@ -99,10 +100,12 @@ def profile(
         _show(made.change)
         if apply and made.change.after != made.change.before:
             made.change.apply()
-            click.echo(f"written: {compose}", err=True)
+            click.echo(f"written: {line(str(compose[-1]))}", err=True)
+    if not made.served:
+        click.echo("hardener: warning: in no recording did an exercise reach the container", err=True)
     if not made.proven:
         click.echo(f"test it before you use it: hardener workload prove {folder} --run COMMAND", err=True)
-    return exit_codes.complete(made.complete)
+    return exit_codes.complete(made.complete and made.served)
 
 
 def _show(change: ComposeChange) -> None:

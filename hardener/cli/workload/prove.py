@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 
 from hardener.cli.common import Conversation, home_option, verbose_option
 from hardener.cli.fleet_options import FleetOptions, own_fleet_options
-from hardener.cli.workload.exercises import install_option, run_in_option, seconds_of
+from hardener.cli.workload.exercises import RunIn, install_option, run_in_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
 
@@ -56,7 +55,7 @@ def prove(
     folder: Path,
     hosts: FleetOptions,
     command: str | None,
-    run_in: tuple[str, str] | None,
+    run_in: RunIn | None,
     starts: int,
     seconds: int,
     install: bool,
@@ -96,8 +95,8 @@ def prove(
         seconds=seconds,
         starts=starts,
         command=command or "",
-        run_in=tuple(shlex.split(run_in[1])) if run_in else (),
-        run_in_service=run_in[0] if run_in else "",
+        run_in=run_in.words if run_in else (),
+        run_in_service=run_in.container if run_in else "",
         install=install,
         socket=engine_socket(os.environ) if local else "",
         local=local,

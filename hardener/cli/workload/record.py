@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,13 @@ import click
 
 from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.fleet_options import FleetOptions, own_fleet_options
-from hardener.cli.workload.exercises import install_option, run_in_option, seconds_of
+from hardener.cli.workload.exercises import RunIn, install_option, run_in_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
+from hardener.files import require_folder
 
 if TYPE_CHECKING:
     from hardener.terminal.phase import Phase
     from hardener.workload.exercise import Exerciser
-    from hardener.workload.recording import Recording
 
 
 @click.command(short_help="Record what containers use, by running twins of them.")
@@ -84,7 +83,7 @@ def record(
     project_name: str,
     seconds: int,
     command: str | None,
-    run_in: tuple[str, str] | None,
+    run_in: RunIn | None,
     network: str,
     restart: bool,
     install: bool,
@@ -123,6 +122,7 @@ def record(
     _check(container, files, project_name, command=command, run_in=run_in)
     if restart:
         _check_restart(files, network)
+    require_folder(out)
     if command:
         hosts.require_direct_connection()
     fleet = hosts.fleet(conversation)
@@ -131,8 +131,8 @@ def record(
         project=project(files, name=project_name, environment=os.environ) if files else None,
         seconds=seconds,
         socket=engine_socket(os.environ) if local else "",
-        run_in=tuple(shlex.split(run_in[1])) if run_in else (),
-        run_in_service=run_in[0] if run_in and run_in[0] != container else "",
+        run_in=run_in.words if run_in else (),
+        run_in_service=run_in.container if run_in and run_in.container != container else "",
         same_network=network == "same",
         restart=restart,
         forward=bool(command),
@@ -152,7 +152,7 @@ def record(
     click.echo()
     for _, path in written:  # a table would wrap the names, which people copy
         click.echo(f" Written to {line(str(path), 1000)}")
-    return exit_codes.complete(all(_served(each) and each.recorder.complete for each in found))
+    return exit_codes.complete(all(each.served and each.recorder.complete for each in found))
 
 
 def _check(
@@ -161,7 +161,7 @@ def _check(
     project_name: str,
     *,
     command: str | None,
-    run_in: tuple[str, str] | None,
+    run_in: RunIn | None,
 ) -> None:
     """Refuse combinations of options that exclude each other."""
     if bool(container) == bool(files):
@@ -180,10 +180,6 @@ def _check_restart(files: tuple[Path, ...], network: str) -> None:
         raise HardenerError(
             "--restart and --twin-network same exclude each other", hint="leave out --twin-network"
         )
-
-
-def _served(recording: Recording) -> bool:
-    return any(phase.name == "serve" and phase.exercised for phase in recording.phases)
 
 
 def _exerciser(command: str | None, *, run_in: bool, restart: bool, seconds: int, phase: Phase) -> Exerciser:

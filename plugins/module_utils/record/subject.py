@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -128,7 +129,10 @@ class Subject(ABC):
         body = {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
         made = self._engine.call("POST", f"/containers/{self._identity}/exec", body)["Id"]
         # Not attached: a program may be silent for any time, and its output is not kept.
-        self._engine.call("POST", f"/exec/{made}/start", {"Detach": True})
+        try:
+            self._engine.call("POST", f"/exec/{made}/start", {"Detach": True})
+        except Failed as error:
+            raise Failed(_without(str(error), words[0])) from None
         deadline = time.monotonic() + seconds
         pid, pause = 0, LOOK
         try:
@@ -262,3 +266,10 @@ class Subject(ABC):
         if not layer and self.has_process():
             layer = observe.writable_layer(self.pid)
         return volumes.entered(layer, self._made) if layer else iter(())
+
+
+def _without(text: str, program: str) -> str:
+    """Return the runtime's text without the name of a program, which may be a whole command with secrets."""
+    for form in filter(None, (program, json.dumps(program, ensure_ascii=False)[1:-1])):
+        text = text.replace(form, "its program")
+    return text

@@ -1,8 +1,8 @@
 """Build the request that creates a twin of a container: same program and rights, isolated surroundings.
 
 Its network has no way out, it publishes no ports, its volumes are its own, its log stays on the host, the
-engine does not restart it, and it has none of the labels by which compose, a proxy or an updater would treat
-it as one of its own.
+engine neither restarts it nor checks its health, and it has none of the labels by which compose, a proxy or
+an updater would treat it as one of its own.
 """
 
 from __future__ import annotations
@@ -113,6 +113,7 @@ def plan(
     differences: list[str] = []
     config["Image"] = inspected["Image"]
     config["Labels"] = labels(run, image)
+    config["Healthcheck"] = {"Test": ["NONE"]}  # it is run once, and not at times of the engine's choice
     for key in ("MacAddress", "Volumes", "OnBuild"):
         config.pop(key, None)
     if config.get("Hostname") and inspected["Id"].startswith(config["Hostname"]):
@@ -234,8 +235,10 @@ class _Mounts:
             target, source, kind = mount["Destination"], mount.get("Source") or "", mount["Type"]
             read_only = not mount.get("RW", True)
             what = self._kinds.get(source, "directory") if kind == "bind" else "directory"
-            if kind == "tmpfs":
-                asked.append(_tmpfs(inspected, target))
+            if kind in ("tmpfs", "image"):
+                asked.append(_requested(inspected, target, kind))
+            elif kind not in ("bind", "volume"):
+                differences.append(f"the twin has no {target}: it is a mount of the kind {kind}")
             elif kind == "bind" and what not in ("directory", "file", WITH_SOCKETS):
                 differences.append(f"the twin has no {target}: it is {what} of the host")
             elif kind == "bind" and source not in self._sources:
@@ -266,8 +269,9 @@ class _Mounts:
         }
 
 
-def _tmpfs(inspected: Mapping[str, Any], target: str) -> dict[str, Any]:
+def _requested(inspected: Mapping[str, Any], target: str, kind: str) -> dict[str, Any]:
+    """Return the mount at a path as the original's request has it."""
     for mount in inspected["HostConfig"].get("Mounts") or ():
         if mount.get("Target") == target:
             return dict(mount)
-    return {"Type": "tmpfs", "Target": target}
+    return {"Type": kind, "Target": target}

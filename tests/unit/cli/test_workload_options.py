@@ -20,6 +20,12 @@ THROUGH_A_MESH = "the ports of twins cannot be forwarded through a mesh (exercis
         (("record", "web", "--compose", "compose.yaml"), "give either a container or --compose FILE"),
         (("record", "web", "--project", "shop"), "--project needs --compose FILE"),
         (("record", "web", "--run", "a", "--run-in", "web", "b"), "--run and --run-in exclude each other"),
+        (("record", "web", "--run-in", "web", "a 'b"), '"a \'b" is not a command: No closing quotation'),
+        (("prove", ".", "--run-in", "web", "a 'b"), '"a \'b" is not a command: No closing quotation'),
+        (("record", "web", "--run-in", "web", " "), "the command is empty"),
+        (("record", "web", "--out", "mesh.yml"), "'mesh.yml' is a file"),
+        (("record", "web", "--out", "mesh.yml/below"), "cannot write mesh.yml/below"),
+        (("record", "web", "--out", "none/below"), "there is no folder"),
         (
             ("record", "--compose", "compose.yaml", "--restart"),
             "--restart and --compose exclude each other (name one container)",

@@ -34,6 +34,7 @@ COMPOSE = "services:\n  web:\n    image: nginx  # kept\n"
 def write(path: Path, **changes: Any) -> Path:
     data = document()
     data["granted"] = {"capabilities": sorted(CAPABILITIES), "seccomp": DEFAULTS["default"]}
+    data["phases"] = [{"name": "serve", "exercised": True, "reason": "a connection", "seconds": 1.0}]
     for key, value in changes.items():
         part, _, name = key.partition("__")
         if name:
@@ -83,6 +84,16 @@ def test_an_incomplete_recording_gives_exit_code_4(recording: Path) -> None:
     assert "Not observed: a map was full" in result.stdout
 
 
+def test_recordings_without_an_exercise_give_exit_code_4_and_a_warning(recording: Path) -> None:
+    phases = [
+        {"name": "serve", "exercised": False, "reason": "no connection reached the twin", "seconds": 1.0}
+    ]
+    write(recording, phases=phases)
+    result = run(recording)
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "warning: in no recording did an exercise reach the container\n" in result.stderr
+
+
 def test_a_compose_file_is_only_changed_on_request(recording: Path) -> None:
     compose = Path("project/compose.yaml")
     compose.parent.mkdir()
@@ -94,6 +105,21 @@ def test_a_compose_file_is_only_changed_on_request(recording: Path) -> None:
     assert '+      - "seccomp=../least/seccomp.json"\n' in result.stdout
     # The file on top is for the same project, and finds the profile from its folder too.
     assert '"seccomp=../least/seccomp.json"' in Path("least/compose.override.yaml").read_text()
+
+
+def test_the_last_of_several_files_gets_the_settings_with_paths_from_the_folder_of_the_first(
+    recording: Path,
+) -> None:
+    Path("overlays").mkdir()
+    Path("compose.yaml").write_text(COMPOSE)
+    Path("overlays/production.yaml").write_text("services:\n  web:\n    restart: always\n")
+    files = ["--compose", "compose.yaml", "--compose", "overlays/production.yaml"]
+    result = run(recording, *files, "--service", "web", "--apply")
+    assert result.exit_code == 0, result.output
+    assert Path("compose.yaml").read_text() == COMPOSE
+    assert '"seccomp=./web-profile/seccomp.json"' in Path("overlays/production.yaml").read_text()
+    assert '"seccomp=./web-profile/seccomp.json"' in Path("web-profile/compose.override.yaml").read_text()
+    assert "written: overlays/production.yaml\n" in result.stderr
 
 
 def test_the_option_apply_adds_the_settings_to_the_compose_file(recording: Path) -> None:

@@ -85,8 +85,10 @@ volumes: {}
 """
 
 
-def change(text: str, service: str = "web", settings: dict[str, Any] = SETTINGS) -> str:
-    return edited(text, settings, service=service, name="compose.yaml")
+def change(
+    text: str, service: str = "web", settings: dict[str, Any] = SETTINGS, **recorded: list[str]
+) -> str:
+    return edited(text, settings, service=service, name="compose.yaml", recorded=recorded)
 
 
 def test_only_the_settings_of_the_profile_change_in_a_compose_file() -> None:
@@ -116,7 +118,8 @@ def test_a_block_scalar_before_new_settings_is_kept() -> None:
         ("cap_add:\n- A\n# end", "cap_add:\n- CHOWN\n- SETUID\n# end"),
         ("cap_add:\n- SETUID\n-   CHOWN # x", "cap_add:\n- SETUID\n-   CHOWN # x"),
         ("cap_add:\n- CHOWN\n- CHOWN", "cap_add:\n- CHOWN\n- SETUID"),
-        ("cap_add: !override\n- A\n- CHOWN", None),
+        ("cap_add: !override\n- A\n- CHOWN", "cap_add: !override [CHOWN, SETUID]"),
+        ("cap_add: !override [CHOWN, SETUID]", "cap_add: !override [CHOWN, SETUID]"),
         ("cap_add: &caps\n- CHOWN", None),
     ],
 )
@@ -144,15 +147,70 @@ def test_an_alias_is_replaced_where_it_is_used() -> None:
     assert change(text, settings={"cap_add": ["CHOWN"]}) == expected
 
 
-def test_a_service_that_extends_another_replaces_its_lists() -> None:
+def test_a_service_that_extends_another_replaces_its_lists_but_not_its_folders_in_memory() -> None:
     text = "services:\n  web:\n    extends: {file: base.yaml, service: web}\n"
-    found = change(text, settings={"cap_add": ["CHOWN"], "cap_drop": []})
-    assert found == text + "    cap_add: !override\n      - CHOWN\n    cap_drop: []\n"
+    found = change(text, settings={"cap_add": ["CHOWN"], "security_opt": [], "tmpfs": ["/run"]})
+    added = (
+        '    cap_add: !override\n      - CHOWN\n    security_opt: !override []\n    tmpfs:\n      - "/run"\n'
+    )
+    assert found == text + added
 
 
-def test_limits_under_deploy_are_treated_as_existing_limits() -> None:
-    text = "services:\n  web:\n    deploy: {resources: {limits: {pids: 5}}}\n"
-    assert change(text, settings={"pids_limit": 64}) == text
+def test_folders_in_memory_of_a_merge_key_stay() -> None:
+    text = "x: &x {tmpfs: /tmp}\ny: &y {<<: [*x]}\nservices:\n  web:\n    <<: *y\n"
+    assert change(text, settings={"tmpfs": ["/run"]}) == text + '    tmpfs:\n      - "/tmp"\n      - "/run"\n'
+
+
+@pytest.mark.parametrize(
+    ("own", "recorded", "inherited"),
+    [
+        ("", [], False),
+        ("", ["NET_ADMIN"], True),
+        ("    cap_add: [cap_net_admin]\n", ["NET_ADMIN"], False),
+        ("    cap_add: [NET_ADMIN]\n", ["NET_ADMIN", "CAP_SYS_TIME"], True),
+        ("    cap_add: [KILL]\n", ["NET_ADMIN", "KILL"], True),
+    ],
+)
+def test_a_list_replaces_the_values_that_the_container_has_from_another_file(
+    own: str, recorded: list[str], inherited: bool
+) -> None:
+    text = f"services:\n  web:\n    image: a\n{own}"
+    found = change(text, settings={"cap_add": ["CHOWN"]}, cap_add=recorded)
+    assert ("!override" in found) is inherited
+    assert change(found, settings={"cap_add": ["CHOWN"]}, cap_add=recorded) == found
+
+
+@pytest.mark.parametrize(
+    ("before", "recorded", "after"),
+    [
+        ("deploy: {resources: {limits: {pids: 99}}}", True, "deploy: {resources: {limits: {pids: 64}}}"),
+        ("pids_limit: 99", True, "pids_limit: 64"),
+        ("image: a", False, "image: a\n    pids_limit: 64"),
+        (
+            "pids_limit: 99\n    deploy:\n      resources:\n        limits:\n          pids: '99' # few",
+            True,
+            "pids_limit: 64\n    deploy:\n      resources:\n        limits:\n          pids: 64 # few",
+        ),
+        (
+            "user: a",
+            True,
+            "user: a\n    pids_limit: 64\n    deploy:\n      resources:\n        limits:\n          pids: 64",
+        ),
+        ("image: a\n    deploy: {replicas: 2}", True, None),
+        ("<<: *limited", True, None),
+        ("deploy: *deploy", True, None),
+    ],
+)
+def test_a_limit_of_processes_is_changed_in_both_forms(
+    before: str, recorded: bool, after: str | None
+) -> None:
+    begin = "x: &limited\n  deploy: &deploy {resources: {limits: {pids: 99}}}\nservices:\n  web:\n    "
+    had = ["99"] if recorded else []
+    if after is None:
+        with pytest.raises(HardenerError, match=r"layout.*compose\.override\.yaml"):
+            change(f"{begin}{before}\n", settings={"pids_limit": 64}, pids_limit=had)
+        return
+    assert change(f"{begin}{before}\n", settings={"pids_limit": 64}, pids_limit=had) == f"{begin}{after}\n"
 
 
 ANCHORED = "services:\n  web: &web\n    image: a\n  job:\n    <<: *web\n    command: b\n"
@@ -181,6 +239,8 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         (EXTENDED.replace("\n      service: web", " web"), "service job extends web"),
         (LAUGHS + "services:\n  web:\n    image: a\n", "the compose file has more than"),
         ("#" * 300_000, "has more than"),
+        ("services:\n  web: &web\n    <<: *web\n    image: a\n", "nested too deeply"),
+        ("services:\n  web:\n    deploy: &d\n      <<: *d\n", "nested too deeply"),
         ("services:\n  \x1b[2J:\n    image: a\n", "is not a compose file"),
     ],
 )

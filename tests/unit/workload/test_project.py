@@ -65,9 +65,17 @@ def test_without_compose_the_folder_names_the_project(file: Path, monkeypatch: p
     assert named.otherwise == "other"
 
 
-def test_a_file_that_docker_compose_refuses_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_docker_compose_refuses_is_not_compared(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REFUSES", "services.web.image \x1b[2J is missing")
-    with pytest.raises(HardenerError, match=r"docker compose cannot read it: services\.web\.image \\x1b"):
-        project([file], name="", environment={})
+    found = project([file], name="", environment={})
+    assert (found.otherwise, found.hashes) == ("myshop", {})
+    (remark,) = found.remarks
+    assert remark.startswith("the containers were not compared with the compose file: docker compose cannot")
+    assert remark.endswith(" read it: services.web.image \\x1b[2J is missing")
+
+
+def test_a_file_that_is_missing_is_refused(file: Path) -> None:
     with pytest.raises(HardenerError, match="there is no such compose file"):
         project([file.with_name("none.yaml")], name="", environment={})

@@ -49,6 +49,7 @@ def test_a_twin_has_its_own_network_without_published_ports_restarts_and_binds()
     assert host["Binds"] is None
     # A proxy may go by any other label; that of the image can only be emptied.
     assert body["Labels"] == {"hardener.twin": "f" * 16, "traefik.enable": ""}
+    assert body["Healthcheck"] == {"Test": ["NONE"]}
     assert "Hostname" not in body
 
 
@@ -101,6 +102,29 @@ def test_a_writable_file_of_the_host_is_read_only_in_the_twin() -> None:
     assert mount["Type"] == "bind"
     assert mount["ReadOnly"] is True
     assert "/up is read-only for the twin" in found.differences
+
+
+def test_a_mount_of_an_image_is_requested_again_and_one_of_an_unknown_kind_is_omitted() -> None:
+    original = container()
+    image = {"Type": "image", "Source": "data:1", "Target": "/image", "ImageOptions": {"Subpath": "a"}}
+    original["HostConfig"]["Mounts"] = [image]
+    original["Mounts"] = [
+        {"Type": "image", "Source": "/var/lib/merged", "Destination": "/image", "RW": False},
+        {"Type": "cluster", "Source": "", "Destination": "/cluster", "RW": True},
+    ]
+    found = twin.plan(
+        original,
+        IMAGE,
+        run="f" * 16,
+        network="own",
+        used=True,
+        kinds={},
+        low_ports=None,
+        sources=twin.copied_sources([original], {}),
+        unfiltered=False,
+    )
+    assert found.body["HostConfig"]["Mounts"] == [image]
+    assert found.differences == ["the twin has no /cluster: it is a mount of the kind cluster"]
 
 
 def test_namespaces_of_the_host_are_not_shared_with_the_twin() -> None:
