@@ -34,6 +34,7 @@ class ProfileRequest:
         out: the profile's folder; None for one that is named after the container.
         allow_extra: recorded system calls that are permitted although the engine's default refuses them.
         drop: capabilities that are dropped although their use was recorded.
+        keep_user: keep root although another user would do.
         compose: the files of a project, as docker compose takes them; the last one gets the settings.
         service: of the compose file; empty for the recorded one.
     """
@@ -42,6 +43,7 @@ class ProfileRequest:
     out: Path | None = None
     allow_extra: Sequence[str] = ()
     drop: Sequence[str] = ()
+    keep_user: bool = False
     compose: Sequence[Path] = ()
     service: str = ""
 
@@ -100,6 +102,7 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         [(str(path), load(path)) for path in request.recordings],
         allow_extra=request.allow_extra,
         drop=request.drop,
+        keep_user=request.keep_user,
     )
     folder = request.out or Path(f"{made.name}-profile")
     project = request.compose[0].parent if request.compose else folder

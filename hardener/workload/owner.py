@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from posixpath import dirname
 
 from hardener.workload.capabilities import OWNERSHIP, Need
 from hardener.workload.filesystem import WriteSet, below, paths_to_write
 from hardener.workload.merging import Merged
+from hardener.workload.recording import Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,8 @@ def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User 
     """Return the one user whose files root accessed; None if there are several, or if root needs more.
 
     What is written is the user's already, or is in a folder that takes its place in memory, or everybody may
-    write there.
+    write there. What root has made itself will be made by the user, and root's files in a volume can be given
+    to the user: the folder around these counts.
     """
     kinds = {(need.capability, need.kind) for need in needs}
     identities = [each for one in merged.recordings for each in one.identities]
@@ -50,9 +53,21 @@ def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User 
     for path, _ in paths_to_write(merged):
         if any(below(path, folder.path) for folder in writes.folders):
             continue
-        where = path if path in merged.written and path[-1] != "/" else path.rpartition("/")[0] or "/"
-        owner = owners.get(where)
+        owner = owners.get(_decisive(path, merged, owners))
         if owner is None or not (owner.uid == uid or owner.mode & 0o002):
             return None
     paths = tuple(sorted(path for path, owner in owners.items() if owner.uid == uid))
     return User(uid=uid, gid=gid, paths=paths)
+
+
+def _decisive(path: str, merged: Merged, owners: Mapping[str, Owner]) -> str:
+    """Return the file or folder whose owner decides whether a path can be written."""
+    volumes = [mount.target.rstrip("/") for mount in merged.one.container.mounts if not mount.read_only]
+    where = path if path in merged.written and path[-1] != "/" else dirname(path)
+    while where != "/":
+        in_volume = any(where != volume and below(where, volume) for volume in volumes)
+        is_roots = where in owners and owners[where].uid == 0
+        if where not in merged.created and not (in_volume and is_roots):
+            break
+        where = dirname(where)
+    return where

@@ -215,6 +215,8 @@ def _reason(why: Why, total: int) -> Words:
         parts.append(("the kernel may need it, or a program on a machine with another clock",))
     if why.library:
         parts.append(("programs make it in some runs only",))
+    if why.not_root:
+        parts.append(("programs may make it if they do not run as root",))
     return _joined(parts)
 
 
@@ -257,6 +259,9 @@ def _privileges(profile: Profile) -> Section:
         theirs = _listed(profile.user.paths, before=" ")
         sentences.append((f"The container runs as {profile.user}, who owns:", *theirs))
         sentences.append(("Change the owner of root's files in the volumes to this user (chown).",))
+        sentences.append(("Files of root that nobody else may read need root: --keep-user keeps it.",))
+    if profile.declined_user:
+        sentences.append((f"Root is kept on request; {profile.declined_user} would do.",))
     if profile.no_new_privileges:
         sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
     else:
@@ -363,6 +368,7 @@ def _repeat(profile: Profile) -> Section:
                     for name in (profile.seccomp.extra if profile.seccomp else ())
                 ),
                 *(f"; with --drop {name}" for name in profile.dropped),
+                "; with --keep-user" if profile.declined_user else "",
                 ".",
             ),
         ),

@@ -29,6 +29,8 @@ from hardener.workload.syscalls import (
     NARROW,
     NARROW_KERNEL_RESERVE,
     NARROW_LIBRARY_RESERVE,
+    NARROW_NOT_ROOT_RESERVE,
+    NOT_ROOT_RESERVE,
 )
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -51,6 +53,7 @@ class Why:
         go: a Go runtime may need it at any start.
         kernel: it depends on the machine whether it is seen.
         library: programs make it in some runs only, mostly by their C library.
+        not_root: programs may make it as the user that replaces root.
     """
 
     container: Seen | None = None
@@ -59,6 +62,7 @@ class Why:
     go: bool = False
     kernel: bool = False
     library: bool = False
+    not_root: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class Profile:
         capabilities: those it keeps.
         dropped: those that it would keep, had their removal not been requested.
         user: as whom it runs, if not as before.
+        declined_user: as whom it could run, had the request not kept root.
         writes: what it writes to.
         hurdles: why no-new-privileges is not set; it is where there are none.
         apparmor: the profile; None where files could not be seen.
@@ -101,6 +106,7 @@ class Profile:
     capabilities: tuple[str, ...]
     dropped: tuple[str, ...]
     user: User | None
+    declined_user: User | None
     writes: WriteSet
     hurdles: tuple[Hurdle, ...]
     apparmor: AppArmor | None
@@ -146,6 +152,7 @@ def make(
     *,
     allow_extra: Collection[str] = (),
     drop: Collection[str] = (),
+    keep_user: bool = False,
 ) -> Profile:
     """Make a profile from recordings, each given with the name of its file.
 
@@ -153,24 +160,28 @@ def make(
         recordings: of one container.
         allow_extra: calls to permit although the engine's default refuses them.
         drop: capabilities to drop although their use was recorded.
+        keep_user: keep root although another user would do.
 
     Raises:
-        HardenerError: the recordings are of different containers, an extra call was not seen, or a capability
-            to drop is not kept anyway.
+        HardenerError: the recordings are of different containers, an extra call was not seen, a capability
+            to drop is not kept anyway, or the user is kept anyway.
     """
     merged = merge(recordings)
     had, required = held(merged), needs(merged)
     writes = write_set(merged)
+    other = None if "capabilities" in merged.unseen else other_user(merged, required, writes)
+    if keep_user and other is None:
+        raise HardenerError("--keep-user: the profile keeps the user anyway")
+    user = None if keep_user else other
     if "capabilities" in merged.unseen:
-        user, useful = None, had
+        useful = had
     else:
-        user = other_user(merged, required, writes)
         useful = frozenset() if user else frozenset(need.capability for need in required)
     dropped = _droppable(drop, useful)
     capabilities = tuple(sorted(useful - dropped))
     had_it = _had_no_new_privileges(merged)
     hurdles = () if had_it else _hurdles(merged)
-    calls = _calls(merged, no_new_privileges=not hurdles, had_it=had_it)
+    calls = _calls(merged, no_new_privileges=not hurdles, had_it=had_it, replaces_root=user is not None)
     name = short_name(merged.one.container.name)
     default = _default(merged)
     seccomp = None
@@ -196,6 +207,7 @@ def make(
         capabilities=capabilities,
         dropped=tuple(sorted(dropped)),
         user=user,
+        declined_user=other if keep_user else None,
         writes=writes,
         hurdles=hurdles,
         apparmor=apparmor(
@@ -244,7 +256,7 @@ def _pids_limit(merged: Merged, peak: int | None) -> int | None:
     return min(filter(None, (merged.pids_limit, enough)), default=None)
 
 
-def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool) -> dict[str, Why]:
+def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool, replaces_root: bool) -> dict[str, Why]:
     """Return every needed system call with its reasons.
 
     With no-new-privileges a runtime installs the filter last, so that what it calls before does not count:
@@ -260,10 +272,13 @@ def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool) -> dict[str
     base = last if no_new_privileges and last else plain
     runtime = {} if no_new_privileges and last and not had_it else merged.runtime_calls
     go = frozenset() if merged.one.host.runtime.name in _NOT_GO else GO_RESERVE
-    kernel, library = KERNEL_RESERVE, LIBRARY_RESERVE
+    kernel, library, not_root = KERNEL_RESERVE, LIBRARY_RESERVE, NOT_ROOT_RESERVE
     if merged.calls.keys() & NARROW:
         kernel, library = kernel | NARROW_KERNEL_RESERVE, library | NARROW_LIBRARY_RESERVE
-    names = container.keys() | runtime.keys() | base | go | kernel | library
+        not_root |= NARROW_NOT_ROOT_RESERVE
+    if not replaces_root:
+        not_root = frozenset()
+    names = container.keys() | runtime.keys() | base | go | kernel | library | not_root
     return {
         name: Why(
             container=container.get(name),
@@ -272,6 +287,7 @@ def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool) -> dict[str
             go=name in go,
             kernel=name in kernel,
             library=name in library,
+            not_root=name in not_root,
         )
         for name in sorted(names)
     }

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from hardener import __version__
 from hardener.bounded import parse, read
@@ -22,6 +22,7 @@ from hardener.text import line
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.merging import Seen, together
+from hardener.workload.owner import User
 from hardener.workload.profile import Profile, Why
 from hardener.workload.recording import Twin
 from hardener.workload.settings import tmpfs
@@ -75,6 +76,7 @@ class CallReason(_Part):
     go_reserve: bool
     kernel_reserve: bool
     library_reserve: bool = False
+    not_root_reserve: bool = False
 
 
 class SeccompPart(_Part):
@@ -201,6 +203,9 @@ class Document(_Part):
     seccomp: SeccompPart | None
     capabilities: CapabilityPart
     user: UserPart | None
+    declined_user: UserPart | None = Field(
+        default=None, description="who would do in place of root, which was kept on request"
+    )
     root: RootPart
     privileges: PrivilegePart
     apparmor: AppArmorPart | None
@@ -215,7 +220,7 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
         profile: the profile.
         files: the text of other files that belong to it, by name.
     """
-    merged, user = profile.merged, profile.user
+    merged = profile.merged
     return Document(
         hardener=__version__,
         name=profile.name,
@@ -251,7 +256,8 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
                 for need in profile.needs
             ),
         ),
-        user=UserPart(uid=user.uid, gid=user.gid, paths=user.paths) if user else None,
+        user=_user(profile.user),
+        declined_user=_user(profile.declined_user),
         root=_root(profile),
         privileges=PrivilegePart(
             no_new_privileges=profile.no_new_privileges,
@@ -261,6 +267,10 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
         limits=LimitPart(pids=profile.pids_limit, pids_peak=profile.pids_peak, memory_peak=profile.memory),
         files={name: digest(text.encode()) for name, text in files.items()},
     )
+
+
+def _user(user: User | None) -> UserPart | None:
+    return UserPart(uid=user.uid, gid=user.gid, paths=user.paths) if user else None
 
 
 def text(found: Document) -> str:
@@ -347,6 +357,7 @@ def _reason(why: Why) -> CallReason:
         go_reserve=why.go,
         kernel_reserve=why.kernel,
         library_reserve=why.library,
+        not_root_reserve=why.not_root,
     )
 
 

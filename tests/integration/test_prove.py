@@ -168,7 +168,8 @@ def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path,
             exercise=lambda most: command(exercise, most=most),
             listener=Quiet(),
         )
-        return judge(trials, tried.observations), tried
+        user = (document.user.uid, document.user.gid) if document.user else None
+        return judge(trials, tried.observations, user=user), tried
 
     return run
 
@@ -195,6 +196,39 @@ def test_a_server_that_stays_root_is_reported(proven: Callable[..., Any], profil
     (evidence,) = (each for each in proof.evidence if each.removed == "capability CAP_SETUID")
     assert evidence.needed is True
     assert "httpd runs as 0:" in evidence.observed
+
+
+OWNED = """FROM busybox:test
+RUN busybox mkdir /data && busybox chown 5:6 /data && busybox chmod 750 /data
+"""
+
+
+def test_a_user_in_place_of_root_is_proven_with_the_files_that_root_has_written(
+    dockerd: Dockerd, proven: Callable[..., Any], tmp_path: Path
+) -> None:
+    dockerd.build("owned:test", OWNED)
+    dockerd.run(
+        "owned",
+        image="owned:test",
+        command=["sh", "-ec", "echo here >>/data/page; exec httpd -f -p 80 -h /data"],
+        host_config={
+            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            "Mounts": [{"Type": "volume", "Source": "owned", "Target": "/data"}],
+        },
+    )
+    done = workload(dockerd, "record", "owned", "--run", PAGE, "--out", str(tmp_path), written=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (recording,) = tmp_path.glob("recording-*.json")
+    done = workload(dockerd, "profile", str(recording), "--out", str(tmp_path / "made"), written=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = load(tmp_path / "made")
+    assert (str(document.user), document.capabilities.kept) == ("5:6", ())
+    proof, tried = proven(tmp_path / "made", PAGE)
+    assert proof.verdict is Verdict.SAFE, proof.reasons
+    identities = tried.observations["profile"].identities
+    assert {(each.uid, each.gid) for each in identities if each.program == "httpd"} == {(5, 6)}
+    dockerd.api("DELETE", "/containers/owned?force=1&v=1")
+    dockerd.api("DELETE", "/volumes/owned")
 
 
 def test_a_profile_that_lacks_a_call_is_not_safe(

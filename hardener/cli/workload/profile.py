@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     metavar="CAPABILITY",
     help="Drop a capability that was recorded, and that `prove` found not needed; repeatable.",
 )
+@click.option("--keep-user", is_flag=True, help="Keep root, where the profile has another user in its place.")
 @click.option(
     "--compose",
     multiple=True,
@@ -56,6 +57,7 @@ def profile(
     out: Path | None,
     allow_extra: Sequence[str],
     drop: Sequence[str],
+    keep_user: bool,
     compose: Sequence[Path],
     service: str,
     apply: bool,
@@ -88,6 +90,7 @@ def profile(
             out=out,
             allow_extra=allow_extra,
             drop=drop,
+            keep_user=keep_user,
             compose=compose,
             service=service,
         )

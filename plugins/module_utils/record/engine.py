@@ -43,7 +43,15 @@ class Engine(client.Engine):
         self.call("DELETE", f"/containers/{quoted(container)}", query={"force": "1", "v": "1"})
 
     def copy(
-        self, source: str, path: str, target: str, folder: str, *, most: int, root: remap.Root | None
+        self,
+        source: str,
+        path: str,
+        target: str,
+        folder: str,
+        *,
+        most: int,
+        root: remap.Root | None,
+        user: remap.User | None,
     ) -> None:
         """Copy a path of a container into a folder of another one, with owners and modes.
 
@@ -56,6 +64,7 @@ class Engine(client.Engine):
             folder: the folder in it.
             most: bytes that are copied at most.
             root: the ids of the host that are root in the containers; None if they are those of the host.
+            user: who gets the copies of root's files; None if they stay root's.
 
         Raises:
             Failed: it is larger than ``most`` bytes, or cannot be read or written.
@@ -65,8 +74,8 @@ class Engine(client.Engine):
         headers = {"Content-Type": "application/x-tar"}
         with self.around(), self.connect(idle=_SILENT) as reader, self.connect(idle=_SILENT) as writer:
             pieces: Iterable[bytes] = _bounded(reader.open("GET", where).pieces(), most, path)
-            if root is not None:
-                pieces = remap.inside(pieces, root)
+            if root is not None or user is not None:
+                pieces = remap.mapped(pieces, root=root, user=user)
             writer.request("PUT", there, pieces, headers)
 
 

@@ -1,7 +1,8 @@
-"""Map the owners of copied files on an engine that remaps users.
+"""Map the owners of copied files.
 
-Such an engine reads archives of a container with the host's ids, and takes the ids of archives that it writes
-for those inside containers.
+An engine that remaps users reads archives of a container with the host's ids, and takes the ids of archives
+that it writes for those inside containers. And where a profile has a user in place of root, the copies of
+root's files belong to this user, as the originals have to.
 """
 
 from __future__ import annotations
@@ -45,22 +46,44 @@ def ids(pid: int) -> int:
     return int(words[2]) if pid and len(words) == 3 else _IDS
 
 
-def inside(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
-    """Yield a tar archive with the owners inside containers in place of those of the host.
+class User(NamedTuple):
+    """The ids of a user inside a container."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, text: str) -> User | None:
+        """Return the user of a text such as ``999:998``; None for an empty one."""
+        uid, _separator, gid = text.partition(":")
+        return cls(int(uid), int(gid)) if text else None
+
+
+def mapped(archive: Iterable[bytes], *, root: Root | None, user: User | None) -> Iterator[bytes]:
+    """Yield a tar archive with other owners.
+
+    Args:
+        archive: its pieces.
+        root: the ids of the host that are root in containers; None if the archive has those of containers.
+        user: who gets the files of root; None if they stay root's.
 
     Raises:
         Failed: it is no tar archive, or incomplete.
     """
     try:
-        yield from _mapped(archive, root)
+        yield from _mapped(archive, root, user)
     except (tarfile.TarError, ValueError) as error:  # the second from names that are read as headers
         raise Failed(f"the engine's archive cannot be read: {error}") from None
 
 
-def _mapped(archive: Iterable[bytes], root: Root) -> Iterator[bytes]:
+def _mapped(archive: Iterable[bytes], root: Root | None, user: User | None) -> Iterator[bytes]:
     with tarfile.open(fileobj=_File(archive), mode="r|", bufsize=_PIECE) as found:  # type: ignore[call-overload]
         for member in found:
-            member.uid, member.gid = _inside(member.uid, root.uid, root), _inside(member.gid, root.gid, root)
+            if root is not None:
+                member.uid = _inside(member.uid, root.uid, root)
+                member.gid = _inside(member.gid, root.gid, root)
+            if user is not None:
+                member.uid, member.gid = member.uid or user.uid, member.gid or user.gid
             for key in ("uid", "gid"):
                 member.pax_headers.pop(key, None)
             yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

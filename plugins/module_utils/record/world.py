@@ -51,6 +51,7 @@ class World:
         largest: int,
     ) -> None:
         self.same = same
+        self.user: remap.User | None = None  # who gets the copies of root's files in writable volumes
         self.remarks: list[str] = []
         self._engine = engine
         self._run = run
@@ -232,7 +233,15 @@ class World:
         query = {"name": f"{workspace.prefix(self._run)}-copy-{len(self._filled)}"}
         identity = str(self._engine.call("POST", "/containers/create", body, query=query)["Id"])
         try:
-            self._engine.copy(original["Id"], volume.target, identity, _FOLDER, most=self._largest, root=root)
+            self._engine.copy(
+                original["Id"],
+                volume.target,
+                identity,
+                _FOLDER,
+                most=self._largest,
+                root=root,
+                user=None if volume.read_only else self.user,
+            )
         except Failed as error:
             raise Failed(f"{volume.target} cannot be copied: {describe(error)}") from None
         finally:

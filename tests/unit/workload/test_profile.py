@@ -20,7 +20,7 @@ from hardener.reports.profile_page import html, markdown
 from hardener.workload import profile_document as document_module
 from hardener.workload.artefacts import artefacts
 from hardener.workload.page import sections
-from hardener.workload.profile import Profile, make, short_name
+from hardener.workload.profile import Profile, Why, make, short_name
 from hardener.workload.recording import build
 from hardener.workload.shapes import PHASES
 from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE, LIBRARY_RESERVE
@@ -329,6 +329,9 @@ def test_root_that_was_needed_only_as_owner_of_files_is_replaced_by_a_user() -> 
     found = profile(owned())
     assert str(found.user) == "999:998"
     assert found.capabilities == ()
+    asked = {name for name, why in found.calls.items() if why == Why(not_root=True)}
+    assert {"getgid", "setgid", "setuid"} <= asked
+    assert not any(why.not_root for why in profile(owned(), keep_user=True).calls.values())
     files = artefacts(found)
     assert "--user=999:998\n" in files["docker-run.txt"]
     assert "--cap-add" not in files["docker-run.txt"]
@@ -348,7 +351,7 @@ SU = {"path": "/bin/su", "program": "su", "capabilities": ["CAP_CHOWN"], "effect
         owned(file_capabilities=[SU]),
         owned(owners={"/data": {"uid": 5, "gid": 5, "mode": 0o755}}),
         owned(created=["/data/new/x"]),  # whose folder nothing is known of
-        owned(created=["/data/r/x"], owners={"/data/r": {"uid": 0, "gid": 0, "mode": 0o755}}),
+        owned(created=["/data/x"], owners={"/data": {"uid": 0, "gid": 0, "mode": 0o755}}),
         owned(created=["/etc/x"]),
         owned(identities=[{**recorded()["identities"][0], "uid": 33}]),
         owned(identities=[]),
@@ -356,6 +359,28 @@ SU = {"path": "/bin/su", "program": "su", "capabilities": ["CAP_CHOWN"], "effect
 )
 def test_root_is_kept_if_it_is_needed_for_more_than_ownership_of_files(data: dict[str, Any]) -> None:
     assert profile(data).user is None
+
+
+def test_root_is_replaced_where_it_has_made_files_in_the_folder_of_another_user() -> None:
+    """As redis does, started as root."""
+    roots = {"uid": 0, "gid": 0, "mode": 0o755}
+    paths = ["/data/aof", "/data/aof/1", "/data/old/new"]
+    owners = dict.fromkeys((*paths, "/data/old", "/data/old/kept"), roots)
+    data = owned(created=paths, owners=owners)
+    data["files"]["written"] = ["/data/old/kept"]
+    assert str(profile(data).user) == "999:998"
+
+
+def test_root_is_kept_on_request() -> None:
+    found = profile(owned(), keep_user=True)
+    assert (found.user, found.capabilities) == (None, ("CAP_DAC_OVERRIDE",))
+    text = artefacts(found)["profile.json"]
+    assert json.loads(text)["declined_user"] == {"uid": 999, "gid": 998, "paths": ["/data", "/data/dump.rdb"]}
+    words = [str(word) for section in sections(found) for sentence in section.sentences for word in sentence]
+    assert "Root is kept on request; 999:998 would do." in words
+    assert any("; with --keep-user" in word for word in words)
+    with pytest.raises(HardenerError, match="--keep-user: the profile keeps the user anyway"):
+        profile(owned(capabilities=[]), keep_user=True)
 
 
 def test_a_modified_parent_folder_owned_by_root_does_not_prevent_another_user() -> None:

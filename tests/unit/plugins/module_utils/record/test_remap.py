@@ -57,9 +57,14 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
     yield from (data[begin : begin + size] for begin in range(0, len(data), size))
 
 
+@pytest.mark.parametrize(
+    ("user", "of_root"), [(None, (0, 0)), (remap.User(7, 8), (7, 8))], ids=["root", "a user for root"]
+)
 @pytest.mark.parametrize("size", [77, 512, 1 << 20])
-def test_owners_are_mapped_and_everything_else_is_copied(size: int) -> None:
-    copy = b"".join(remap.inside(pieces(archive(), size), ROOT))
+def test_owners_are_mapped_and_everything_else_is_copied(
+    size: int, user: remap.User | None, of_root: tuple[int, int]
+) -> None:
+    copy = b"".join(remap.mapped(pieces(archive(), size), root=ROOT, user=user))
     owners = {}
     with tarfile.open(fileobj=io.BytesIO(copy)) as found:
         members = found.getmembers()
@@ -73,15 +78,24 @@ def test_owners_are_mapped_and_everything_else_is_copied(size: int) -> None:
             owners[after.name] = (after.uid, after.gid)
             assert after.pax_headers.keys().isdisjoint({"uid", "gid"})
         assert members[4].pax_headers["SCHILY.xattr.security.capability"] == CAPABILITY
-    assert owners.pop("data/root") == (0, 0)
+    assert owners.pop("data/root") == of_root
     assert owners.pop("data/foreign") == owners.pop("data/beyond") == (65534, 65534)
     assert set(owners.values()) == {(33, 4)}
+
+
+def test_files_of_root_get_another_owner_on_an_engine_that_does_not_remap_users() -> None:
+    copy = b"".join(remap.mapped(pieces(archive(), 512), root=None, user=remap.User.of("7:8")))
+    with tarfile.open(fileobj=io.BytesIO(copy)) as found:
+        owners = {each.name: (each.uid, each.gid) for each in found}
+    assert owners.pop("data/foreign") == (7, 8)
+    assert owners.pop("data/root") == (ROOT.uid, ROOT.gid)
+    assert remap.User.of("") is None
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive" * 100, archive()[:3000]])
 def test_an_incomplete_archive_is_refused(data: bytes) -> None:
     with pytest.raises(Failed, match="the engine's archive cannot be read"):
-        list(remap.inside(pieces(data, 100), ROOT))
+        list(remap.mapped(pieces(data, 100), root=ROOT, user=None))
 
 
 def test_a_name_that_is_read_as_a_header_is_an_error_of_the_archive() -> None:
@@ -90,7 +104,7 @@ def test_a_name_that_is_read_as_a_header_is_an_error_of_the_archive() -> None:
         made.addfile(member("\n1 hdrcharset=Z\né"))
     data = buffer.getvalue().replace(b"hdrcharset=Z", b"hdrcharset=\xff")  # as the engine writes it
     with pytest.raises(Failed, match="the engine's archive cannot be read"):
-        list(remap.inside(pieces(data, 512), ROOT))
+        list(remap.mapped(pieces(data, 512), root=ROOT, user=None))
 
 
 @pytest.mark.parametrize(

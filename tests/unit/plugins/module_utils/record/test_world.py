@@ -22,6 +22,7 @@ class FakeEngine:
         self.requests: list[tuple[str, Any]] = []
         self.copied: list[tuple[str, str]] = []
         self.roots: list[remap.Root | None] = []
+        self.users: list[remap.User | None] = []
         self.info: dict[str, Any] = {"DockerRootDir": "/"}
 
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
@@ -41,12 +42,21 @@ class FakeEngine:
         self.requests.append((f"DELETE /containers/{container}", None))
 
     def copy(
-        self, source: str, path: str, _target: str, _folder: str, *, most: int, root: remap.Root | None
+        self,
+        source: str,
+        path: str,
+        _target: str,
+        _folder: str,
+        *,
+        most: int,
+        root: remap.Root | None,
+        user: remap.User | None,
     ) -> None:
         """Remember what is copied."""
         assert most == 1000
         self.copied.append((source, path))
         self.roots.append(root)
+        self.users.append(user)
 
 
 def shown(name: str, networks: dict[str, list[str]], **host: Any) -> dict[str, Any]:
@@ -205,3 +215,18 @@ def test_files_are_copied_with_their_owners_inside_the_container(
     assert engine.roots == [root]
     opts_out = "files of /d have other owners in the copy"
     assert [each.startswith(opts_out) for each in made.remarks] == [True] * (mode == "host")
+
+
+def test_a_user_in_place_of_root_gets_the_files_of_volumes_that_it_may_write() -> None:
+    original = shown("db", {"back": []})
+    original["Mounts"] = [
+        {"Type": "volume", "Source": "/v/a", "Destination": "/a", "RW": True},
+        {"Type": "volume", "Source": "/v/b", "Destination": "/b", "RW": False},
+    ]
+    made, engine = world(original)
+    made.user = remap.User(999, 998)
+    made.plan(original, used=True, low_ports=None)
+    assert dict(zip((path for _, path in engine.copied), engine.users, strict=True)) == {
+        "/a": remap.User(999, 998),
+        "/b": None,
+    }
