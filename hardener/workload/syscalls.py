@@ -23,11 +23,9 @@ _LIBRARY = """brk clock_nanosleep exit_group futex getpid gettid madvise mmap mp
     poll rt_sigprocmask rt_sigreturn sched_yield shutdown tgkill writev"""
 LIBRARY_RESERVE = frozenset(_LIBRARY.split())
 
-# What a program may call only if it does not run as root, such as busybox, which gives up the rights of a
-# set-user-ID program. Without capabilities a process can take no ids but its own.
-_NOT_ROOT = """getegid geteuid getgid getgroups getresgid getresuid getuid setgid setregid setresgid setresuid
-    setreuid setuid"""
-NOT_ROOT_RESERVE = frozenset(_NOT_ROOT.split())
+# What busybox calls only if it does not run as root: it gives up the rights of a set-user-ID program. Without
+# capabilities a process can take no ids but its own.
+NOT_ROOT_RESERVE = frozenset({"getgid", "getuid", "setgid", "setuid"})
 
 # The same, as the C library of 32-bit programs makes it.
 NARROW = frozenset({"i386", "arm"})
