@@ -21,6 +21,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import ma
 from ansible_collections.hardener.docker.plugins.module_utils.trust import main as trust
 
 from tests.unit.processes import child
+from tests.unit.processes import ended as gone
 
 LIBRARY = Path(limits.__file__).parents[1]
 
@@ -47,20 +48,6 @@ def signalled(pid: int) -> int | None:
     """The signal that ended a child."""
     status = ended(pid)
     return os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
-
-
-def gone(pid: int, seconds: float = 30) -> bool:
-    """Whether a process that is no child ends."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
-    return False
 
 
 def test_a_hanging_program_is_ended_after_its_time_limit() -> None:

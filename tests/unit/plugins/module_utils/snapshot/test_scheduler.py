@@ -6,7 +6,6 @@ import re
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot.scheduler
 )
 
 from tests.hanging import must_end
-from tests.unit.processes import child
+from tests.unit.processes import child, ended
 
 
 def entry(function: Any, limit: float = 5) -> dict[str, Any]:
@@ -135,14 +134,4 @@ def test_the_second_process_ends_with_the_first() -> None:
     second = int(os.read(reader, 10))
     os.kill(first, signal.SIGKILL)
     os.waitpid(first, 0)
-    deadline = time.monotonic() + 30
-    while _runs(second):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    except FileNotFoundError:
-        return False
+    assert ended(second)
