@@ -90,7 +90,7 @@ def test_a_hanging_mount_fails_only_its_own_record(tmp_path: Path, monkeypatch: 
         collected.entry()
     add = collected._files.add
     monkeypatch.setattr(
-        "ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers.MOUNTS_LIMIT", 0.3
+        "ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers.MOUNTS_LIMIT", 2
     )
     monkeypatch.setattr(
         collected._files, "add", lambda path: time.sleep(30) if path == "/dead" else add(path)
@@ -126,8 +126,9 @@ SPOILED = {
 def test_an_unreadable_container_does_not_affect_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str, place: int
 ) -> None:
-    monkeypatch.setattr(docker, "_LEAST", 0.3)
-    monkeypatch.setattr(docker, "_SHARE", 100)
+    monkeypatch.setattr(docker, "_LEAST", 0.2)
+    monkeypatch.setattr(docker, "_SHARE", 1000)
+    hangs = servers.only_hangs_count(monkeypatch)
     if "larger than 33554432" in why:
         answer = servers.http(b"x" * (33 << 20))
     monkeypatch.setattr(entries, "_MAX_ENTRY", 500_000)
@@ -137,7 +138,8 @@ def test_an_unreadable_container_does_not_affect_others(
     listed = [{"Id": each, "Names": [f"/name-{each}"], "ImageID": f"sha256:{each}"} for each in order]
     bodies = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
     bodies |= {f"/v1.51/containers/{each}/json": inspected(each) for each in ("a", "b")}
-    with serving(tmp_path / "s", servers.spoiled(bodies, ["/v1.51/containers/bad/json"], answer)) as path:
+    deal = servers.spoiled(bodies, ["/v1.51/containers/bad/json"], answer, hangs)
+    with serving(tmp_path / "s", deal) as path:
         found = entry(path)
     assert found["state"] == "ok", found
     assert [each["inspect"]["Id"] for each in found["data"]] == order
@@ -158,15 +160,15 @@ def test_an_unreadable_container_does_not_affect_others(
 def test_containers_that_hang_leave_time_for_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hanging: Collection[int]
 ) -> None:
-    monkeypatch.setattr(docker, "LIMIT", 8)
     monkeypatch.setattr(docker, "_LEAST", 0.05)
-    monkeypatch.setattr(docker, "_SHARE", 30)
+    monkeypatch.setattr(docker, "_SHARE", 500)
+    hangs = servers.only_hangs_count(monkeypatch)
     names = [f"c{number}" for number in range(12)]
     listed = [{"Id": name, "Names": [f"/{name}"]} for name in names]
     answers = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
     answers |= {f"/v1.51/containers/{name}/json": inspected(name) for name in names}
     hang = [f"/v1.51/containers/c{number}/json" for number in hanging]
-    with serving(tmp_path / "s", servers.spoiled(answers, hang, b"")) as path:
+    with serving(tmp_path / "s", servers.spoiled(answers, hang, b"", hangs)) as path:
         found = entry(path)
     assert found["state"] == "ok", found
     assert [each["inspect"]["Id"] for each in found["data"]] == names
@@ -175,7 +177,7 @@ def test_containers_that_hang_leave_time_for_the_others(
 
 
 def test_if_no_request_is_answered_the_source_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "LIMIT", 0.5)
+    monkeypatch.setattr(docker, "LIMIT", 2)
     monkeypatch.setattr(docker, "_LEAST", 0.05)
     names = [f"c{number}" for number in range(40)]
     answers = {"/_ping": b"OK", LIST: json.dumps([{"Id": name} for name in names]).encode()}

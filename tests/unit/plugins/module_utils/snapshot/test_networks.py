@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def network(name: str) -> dict[str, Any]:
     }
 
 
-def networks(folder: Path, listed: list[dict[str, Any]], bad: Collection[str], answer: bytes) -> Any:
+def networks(
+    folder: Path, listed: list[dict[str, Any]], bad: Collection[str], answer: bytes, hangs: threading.Event
+) -> Any:
     """What is collected where some networks cannot be inspected."""
 
     def no_systemd() -> None:
@@ -51,23 +54,24 @@ def networks(folder: Path, listed: list[dict[str, Any]], bad: Collection[str], a
         inspected = {**network(name), "Containers": CONTAINERS}
         bodies[f"/v1.51/networks/{name}-id"] = json.dumps(inspected).encode()
     paths = [f"/v1.51/networks/{name}-id" for name in bad]
-    with servers.serving(folder / "s", servers.spoiled(bodies, paths, answer)) as path:
+    with servers.serving(folder / "s", servers.spoiled(bodies, paths, answer, hangs)) as path:
         found = engine.find(Once(processes.scan), Once(no_systemd), path)
         return docker.networks(found, Redactor())
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "_LEAST", 0.3)
-    monkeypatch.setattr(docker, "_SHARE", 100)
+@pytest.fixture
+def hangs(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    monkeypatch.setattr(docker, "_LEAST", 0.2)
+    monkeypatch.setattr(docker, "_SHARE", 1000)
+    return servers.only_hangs_count(monkeypatch)
 
 
 @pytest.mark.parametrize("answer", SPOILED.values(), ids=SPOILED)
 @pytest.mark.parametrize("bad", [NAMES[:1], NAMES[1:2], NAMES[:2]], ids=len)
 def test_a_network_that_cannot_be_inspected_is_known_from_the_list(
-    tmp_path: Path, answer: bytes, bad: Collection[str]
+    tmp_path: Path, hangs: threading.Event, answer: bytes, bad: Collection[str]
 ) -> None:
-    found = networks(tmp_path, [network(name) for name in NAMES], bad, answer)
+    found = networks(tmp_path, [network(name) for name in NAMES], bad, answer, hangs)
     assert [each["Name"] for each in found] == sorted(NAMES)
     for each in found:
         assert each["Options"] == network(each["Name"])["Options"]
@@ -76,8 +80,10 @@ def test_a_network_that_cannot_be_inspected_is_known_from_the_list(
 
 
 @pytest.mark.parametrize("answer", SPOILED.values(), ids=SPOILED)
-def test_a_network_with_an_incomplete_list_entry_is_an_error(tmp_path: Path, answer: bytes) -> None:
+def test_a_network_with_an_incomplete_list_entry_is_an_error(
+    tmp_path: Path, hangs: threading.Event, answer: bytes
+) -> None:
     listed = [network(name) for name in NAMES]
     del listed[1]["Driver"]
     with pytest.raises(Failed):
-        networks(tmp_path, listed, NAMES[1:2], answer)
+        networks(tmp_path, listed, NAMES[1:2], answer, hangs)
