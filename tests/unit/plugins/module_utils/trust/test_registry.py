@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,30 +91,36 @@ def test_an_unreachable_registry_is_reported_for_each_request(tmp_path: Path) ->
             registry.manifest("app", "1")
 
 
-def drip(piece: bytes) -> Any:
+@pytest.fixture
+def drip(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Any]:
     """An answer that begins, and goes on beginning for longer than anybody should listen."""
+    passed = [0.0]  # seconds by which the clock of who listens is ahead
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
+    monkeypatch.setattr(registries, "time", clock)
 
-    def answer(request: Any) -> Any:
-        request.close_connection = True
-        for _ in range(100):
-            request.wfile.write(piece)
-            time.sleep(0.05)
-        return 200, {}, b"{}"
+    def dripping(piece: bytes) -> Any:
+        def answer(request: Any) -> Any:
+            request.close_connection = True
+            for _ in range(100):
+                request.wfile.write(piece)
+                passed[0] += registries._REQUEST / 10
+            return 200, {}, b"{}"
 
-    return answer
+        return answer
+
+    return dripping
 
 
 @pytest.mark.parametrize(
     "piece", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"]
 )
 def test_a_registry_that_was_too_slow_is_not_asked_again(
-    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, piece: bytes
+    fake: FakeRegistry, drip: Callable[[bytes], Any], piece: bytes
 ) -> None:
-    monkeypatch.setattr(registries, "_REQUEST", 0.3)
     fake.answers["/v2/app/manifests/1"] = drip(piece)
     registry = fake.registries().at(fake.name)
     for _ in range(2):
-        with pytest.raises(Unreachable, match=r"timed out|exceeds the time limit"):
+        with pytest.raises(Unreachable, match="exceeds the time limit"):
             registry.manifest("app", "1")
     assert len(fake.asked) == 1
 
@@ -168,9 +176,8 @@ def test_a_token_is_fetched_from_the_realm_of_the_registry(
 
 
 def test_a_slow_token_server_is_contacted_once(
-    fake: FakeRegistry, other: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+    fake: FakeRegistry, other: FakeRegistry, drip: Callable[[bytes], Any]
 ) -> None:
-    monkeypatch.setattr(registries, "_REQUEST", 0.3)
     challenge = {"WWW-Authenticate": f'Bearer realm="https://{other.name}/token"'}
     for path in ("a", "b"):
         fake.answers[f"/v2/{path}/manifests/1"] = (401, challenge, b"")
