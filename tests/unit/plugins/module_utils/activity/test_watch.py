@@ -108,7 +108,10 @@ def test_a_denial_of_a_known_container_is_counted_at_once(heard: Heard, tally: T
     assert entries(tally) == [("web", "nginx", "process", 2)]
 
 
-def test_a_denial_of_a_new_container_waits_for_the_report_of_the_engine(heard: Heard, tally: Tally) -> None:
+def test_a_denial_of_a_new_container_waits_for_the_report_of_the_engine(
+    heard: Heard, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 60)
     watch = heard(Process(A), mount(1))
     assert entries(tally) == []
     watch.directory.put(WEB)
@@ -123,8 +126,9 @@ def test_a_container_that_the_engine_never_reports_is_named_by_its_id(heard: Hea
 
 
 def test_an_apparmor_profile_identifies_a_container_only_after_the_engines_delay(
-    heard: Heard, tally: Tally
+    heard: Heard, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 2)
     watch = heard(Process(), mount(1), known=Container(A, "old", "nginx", profile="docker-default-audited"))
     # It was the other one, that has just started and is gone.
     watch.directory.put(Container(B, "new", "nginx", profile="docker-default-audited", ended=time.time() + 1))

@@ -258,7 +258,7 @@ def test_a_silent_stream_times_out(tmp_path: Path) -> None:
         connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n")
         time.sleep(30)
 
-    with serving(tmp_path / "s", pause) as path, Engine(path).connect(idle=0.2) as connection:
+    with serving(tmp_path / "s", pause) as path, Engine(path).connect(idle=2) as connection:
         answer = Lines(connection.open("GET", "/events"))
         assert answer.next() == b"one\n"
         with pytest.raises(NoAnswer, match="timed out"):
