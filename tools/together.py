@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 
 # How many of a failed command's last lines are printed again.
 REPEATED_LINES = 40
+# Two threads that print would mix up their lines, as `print` writes the end of a line separately.
+_WRITING = threading.Lock()
 # What pytest prints of a failed test, also after the name of a command or of a worker.
 _FAILED_TEST = re.compile(r"(?:^|[|\]] )(?:FAILED|ERROR) (tests/\S+)(.{,200})")
 
@@ -72,7 +74,9 @@ def _relay(process: subprocess.Popen[str], name: str, begun: float, output: _Out
         output.last.append(f"{minutes:2}:{seconds:02} {name} | {line.rstrip()}")
         if failed := _FAILED_TEST.search(line):
             output.failed_tests[failed[1]] = failed[2].rstrip()
-        print(output.last[-1], flush=True)
+        with _WRITING:
+            sys.stdout.write(f"{output.last[-1]}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
