@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from junitparser import JUnitXml
 from hardener.fleet import inventory_graph
 from hardener.fleet.inventory_graph import Members
 from hardener.snapshot import Snapshot
+from hardener.workflows.options import DecisionFiles
 from tests.unit.cli.bridges import ONLY, bridge, changing
 from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.waivers import TODAY, entry
@@ -25,6 +27,19 @@ Hardener = Callable[..., Result]
 def written(path: Path, entries: Iterable[str]) -> Path:
     path.write_text("waivers:\n" + "".join(entries))
     return path
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands take the day of the entries for today, even if another one has begun since."""
+    read = DecisionFiles.read
+
+    def read_today(self: DecisionFiles, _today: date, **more: Any) -> Any:
+        return read(self, TODAY, **more)
+
+    clock = SimpleNamespace(now=lambda zone: datetime.combine(TODAY, time(12), zone))
+    monkeypatch.setattr(DecisionFiles, "read", read_today)
+    monkeypatch.setattr("hardener.cli.waivers.datetime", clock)
 
 
 @pytest.fixture
