@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,15 +217,18 @@ EXPECTED_IMAGES: dict[str, set[str]] = {
 }
 
 
-def _free_port(low: int = 0, high: int = 0) -> int:
-    """A port that nobody listens on, on any address; any the kernel chooses, or the first in a range."""
+def _free_port(held: ExitStack, low: int = 0, high: int = 0) -> int:
+    """A port that nobody listens on, on any address; any the kernel chooses, or the first in a range.
+
+    It is no other's until the context ends that holds it.
+    """
     for port in range(low, high) if low else (0,):
-        with socket.socket(socket.AF_INET6) as trial:
-            try:
-                trial.bind(("::", port))
-            except OSError:
-                continue
-            return int(trial.getsockname()[1])
+        trial = held.enter_context(socket.socket(socket.AF_INET6))
+        try:
+            trial.bind(("::", port))
+        except OSError:
+            continue
+        return int(trial.getsockname()[1])
     raise AssertionError(f"no free port in {low}-{high}")
 
 
@@ -256,8 +260,9 @@ def _wait_for_health(engine: Dockerd) -> None:
 
 @pytest.fixture(scope="module")
 def ports() -> Ports:
-    twin, everywhere, everywhere6, listener = (_free_port() for _ in range(4))
-    return Ports(twin, everywhere, everywhere6, listener, low=_free_port(600, 1000))
+    with ExitStack() as held:
+        twin, everywhere, everywhere6, listener = (_free_port(held) for _ in range(4))
+        return Ports(twin, everywhere, everywhere6, listener, low=_free_port(held, 600, 1000))
 
 
 @pytest.fixture(scope="module")
