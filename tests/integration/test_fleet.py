@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -437,8 +438,11 @@ def test_ansible_ends_if_the_controller_is_killed(
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
-    threads = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(each) for thread in threads for each in thread.read_text().split()]
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            found += map(int, thread.read_text().split())
+    return found
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
