@@ -71,6 +71,8 @@ class OldRoot:
             "Dir::State::status": status,
             "Dir::Cache": own,
             "Debug::NoLocking": "1",
+            "APT::Update::Error-Mode": "any",
+            "Acquire::Retries": "5",
         }
         options = [f"--option={key}={value}" for key, value in settings.items()]
         program, *arguments = command
