@@ -107,7 +107,7 @@ class _Server(_Folder):
     def wait(self, path: str = "/v2/") -> None:
         """Wait until it answers over TLS, and says that it is well."""
         context = ssl._create_unverified_context()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             with suppress(OSError):
                 connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
@@ -268,7 +268,7 @@ class Cosign(_Folder):
 
 
 def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()

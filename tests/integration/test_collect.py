@@ -22,6 +22,7 @@ from hardener.snapshot import Snapshot
 from tests.integration.collector import collect, container, proc
 from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.sshd import free_port
+from tests.integration.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +134,7 @@ def test_an_engine_in_a_container_is_not_taken_for_that_of_the_host(engine: Dock
     command = ["sh", "-c", "exec -a busybox /bin/dockerd sleep 100000"]
     inner = engine.run("dind", image="dind:test", command=command)
     pid = engine.api("GET", f"/containers/{inner}/json")["State"]["Pid"]
-    for _ in range(100):
-        if Path(f"/proc/{pid}/comm").read_text() == "dockerd\n":
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("no process is called dockerd in there")
+    assert until(lambda: Path(f"/proc/{pid}/comm").read_text() == "dockerd\n")
     assert finding._runs_on_host(engine.pid)
     assert not finding._runs_on_host(pid)
 

@@ -113,7 +113,7 @@ class Shop(NamedTuple):
             env=self.environment(),
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=300,
         )
 
     def record(self, *words: str) -> subprocess.CompletedProcess[str]:

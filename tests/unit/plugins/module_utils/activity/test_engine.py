@@ -80,12 +80,12 @@ def event(action: str, **more: Any) -> bytes:
 def started(path: Path) -> Engine:
     engine = Engine(str(path), Directory())
     engine.start()
-    assert engine.ready.wait(5)
+    assert engine.ready.wait(60)
     return engine
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
