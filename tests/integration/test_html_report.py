@@ -35,6 +35,7 @@ from hardener.reports.html_folder import HtmlFolder
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
 from tests.integration.browser import browser
+from tests.integration.waiting import until
 from tests.unit.reports.assessments import (
     CONTROLS as CASES,
 )
@@ -583,8 +584,13 @@ def test_the_content_security_policy_blocks_injected_scripts_styles_and_requests
         }"""
     )
     assert refused == {"html": "TypeError", "script": "TypeError", "ran": False, "display": "block"}
-    page.wait_for_timeout(100)
-    assert [text for text in tab.complaints if "Content Security Policy" in text or "TrustedHTML" in text]
+
+    def is_told() -> bool:
+        page.wait_for_timeout(20)  # messages are received meanwhile
+        blocked = ("TrustedHTML", "TrustedScript", "inline style", "https://evil.example/x.png")
+        return all(any(each in text for text in tab.complaints) for each in blocked)
+
+    assert until(is_told), tab.complaints
     tab.complaints.clear()
     tab.requests.clear()
 
