@@ -279,10 +279,11 @@ def test_the_command_shows_denials_and_unavailable_sources(
         lost={"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
     )
     report = tmp_path / "activity.json"
+    strong = engine.create("strong", host_config={"NetworkMode": "none", "Privileged": True})
     with hardener(inventory, "--for", "12s", "--json", str(report)) as process:
         assert until(lambda: listeners() > before)
-        run(engine, "strong", host_config={"Privileged": True})
-        output, said = process.communicate(timeout=60)
+        engine.api("POST", f"/containers/{strong}/start")
+        output, said = process.communicate(timeout=300)
     assert process.returncode == 3, said
     assert "docker: started privileged (seen)" in output
     assert "lost: unreachable" in said
