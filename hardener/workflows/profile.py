@@ -110,7 +110,7 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     service, change = request.service, None
     if request.compose:
         service = service or _recorded_service(made)
-        change = _change(request.compose[-1], made, service=service, seccomp=seccomp)
+        change = _change(request.compose, made, service=service, seccomp=seccomp)
     page = list(sections(made))
     files = {
         **artefacts(made, seccomp=seccomp, service=service),
@@ -152,11 +152,18 @@ def _recorded_service(made: Profile) -> str:
     return recorded.service
 
 
-def _change(compose: Path, made: Profile, *, service: str, seccomp: str) -> ComposeChange:
-    before = _text(compose)
-    keys = interpolated(service_keys(made, seccomp=seccomp))
-    after = edited(before, keys, service=service, name=str(compose), recorded=recorded_keys(made))
-    return ComposeChange(compose, before, after)
+def _change(files: Sequence[Path], made: Profile, *, service: str, seccomp: str) -> ComposeChange:
+    """Return the change of the last one of these compose files."""
+    before = _text(files[-1])
+    after = edited(
+        before,
+        interpolated(service_keys(made, seccomp=seccomp)),
+        service=service,
+        name=str(files[-1]),
+        recorded=recorded_keys(made),
+        several=len(files) > 1,
+    )
+    return ComposeChange(files[-1], before, after)
 
 
 def _text(compose: Path) -> str:

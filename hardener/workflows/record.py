@@ -148,7 +148,7 @@ def _file_name(recording: Recording, container: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST_NAME]
     stamp = recording.began.replace("-", "").replace(":", "")
     digest = recording.digest.partition(":")[2][:8]  # two recordings can begin in the same second
-    return f"recording-{name}@{stamp}-{digest}.json"  # no name has an @, so a pattern finds one service only
+    return f"recording-{name}@{stamp}-{digest}.json"  # no name contains @, so a pattern finds one name only
 
 
 def _beginning(request: RecordRequest, run: str) -> dict[str, object]:

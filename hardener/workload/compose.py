@@ -5,8 +5,9 @@ result is parsed again: every other service, and every other key of this one, mu
 impossible the file is refused, and an override file serves instead.
 
 A service also takes settings from elsewhere: by a merge key (``<<``), whose value its own key replaces, and
-by ``extends`` or an earlier file, to whose lists compose appends its own, unless they have the
-tag ``!override``.
+by ``extends`` or an earlier file, to whose lists compose appends its own unless these have the tag
+``!override``. And compose refuses two limits of processes, ``pids_limit`` and the one below ``deploy``, that
+are not equal; any limit below ``deploy`` counts as one of processes too, whose value is zero.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -22,17 +24,19 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.security_op
 
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload.settings import deployed
 from hardener.workload.yamltext import entry, quoted
 
 _MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
 _MOST_VALUES = 50_000  # with aliases expanded
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
 _OVERRIDE = "!override"
+_RESET = "!reset"
 _MERGE = "<<"
+_NULL = "tag:yaml.org,2002:null"
 _BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
 _OTHERWISE = "use compose.override.yaml instead"
-_DEPLOYED = ("deploy", "resources", "limits", "pids")  # the other form of pids_limit; both have to be equal
+_LIMIT = "pids_limit"
+_LIMITS = ("deploy", "resources", "limits")
 _APPENDED = frozenset({"cap_add", "cap_drop", "security_opt"})  # lists of which a profile needs no other item
 
 _Pair = tuple[yaml.ScalarNode, yaml.Node]
@@ -54,6 +58,7 @@ def edited(
     service: str,
     name: str,
     recorded: Mapping[str, Sequence[str]],
+    several: bool = False,
 ) -> str:
     """Return the text of a compose file after these settings are applied to one of its services.
 
@@ -61,23 +66,23 @@ def edited(
         text: the file's content.
         settings: keys of a service; a value is a list of strings, a text, a number or a truth value.
         service: which service.
-        name: of the file, for errors.
+        name: of the file.
         recorded: values of ``cap_add``, ``security_opt`` and ``pids_limit`` that the container had. What the
             file does not say itself comes from another one.
+        several: whether the project has earlier files.
 
     Raises:
         HardenerError: the file cannot be read, has no such service, or cannot be changed for it alone.
     """
-    file = _File(text, service=service, name=line(name), recorded=recorded)
+    file = _File(text, service=service, name=name, recorded=recorded, several=several)
     wanted = {key: file.joined(key, value) for key, value in settings.items()}
-    wanted = file.limited(wanted)
     result, done = "", 0
     for edit in sorted(file.edits(wanted), key=lambda each: (each.begin, each.end)):
         result += text[done : edit.begin] + edit.text
         done = edit.end
     result += text[done:]
     try:
-        after = _File(result, service=service, name=line(name), recorded=recorded)
+        after = _File(result, service=service, name=name, recorded=recorded, several=several)
     except HardenerError as error:
         raise file.unfit() from error
     if after.others() != file.others():
@@ -85,7 +90,8 @@ def edited(
             f"{file.name}: another service takes settings from {line(service)}, and would change with it",
             hint=_OTHERWISE,
         )
-    if _unordered(after.own()) != _unordered(file.expected(wanted)):
+    expected = file.own() | {key: _plain(yaml.compose(quoted(each))) for key, each in wanted.items()}
+    if _unordered(after.own()) != _unordered(expected):
         raise file.unfit()
     return result
 
@@ -97,28 +103,38 @@ class _File:
         HardenerError: the text is not a compose file, or has no such service in a form that can be changed.
     """
 
-    def __init__(self, text: str, *, service: str, name: str, recorded: Mapping[str, Sequence[str]]) -> None:
-        self.name = name
+    def __init__(
+        self,
+        text: str,
+        *,
+        service: str,
+        name: str,
+        recorded: Mapping[str, Sequence[str]],
+        several: bool,
+    ) -> None:
+        self.name = line(name)
+        self._file = PurePath(name).name
         self._text = text
         self._service = service
         self._lines = [0, *(found.end() for found in _LINE_END.finditer(text))]
         self._line_end = "\r\n" if "\r\n" in text else "\n"
         if len(text) > _MOST:
-            raise HardenerError(f"{name} has more than {_MOST} characters")
+            raise HardenerError(f"{self.name} has more than {_MOST} characters")
         try:
             self._root = yaml.compose(text, Loader=yaml.SafeLoader)
             _plain(self._root)  # fails if an alias repeats what contains it
         except (yaml.YAMLError, RecursionError) as error:
-            raise HardenerError(f"{name} is not a compose file: {_reason(error)}") from error
+            raise HardenerError(f"{self.name} is not a compose file: {_reason(error)}") from error
         services = _value(self._root, "services")
         if not isinstance(services, yaml.MappingNode):
-            raise HardenerError(f"{name} is not a compose file: it has no services")
+            raise HardenerError(f"{self.name} is not a compose file: it has no services")
         self._services = services
         self._node = self._find()
         self._pairs = {key.value: (key, value) for key, value in _pairs(self._node)}
-        self._extends = "extends" in self._pairs
-        self._overrides = {key for key in _APPENDED if self._inherits(key, recorded.get(key, ()))}
-        self._has_limit = bool(recorded.get("pids_limit"))
+        self._merged = several or _effective(self._node, "extends") is not None
+        self._overrides = {key for key in (*_APPENDED, "tmpfs") if self._must_override(key)}
+        self._other = {key for key in recorded if self._has_less(key, recorded[key])}
+        self._limited_below = self._is_limited_below()
 
     def _find(self) -> yaml.MappingNode:
         found = {key.value: (key, value) for key, value in _pairs(self._services)}
@@ -141,12 +157,36 @@ class _File:
         """Return an error: the layout of the file has no place for a setting."""
         return HardenerError(f"{self.name} has a layout that does not allow the change", hint=_OTHERWISE)
 
-    def _inherits(self, key: str, recorded: Sequence[str]) -> bool:
-        """Return whether compose would append a list of the service to one from elsewhere."""
+    def shared(self) -> HardenerError:
+        """Return an error: the service takes the limit of processes from a place that others use too."""
+        return HardenerError(
+            f"{self.name}: service {line(self._service)} takes its limits below `deploy` from elsewhere",
+            hint=_OTHERWISE,
+        )
+
+    def _must_override(self, key: str) -> bool:
+        """Return whether a list needs the tag ``!override``, whatever is in it."""
         node = _effective(self._node, key)
-        if self._extends or (node is not None and node.tag == _OVERRIDE):
+        tagged = node is not None and node.tag in (_OVERRIDE, _RESET)
+        return tagged or (self._merged and key in _APPENDED)
+
+    def _has_less(self, key: str, recorded: Sequence[str]) -> bool:
+        """Return whether the container had more values than the service has in this file."""
+        known = _strings(_effective(self._node, key))
+        return bool(Counter(_kinds(key, recorded)) - Counter(_kinds(key, known)))
+
+    def _is_limited_below(self) -> bool:
+        """Return whether the limit below ``deploy`` has to be set too.
+
+        Raises:
+            HardenerError: it cannot be set for this service alone.
+        """
+        effective: yaml.Node | None = self._node
+        for step in _LIMITS:
+            effective = _effective(effective, step)
+        if effective is not None and effective.tag != _NULL:
             return True
-        return bool(Counter(_kinds(key, recorded)) - Counter(_kinds(key, _strings(node))))
+        return self._merged or (_LIMIT in self._other and _effective(self._node, _LIMIT) is None)
 
     def joined(self, key: str, value: Any) -> Any:
         """Merge a setting with the existing one: tmpfs mounts are added, other values replaced."""
@@ -155,35 +195,6 @@ class _File:
         kept = _strings(_effective(self._node, key))
         targets = {each.partition(":")[0] for each in kept}
         return [*kept, *(each for each in value if each.partition(":")[0] not in targets)]
-
-    def limited(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return settings that limit processes in each form in which the service may have a limit already.
-
-        Raises:
-            HardenerError: the limit cannot be changed for this service alone.
-        """
-        said = _effective(self._node, "pids_limit") or self._deployed()
-        if "pids_limit" not in settings or said is not None or not self._has_limit:
-            return dict(settings)
-        if _effective(self._node, "deploy") is not None:
-            raise self.unfit()
-        return {**settings, **deployed(settings["pids_limit"])}
-
-    def _deployed(self) -> yaml.ScalarNode | None:
-        """Return the service's own limit of processes below ``deploy``.
-
-        Raises:
-            HardenerError: the service shares it with others.
-        """
-        own: yaml.Node | None = self._node
-        shared: yaml.Node | None = self._node
-        for step in _DEPLOYED:
-            pair = {key.value: (key, value) for key, value in _pairs(own)}.get(step)
-            own = None if pair is None or _is_alias(*pair) else pair[1]
-            shared = _effective(shared, step)
-        if shared is not None and not isinstance(own, yaml.ScalarNode):
-            raise self.unfit()
-        return own if isinstance(own, yaml.ScalarNode) else None
 
     def others(self) -> list[Any]:
         """Return everything except the service, without anchors and comments.
@@ -196,9 +207,11 @@ class _File:
             (key.value, _plain(value)) for key, value in _pairs(self._services) if key.value != self._service
         ]
         for key, node in _pairs(self._services):
-            base = _value(node, "extends")
+            base = _effective(node, "extends")
             if isinstance(base, yaml.MappingNode):
-                base = _value(base, "service") if _value(base, "file") is None else None
+                file = _value(base, "file")
+                elsewhere = file is not None and PurePath(str(file.value)).name != self._file
+                base = None if elsewhere else _value(base, "service")
             if isinstance(base, yaml.ScalarNode) and base.value == self._service:
                 raise HardenerError(
                     f"{self.name}: service {line(str(key.value))} extends {line(self._service)}, and would"
@@ -208,43 +221,74 @@ class _File:
         return [rest, services]
 
     def own(self) -> dict[str, Any]:
-        """Return the service's own keys, without anchors and comments."""
-        return {key.value: _plain(value) for key, value in _pairs(self._node)}
-
-    def expected(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the service's own keys after these settings are applied."""
-        found = self.own() | {key: _plain(yaml.compose(quoted(each))) for key, each in settings.items()}
-        if "pids_limit" in settings and self._deployed() is not None:
-            limit = found["pids_limit"] if "pids_limit" in self._pairs else found.pop("pids_limit")
-            found["deploy"] = _with(found["deploy"], _DEPLOYED[1:], limit)
+        """Return the service's own keys, without anchors and comments, and without the limit of processes."""
+        found = {key.value: _plain(value) for key, value in _pairs(self._node)}
+        found["deploy"] = _pruned(found.get("deploy", []), (*_LIMITS[1:], "pids"))
         return found
 
     def edits(self, settings: Mapping[str, Any]) -> Iterator[_Edit]:
         """Return the edits that apply these settings to the service."""
         new: list[str] = []
         for key, value in settings.items():
-            below = self._deployed() if key == "pids_limit" else None
-            if below is not None:
-                yield _Edit(below.start_mark.index, below.end_mark.index, quoted(value))
             if key in self._pairs:
                 yield from self._changed(self._pairs[key], value)
-            elif below is None:
+            else:
                 new += self._written(key, value)
+        if _LIMIT in settings and self._limited_below:
+            limit = settings[_LIMIT]
+            if "deploy" in self._pairs:
+                yield self._nested(self._node, (*_LIMITS, "pids"), limit)
+            elif _effective(self._node, "deploy") is not None:
+                raise self.shared()
+            else:
+                new += self._written("deploy", {"resources": {"limits": {"pids": limit}}})
         if new:
             yield self._behind(self._last_line(self._node), new)
 
+    def _nested(self, node: yaml.MappingNode, path: Sequence[str], value: Any) -> _Edit:
+        """Return the edit that sets a value below keys of a mapping."""
+        step, *rest = path
+        pair = {key.value: (key, each) for key, each in _pairs(node)}.get(step)
+        if pair is None:
+            if _effective(node, step) is not None:
+                raise self.shared()
+            for each in reversed(rest):
+                value = {each: value}
+            if node.flow_style:
+                begin = self._text.index("{", node.start_mark.index) + 1
+                return _Edit(begin, begin, f"{step}: {quoted(value)}{', ' if node.value else ''}")
+            lead = " " * node.value[0][0].start_mark.column
+            return self._behind(self._last_line(node), [*entry(step, value, lead=lead)])
+        key, found = pair
+        if _is_alias(key, found):
+            raise self.shared()
+        if found.tag.startswith("!"):
+            raise self.unfit()
+        if rest and isinstance(found, yaml.MappingNode) and found.value:
+            return self._nested(found, rest, value)
+        if rest or not isinstance(found, yaml.ScalarNode) or found.style in _BLOCKS:
+            raise self.unfit()
+        return _Edit(found.start_mark.index, found.end_mark.index, quoted(value))
+
     def _changed(self, pair: _Pair, value: Any) -> Iterator[_Edit]:
         key, node = pair
-        tag = _OVERRIDE if key.value in self._overrides else ""
-        appended = tag and self._extends and node.tag != tag
-        if _plain(node) == _plain(yaml.compose(quoted(value))) and not appended:
+        is_list = isinstance(value, list)
+        if node.tag.startswith("!") and not (is_list and node.tag in (_OVERRIDE, _RESET)):
+            raise self.unfit()
+        tag = self._tag(key.value)
+        tagged = node.tag == _OVERRIDE or key.value not in self._overrides
+        if tagged and _ordered(_plain(node)) == _ordered(_plain(yaml.compose(quoted(value)))):
             return
-        in_place = isinstance(value, list) and bool(value) and not tag and not _is_alias(key, node)
+        in_place = is_list and bool(value) and not tag and not _is_alias(key, node)
         if in_place and isinstance(node, yaml.SequenceNode) and not node.flow_style:
             yield from self._items(node, value)
             return
         begin, end = self._span(key, node)
-        yield _Edit(begin, end, f" {tag}{' ' if tag else ''}{quoted(value)}")
+        yield _Edit(begin, end, f" {tag} {quoted(value)}" if tag else f" {quoted(value)}")
+
+    def _tag(self, key: str) -> str:
+        """Return the tag of a list that replaces one from elsewhere; empty for any other key."""
+        return _OVERRIDE if key in self._overrides or key in self._other & _APPENDED else ""
 
     def _items(self, node: yaml.SequenceNode, value: Sequence[str]) -> Iterator[_Edit]:
         """Return the edits of a list with one entry on each line: entries are removed, kept and added."""
@@ -279,7 +323,7 @@ class _File:
     def _written(self, key: str, value: Any) -> Iterator[str]:
         """Return the lines of a new setting."""
         lead = " " * self._node.value[0][0].start_mark.column  # an anchor of the whole precedes it
-        return entry(key, value, lead=lead, tag=_OVERRIDE if key in self._overrides else "")
+        return entry(key, value, lead=lead, tag=self._tag(key))
 
     def _behind(self, number: int, lines: Sequence[str]) -> _Edit:
         """Return an edit that inserts the given lines after a line."""
@@ -335,9 +379,11 @@ def _effective(node: yaml.Node | None, name: str) -> yaml.Node | None:
 
 
 def _strings(node: yaml.Node | None) -> list[str]:
-    """Return the items of a list of texts; a single text counts as one item."""
+    """Return the items of a list of texts: one of a single text, none of a value that is reset."""
+    if node is None or node.tag == _RESET:
+        return []
     nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    return [str(each.value) for each in nodes if isinstance(each, yaml.ScalarNode) and each.value]
+    return [str(each.value) for each in nodes if isinstance(each, yaml.ScalarNode) and each.tag != _NULL]
 
 
 def _kinds(key: str, values: Sequence[str]) -> list[str]:
@@ -347,11 +393,19 @@ def _kinds(key: str, values: Sequence[str]) -> list[str]:
     return [each.upper().removeprefix("CAP_") for each in values]
 
 
-def _with(plain: Any, path: Sequence[str], value: Any) -> Any:
-    """Return the plain value of a mapping with another value at a path."""
+def _pruned(plain: Any, path: Sequence[str]) -> Any:
+    """Return a plain value without a key below others, and without what is empty then."""
     if not path:
-        return value
-    return [(key, _with(each, path[1:], value) if key[1] == path[0] else each) for key, each in plain]
+        return []
+    if not isinstance(plain, list):
+        return plain
+    kept = []
+    for each in plain:
+        key, value = each if isinstance(each, tuple) else (each, None)
+        left = _pruned(value, path[1:]) if key[1:] == (path[0],) else value
+        if left != []:
+            kept.append((key, left))
+    return kept
 
 
 def _is_alias(key: yaml.ScalarNode, node: yaml.Node) -> bool:
@@ -383,8 +437,13 @@ def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
 
 
 def _unordered(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by key, with lists in any order, which has no meaning for them."""
-    return {key: sorted(each, key=repr) if isinstance(each, list) else each for key, each in settings.items()}
+    """Return settings by key, with lists in one order."""
+    return {key: _ordered(each) for key, each in settings.items()}
+
+
+def _ordered(plain: Any) -> Any:
+    """Return a list in one order, as the order has no meaning for a setting."""
+    return sorted(plain, key=repr) if isinstance(plain, list) else plain
 
 
 def _reason(error: BaseException) -> str:

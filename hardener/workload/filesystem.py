@@ -118,10 +118,15 @@ def _around(path: str) -> Iterator[str]:
     yield "/"
 
 
+def nearest_mount(path: str, mounts: Iterable[Mount]) -> Mount | None:
+    """Return the mount on which a path lies; None if it lies in the image."""
+    around = [mount for mount in mounts if below(path, mount.target.rstrip("/") or "/")]
+    return max(around, key=lambda mount: len(mount.target), default=None)
+
+
 def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
     """Return whether a path lies on a writable mount, which stays writable."""
-    around = [mount for mount in mounts if below(path, mount.target.rstrip("/") or "/")]
-    nearest = max(around, key=lambda mount: len(mount.target), default=None)
+    nearest = nearest_mount(path, mounts)
     return nearest is not None and not nearest.read_only
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hardener.workload.profile import Profile
-from hardener.workload.settings import SECCOMP, deployed, interpolated, recorded_keys, service_keys
+from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.yamltext import entry, quoted
 
 
@@ -21,8 +21,8 @@ def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = 
     name = service or (container.compose.service if container.compose else profile.name)
     recorded = recorded_keys(profile)
     keys = interpolated(service_keys(profile, seccomp=seccomp))
-    if recorded["pids_limit"]:  # compose refuses two different limits, and the project's may be either
-        keys = keys | deployed(keys["pids_limit"])
+    if "pids_limit" in keys:  # compose refuses two different limits, and the project may have the other form
+        keys["deploy"] = {"resources": {"limits": {"pids": keys["pids_limit"]}}}
     replaced = {key for key, values in recorded.items() if values and isinstance(keys.get(key), list)}
     lines = [
         "# Written by hardener from recordings of one container; profile.md says what each line is for.",

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from posixpath import dirname
 
 from hardener.workload.capabilities import OWNERSHIP, Need
-from hardener.workload.filesystem import WriteSet, below, paths_to_write
+from hardener.workload.filesystem import WriteSet, below, nearest_mount, paths_to_write
 from hardener.workload.merging import Merged
 from hardener.workload.recording import Owner
+
+_LASTING = frozenset({"bind", "volume"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +64,14 @@ def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User 
 
 def _decisive(path: str, merged: Merged, owners: Mapping[str, Owner]) -> str:
     """Return the file or folder whose owner decides whether a path can be written."""
-    volumes = [mount.target.rstrip("/") for mount in merged.one.container.mounts if not mount.read_only]
     where = path if path in merged.written and path[-1] != "/" else dirname(path)
-    while where != "/":
-        in_volume = any(where != volume and below(where, volume) for volume in volumes)
-        is_roots = where in owners and owners[where].uid == 0
-        if where not in merged.created and not (in_volume and is_roots):
-            break
+    while where != "/" and (where in merged.created or _can_be_given(where, merged, owners)):
         where = dirname(where)
     return where
+
+
+def _can_be_given(path: str, merged: Merged, owners: Mapping[str, Owner]) -> bool:
+    """Return whether a path is root's, and lies in a mount that lasts: a user can get it once and for all."""
+    mount = nearest_mount(path, merged.one.container.mounts)
+    lasts = mount is not None and mount.kind in _LASTING and mount.target.rstrip("/") != path
+    return lasts and path in owners and owners[path].uid == 0

@@ -258,7 +258,7 @@ def _privileges(profile: Profile) -> Section:
     if profile.user:
         theirs = _listed(profile.user.paths, before=" ")
         sentences.append((f"The container runs as {profile.user}, who owns:", *theirs))
-        sentences.append(("Change the owner of root's files in the volumes to this user (chown).",))
+        sentences.append(("Give root's files in its volumes and folders of the host to this user (chown).",))
         sentences.append(("Files of root that nobody else may read need root: --keep-user keeps it.",))
     if profile.declined_user:
         sentences.append((f"Root is kept on request; {profile.declined_user} would do.",))

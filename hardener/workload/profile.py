@@ -171,7 +171,7 @@ def make(
     writes = write_set(merged)
     other = None if "capabilities" in merged.unseen else other_user(merged, required, writes)
     if keep_user and other is None:
-        raise HardenerError("--keep-user: the profile keeps the user anyway")
+        raise HardenerError("--keep-user: the profile does not replace root")
     user = None if keep_user else other
     if "capabilities" in merged.unseen:
         useful = had

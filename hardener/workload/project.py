@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hardener.errors import HardenerError
@@ -33,7 +33,8 @@ class Project:
         name: its name as the user gave it; empty for none.
         otherwise: its name where no container names the files.
         hashes: of its services, as compose labels the containers; empty where they are not known.
-        remarks: what could not be found out, in sentences.
+        remarks: what could not be found out, in sentences of ours: recordings contain them.
+        refusal: why docker compose does not read the files, in its words, which may have values of them.
     """
 
     files: tuple[str, ...]
@@ -41,6 +42,7 @@ class Project:
     otherwise: str = ""
     hashes: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    refusal: str = ""
 
     def arguments(self) -> dict[str, object]:
         """Return the arguments for the host."""
@@ -70,14 +72,15 @@ def project(files: Sequence[Path], *, name: str, environment: Mapping[str, str])
     # Keep links: compose labels containers with the path that was typed.
     absolute = tuple(os.path.abspath(path) for path in files)  # noqa: PTH100
     if not _has_compose():
-        return _unread(absolute, name, environment, "there is no docker compose here")
+        return _unread(absolute, name, environment, why="there is no docker compose here")
     words = ["docker", "compose", *(word for path in absolute for word in ("--file", path))]
     words += ["--project-name", name] if name else []
     try:
         hashes = dict(_HASH.findall(_compose_output([*words, "config", "--hash", "*"])))
         otherwise = name or _project_name(words)
     except _Unread as error:  # such as a file whose variables are not set here
-        return _unread(absolute, name, environment, f"docker compose cannot read it: {error}")
+        unread = _unread(absolute, name, environment, why="docker compose cannot read it here")
+        return replace(unread, refusal=f"docker compose cannot read {line(absolute[0], 200)}: {error}")
     return Project(files=absolute, name=name, otherwise=otherwise, hashes=hashes)
 
 
@@ -85,7 +88,7 @@ class _Unread(Exception):  # noqa: N818 - a state of the files, not a defect
     """Docker compose cannot read the files."""
 
 
-def _unread(files: tuple[str, ...], name: str, environment: Mapping[str, str], why: str) -> Project:
+def _unread(files: tuple[str, ...], name: str, environment: Mapping[str, str], *, why: str) -> Project:
     """Return what is known of a project whose files docker compose does not read."""
     remark = f"the containers were not compared with the compose file: {why}"
     return Project(

@@ -74,11 +74,6 @@ def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
     return keys
 
 
-def deployed(limit: int) -> dict[str, Any]:
-    """Return the key of a compose service that limits processes, as another form of ``pids_limit``."""
-    return {"deploy": {"resources": {"limits": {"pids": limit}}}}
-
-
 def recorded_keys(profile: Profile) -> dict[str, list[str]]:
     """Return what the recorded container had of the keys to which another compose file may add values."""
     container, limit = profile.merged.one.container, profile.merged.pids_limit

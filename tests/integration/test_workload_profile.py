@@ -178,7 +178,11 @@ def test_both_compose_files_mean_the_same_to_docker_compose(
     (folder / "changed.yaml").write_text(changed_text)
     (folder / "plain.yaml").write_text(PLAIN)
     changed = understood(compose, folder, "changed.yaml")
-    assert changed == understood(compose, folder, "plain.yaml", "compose.override.yaml")
+    overridden = understood(compose, folder, "plain.yaml", "compose.override.yaml")
+    assert overridden.pop("deploy")["resources"]["limits"] == {
+        "pids": 32
+    }  # for projects that limit more there
+    assert changed == overridden
     assert changed["cap_add"] == ["CHOWN"]
     assert changed["pids_limit"] == 32
     assert changed["read_only"] is True
@@ -191,9 +195,10 @@ HAD: dict[str, tuple[str, dict[str, Any]]] = {
     "security_opt": ("security_opt: [seccomp=unconfined]", {"security_options": ["seccomp=unconfined"]}),
     "tmpfs": ("tmpfs: ['/tmp:size=1m']", {}),
     "limit": (f"pids_limit: {LIMIT}", {}),
-    "deployed": (f"deploy: {{resources: {{limits: {{pids: {LIMIT}}}}}}}", {}),
+    "deployed": (f"deploy: {{resources: {{limits: {{memory: 1g, pids: {LIMIT}}}}}}}", {}),
+    "memory": ("deploy: {resources: {limits: {memory: 1g}}}", {}),
 }
-HAVING = [*([each] for each in HAD), [*HAD], []]
+HAVING = [*([each] for each in HAD), [*HAD][:5], []]
 
 
 def written(keys: list[str], lead: str) -> str:
@@ -212,7 +217,9 @@ def projects() -> dict[str, str]:
         services += f"  extended{number}:\n    extends:\n      service: base{number}\n"
         services += f"  file{number}:\n    extends: {{file: earlier.yaml, service: earlier{number}}}\n"
         earlier += f"  earlier{number}:\n    image: probe:test\n{written(keys, '    ')}"
-        later += f"  earlier{number}:\n    network_mode: none\n"
+        # What the file has itself does not show what the earlier one has.
+        own = "    cap_add: [CHOWN]\n" if number % 2 else written(keys, "    ")
+        later += f"  earlier{number}:\n    network_mode: none\n{own}"
     return {"one.yaml": f"{merged}services:\n{services}", "earlier.yaml": earlier, "later.yaml": later}
 
 
@@ -247,11 +254,16 @@ def test_a_service_gets_exactly_the_rights_of_its_profile_from_wherever_it_had_o
             (folder / overrides[-1]).write_text(override(made, service=named))
             try:
                 files[file] = edited(
-                    files[file], settings, service=named, name=file, recorded=recorded_keys(made)
+                    files[file],
+                    settings,
+                    service=named,
+                    name=file,
+                    recorded=recorded_keys(made),
+                    several=service == "earlier",
                 )
             except HardenerError:
                 refused.add((service, *keys))
-    assert refused == {("merge", "deployed"), ("merge", *HAD)}
+    assert refused == {("merge", "deployed"), ("merge", "memory"), ("merge", *HAVING[-2])}
     for name, text in files.items():
         (folder / f"changed-{name}").write_text(text)
     found = [

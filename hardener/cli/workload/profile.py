@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Show the change of this compose file, for several of the last one; --apply makes it; repeatable.",
+    help="Show the change of this compose file, or of the last one of several; --apply makes it; repeatable.",
 )
 @click.option(
     "--service", default="", metavar="NAME", help="Service of the compose file.  [default: as recorded]"

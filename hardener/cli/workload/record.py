@@ -126,9 +126,12 @@ def record(
     if command:
         hosts.require_direct_connection()
     fleet = hosts.fleet(conversation)
+    named = project(files, name=project_name, environment=os.environ) if files else None
+    if named and named.refusal:
+        click.echo(f"hardener: warning: {named.refusal}", err=True)
     request = RecordRequest(
         container=container,
-        project=project(files, name=project_name, environment=os.environ) if files else None,
+        project=named,
         seconds=seconds,
         socket=engine_socket(os.environ) if local else "",
         run_in=run_in.words if run_in else (),

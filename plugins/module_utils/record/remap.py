@@ -82,8 +82,8 @@ def _mapped(archive: Iterable[bytes], root: Root | None, user: User | None) -> I
             if root is not None:
                 member.uid = _inside(member.uid, root.uid, root)
                 member.gid = _inside(member.gid, root.gid, root)
-            if user is not None:
-                member.uid, member.gid = member.uid or user.uid, member.gid or user.gid
+            if user is not None and member.uid == 0:
+                member.uid, member.gid = user.uid, member.gid or user.gid
             for key in ("uid", "gid"):
                 member.pax_headers.pop(key, None)
             yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -32,6 +31,11 @@ _MAX_TEXT = 2 << 20  # characters of all changed paths: an answer that is too la
 _TOO_MANY = "more paths were changed than are listed"
 _LOOPBACK = "127.0.0.1"
 _CREATED = 1
+# Why a command is not run, in the words of the engine, runc and crun.
+_REASONS = (
+    *("not found", "no such file", "permission denied", "operation not permitted", "exec format error"),
+    *("is a directory", "is paused", "is not running", "cannot allocate memory", "temporarily unavailable"),
+)
 _KINDS = {0: "written", _CREATED: "created", 2: "deleted"}
 
 
@@ -132,7 +136,7 @@ class Subject(ABC):
         try:
             self._engine.call("POST", f"/exec/{made}/start", {"Detach": True})
         except Failed as error:
-            raise Failed(_without(str(error), words[0])) from None
+            raise Failed(_reason(str(error))) from None
         deadline = time.monotonic() + seconds
         pid, pause = 0, LOOK
         try:
@@ -268,8 +272,7 @@ class Subject(ABC):
         return volumes.entered(layer, self._made) if layer else iter(())
 
 
-def _without(text: str, program: str) -> str:
-    """Return the runtime's text without the name of a program, which may be a whole command with secrets."""
-    for form in filter(None, (program, json.dumps(program, ensure_ascii=False)[1:-1])):
-        text = text.replace(form, "its program")
-    return text
+def _reason(text: str) -> str:
+    """Return the known words in a text of the engine, which may also have the command, and so its secrets."""
+    found = (each for each in _REASONS if each in text.lower())
+    return f"the engine cannot run the command: {next(found, 'for a reason that it does not name')}"

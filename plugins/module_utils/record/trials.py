@@ -9,7 +9,7 @@ from typing import Any, Iterable, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed, describe
-from . import apparmor, observe, project, remap, runtime
+from . import apparmor, observe, project, remap, runtime, twin
 from . import describe as description
 from .engine import Engine
 from .forward import Forwarder
@@ -157,7 +157,8 @@ class Trials:
             option.startswith("seccomp=") for option in confinement["host"]["SecurityOpt"]
         )
         self._subject.confine(confinement)
-        self._world.user = remap.User.of(confinement["user"]) if confinement is not None else None
+        user = remap.User.of(confinement["user"]) if confinement is not None else None
+        self._world.users = dict.fromkeys(twin.writable_sources(self._original), user) if user else {}
         mark = partial(self._kernel.phase, unfiltered=self._unfiltered and not own_filter)
         self._parts = [
             self._part(number, self._sampler, mark=mark)

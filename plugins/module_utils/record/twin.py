@@ -8,6 +8,7 @@ an updater would treat it as one of its own.
 from __future__ import annotations
 
 import copy
+from posixpath import normpath
 from typing import Any, Collection, Iterable, Mapping, NamedTuple
 
 from . import reach
@@ -61,6 +62,11 @@ def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, s
             if mount["Type"] == "volume" or (mount["Type"] == "bind" and (writable or what == WITH_SOCKETS)):
                 found.add(source)
     return {source: number for number, source in enumerate(sorted(found))}
+
+
+def writable_sources(original: Mapping[str, Any]) -> list[str]:
+    """Return the host paths of the mounts that a container can write to."""
+    return [mount["Source"] for mount in original.get("Mounts") or () if mount.get("RW", True)]
 
 
 def volume_name(run: str, number: int, *, used: bool) -> str:
@@ -272,6 +278,6 @@ class _Mounts:
 def _requested(inspected: Mapping[str, Any], target: str, kind: str) -> dict[str, Any]:
     """Return the mount at a path as the original's request has it."""
     for mount in inspected["HostConfig"].get("Mounts") or ():
-        if mount.get("Target") == target:
+        if normpath(str(mount.get("Target"))) == normpath(target):
             return dict(mount)
     return {"Type": kind, "Target": target}

@@ -51,7 +51,7 @@ class World:
         largest: int,
     ) -> None:
         self.same = same
-        self.user: remap.User | None = None  # who gets the copies of root's files in writable volumes
+        self.users: dict[str, remap.User] = {}  # who gets the copies of root's files, by source
         self.remarks: list[str] = []
         self._engine = engine
         self._run = run
@@ -205,8 +205,13 @@ class World:
 
     def _size_of(self, original: Mapping[str, Any], target: str) -> int:
         """Return the measured size of a container's mount."""
-        sources = (mount["Source"] for mount in original["Mounts"] if mount["Destination"] == target)
-        return self._sizes.get(next(sources, ""), 0)
+        return self._sizes.get(self._source(original, target), 0)
+
+    @staticmethod
+    def _source(original: Mapping[str, Any], target: str) -> str:
+        """Return the host's path of a container's mount."""
+        sources = (str(mount["Source"]) for mount in original["Mounts"] if mount["Destination"] == target)
+        return next(sources, "")
 
     def _fill(self, original: Mapping[str, Any], volume: twin.Volume) -> None:
         """Copy the original's data into a volume, through a container that never starts."""
@@ -240,7 +245,7 @@ class World:
                 _FOLDER,
                 most=self._largest,
                 root=root,
-                user=None if volume.read_only else self.user,
+                user=self.users.get(self._source(original, volume.target)),
             )
         except Failed as error:
             raise Failed(f"{volume.target} cannot be copied: {describe(error)}") from None

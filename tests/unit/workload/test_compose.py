@@ -86,9 +86,19 @@ volumes: {}
 
 
 def change(
-    text: str, service: str = "web", settings: dict[str, Any] = SETTINGS, **recorded: list[str]
+    text: str,
+    service: str = "web",
+    settings: dict[str, Any] = SETTINGS,
+    *,
+    several: bool = False,
+    **recorded: list[str],
 ) -> str:
-    return edited(text, settings, service=service, name="compose.yaml", recorded=recorded)
+    """The changed text, which a second change leaves as it is."""
+    name = "folder/compose.yaml"
+    found = edited(text, settings, service=service, name=name, recorded=recorded, several=several)
+    again = edited(found, settings, service=service, name=name, recorded=recorded, several=several)
+    assert again == found
+    return found
 
 
 def test_only_the_settings_of_the_profile_change_in_a_compose_file() -> None:
@@ -177,44 +187,120 @@ def test_a_list_replaces_the_values_that_the_container_has_from_another_file(
     text = f"services:\n  web:\n    image: a\n{own}"
     found = change(text, settings={"cap_add": ["CHOWN"]}, cap_add=recorded)
     assert ("!override" in found) is inherited
-    assert change(found, settings={"cap_add": ["CHOWN"]}, cap_add=recorded) == found
+    found = change(text, settings={"cap_add": ["CHOWN"]}, cap_add=recorded, several=True)
+    assert "cap_add: !override" in found
 
 
 @pytest.mark.parametrize(
-    ("before", "recorded", "after"),
+    ("own", "after"),
     [
-        ("deploy: {resources: {limits: {pids: 99}}}", True, "deploy: {resources: {limits: {pids: 64}}}"),
-        ("pids_limit: 99", True, "pids_limit: 64"),
-        ("image: a", False, "image: a\n    pids_limit: 64"),
-        (
-            "pids_limit: 99\n    deploy:\n      resources:\n        limits:\n          pids: '99' # few",
-            True,
-            "pids_limit: 64\n    deploy:\n      resources:\n        limits:\n          pids: 64 # few",
-        ),
-        (
-            "user: a",
-            True,
-            "user: a\n    pids_limit: 64\n    deploy:\n      resources:\n        limits:\n          pids: 64",
-        ),
-        ("image: a\n    deploy: {replicas: 2}", True, None),
-        ("<<: *limited", True, None),
-        ("deploy: *deploy", True, None),
+        ("cap_add: [CHOWN]", "cap_add: !override [CHOWN]"),
+        ("cap_add: !reset [SYS_TIME]", "cap_add: !override [CHOWN]"),
+        ("cap_add: !reset [CHOWN]", "cap_add: !override [CHOWN]"),
+        ("cap_add: !reset null", "cap_add: !override [CHOWN]"),
+        ("cap_add: null", "cap_add: !override [CHOWN]"),
+        ("cap_add: !other [CHOWN]", None),
+        ("read_only: !reset null", None),
     ],
 )
-def test_a_limit_of_processes_is_changed_in_both_forms(
-    before: str, recorded: bool, after: str | None
-) -> None:
-    begin = "x: &limited\n  deploy: &deploy {resources: {limits: {pids: 99}}}\nservices:\n  web:\n    "
-    had = ["99"] if recorded else []
+def test_a_list_of_one_of_several_files_replaces_the_others(own: str, after: str | None) -> None:
+    text = "services:\n  web:\n    image: a\n    "
+    settings = {"cap_add": ["CHOWN"], **({"read_only": True} if "read_only" in own else {})}
     if after is None:
         with pytest.raises(HardenerError, match=r"layout.*compose\.override\.yaml"):
-            change(f"{begin}{before}\n", settings={"pids_limit": 64}, pids_limit=had)
+            change(f"{text}{own}\n", settings=settings, several=True)
         return
-    assert change(f"{begin}{before}\n", settings={"pids_limit": 64}, pids_limit=had) == f"{begin}{after}\n"
+    assert change(f"{text}{own}\n", settings=settings, several=True) == f"{text}{after}\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "after"),
+    [
+        ("tmpfs: !override [/a]", 'tmpfs: !override ["/a", "/run"]'),
+        ("tmpfs: !reset [/a]", 'tmpfs: !override ["/run"]'),
+        ("tmpfs: ~", 'tmpfs: ["/run"]'),
+        ("tmpfs: null", 'tmpfs: ["/run"]'),
+    ],
+)
+def test_folders_in_memory_keep_their_tag(own: str, after: str) -> None:
+    text = "services:\n  web:\n    "
+    assert change(f"{text}{own}\n", settings={"tmpfs": ["/run"]}, several=True) == f"{text}{after}\n"
+
+
+def test_an_order_of_a_list_is_kept() -> None:
+    text = "services:\n  web:\n    cap_add:\n    - SETUID\n    - NET_ADMIN\n    - CHOWN # x\n"
+    found = change(text, settings={"cap_add": ["CHOWN", "SETUID"]}, cap_add=["SETUID", "NET_ADMIN", "CHOWN"])
+    assert found == text.replace("    - NET_ADMIN\n", "")
+
+
+BLOCK = "deploy:\n      resources:\n        limits:\n          "
+
+
+@pytest.mark.parametrize(
+    ("before", "had", "several", "after"),
+    [
+        ("image: a", False, False, "image: a\n    pids_limit: 64"),
+        ("deploy: {replicas: 2}", False, False, "deploy: {replicas: 2}\n    pids_limit: 64"),
+        ("pids_limit: 99", True, False, "pids_limit: 64"),
+        ("pids_limit: 99", True, True, f"pids_limit: 64\n    {BLOCK}pids: 64"),
+        ("user: a", True, False, f"user: a\n    pids_limit: 64\n    {BLOCK}pids: 64"),
+        ("user: a", False, True, f"user: a\n    pids_limit: 64\n    {BLOCK}pids: 64"),
+        (f"{BLOCK}pids: '99' # few", True, False, f"{BLOCK}pids: 64 # few\n    pids_limit: 64"),
+        (
+            f"{BLOCK}memory: 1g # x",
+            False,
+            False,
+            f"{BLOCK}memory: 1g # x\n          pids: 64\n    pids_limit: 64",
+        ),
+        (
+            "deploy: {resources: {limits: {memory: 1g}}}",
+            False,
+            False,
+            "deploy: {resources: {limits: {pids: 64, memory: 1g}}}\n    pids_limit: 64",
+        ),
+        (
+            "deploy: {replicas: 2}",
+            True,
+            False,
+            'deploy: {resources: {"limits": {"pids": 64}}, replicas: 2}\n    pids_limit: 64',
+        ),
+        (
+            "deploy:\n      replicas: 2\n    user: a",
+            True,
+            False,
+            BLOCK.replace("\n", "\n      replicas: 2\n", 1) + "pids: 64\n    user: a\n    pids_limit: 64",
+        ),
+        ("<<: *limited", True, False, None),
+        ("deploy: *deploy", True, False, None),
+        ("deploy: !reset {resources: {limits: {pids: 99}}}", True, False, None),
+        (
+            "deploy: {resources: {limits: }}",
+            False,
+            False,
+            "deploy: {resources: {limits: }}\n    pids_limit: 64",
+        ),
+        ("deploy: {resources: {limits: }}", True, False, None),
+        ("deploy: [[a], b, {c: d}]", False, False, "deploy: [[a], b, {c: d}]\n    pids_limit: 64"),
+        ("deploy: a", True, False, None),
+    ],
+)
+def test_a_limit_of_processes_is_set_in_both_forms_where_compose_compares_them(
+    before: str, had: bool, several: bool, after: str | None
+) -> None:
+    begin = "x: &limited\n  deploy: &deploy {resources: {limits: {pids: 99}}}\nservices:\n  web:\n    "
+    recorded = ["99"] if had else []
+    settings = {"pids_limit": 64}
+    if after is None:
+        with pytest.raises(HardenerError, match=r"compose\.override\.yaml"):
+            change(f"{begin}{before}\n", settings=settings, several=several, pids_limit=recorded)
+        return
+    found = change(f"{begin}{before}\n", settings=settings, several=several, pids_limit=recorded)
+    assert found == f"{begin}{after}\n"
 
 
 ANCHORED = "services:\n  web: &web\n    image: a\n  job:\n    <<: *web\n    command: b\n"
 EXTENDED = "services:\n  web:\n    image: a\n  job:\n    extends:\n      service: web\n"
+MERGED = "x: &x {extends: web}\nservices:\n  web:\n    image: a\n  job:\n    <<: *x\n"
 LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
 
 
@@ -237,6 +323,11 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
         (ANCHORED, "another service takes settings from web"),
         (EXTENDED, "service job extends web"),
         (EXTENDED.replace("\n      service: web", " web"), "service job extends web"),
+        (
+            EXTENDED.replace("service: web", "service: web\n      file: ./compose.yaml"),
+            "service job extends web",
+        ),
+        (MERGED, "service job extends web"),
         (LAUGHS + "services:\n  web:\n    image: a\n", "the compose file has more than"),
         ("#" * 300_000, "has more than"),
         ("services:\n  web: &web\n    <<: *web\n    image: a\n", "nested too deeply"),

@@ -371,6 +371,24 @@ def test_root_is_replaced_where_it_has_made_files_in_the_folder_of_another_user(
     assert str(profile(data).user) == "999:998"
 
 
+@pytest.mark.parametrize(
+    ("kind", "target", "path"),
+    [
+        ("volume", "/data/sub", "/data/sub/x"),
+        ("tmpfs", "/data/tmp", "/data/tmp/x"),
+        ("bind", "/data/f", "/data/f"),
+    ],
+)
+def test_root_is_kept_for_a_mount_of_root_within_the_volume_of_a_user(
+    kind: str, target: str, path: str
+) -> None:
+    roots = {"uid": 0, "gid": 0, "mode": 0o755}
+    data = owned(created=[path] if path != target else [], owners={target: roots})
+    data["files"]["written"] += [path] if path == target else []
+    data["container"]["mounts"].append({"kind": kind, "target": target, "read_only": False})
+    assert profile(data).user is None
+
+
 def test_root_is_kept_on_request() -> None:
     found = profile(owned(), keep_user=True)
     assert (found.user, found.capabilities) == (None, ("CAP_DAC_OVERRIDE",))
@@ -379,7 +397,7 @@ def test_root_is_kept_on_request() -> None:
     words = [str(word) for section in sections(found) for sentence in section.sentences for word in sentence]
     assert "Root is kept on request; 999:998 would do." in words
     assert any("; with --keep-user" in word for word in words)
-    with pytest.raises(HardenerError, match="--keep-user: the profile keeps the user anyway"):
+    with pytest.raises(HardenerError, match="--keep-user: the profile does not replace root"):
         profile(owned(capabilities=[]), keep_user=True)
 
 

@@ -106,7 +106,7 @@ def test_a_writable_file_of_the_host_is_read_only_in_the_twin() -> None:
 
 def test_a_mount_of_an_image_is_requested_again_and_one_of_an_unknown_kind_is_omitted() -> None:
     original = container()
-    image = {"Type": "image", "Source": "data:1", "Target": "/image", "ImageOptions": {"Subpath": "a"}}
+    image = {"Type": "image", "Source": "data:1", "Target": "/image/", "ImageOptions": {"Subpath": "a"}}
     original["HostConfig"]["Mounts"] = [image]
     original["Mounts"] = [
         {"Type": "image", "Source": "/var/lib/merged", "Destination": "/image", "RW": False},

@@ -217,16 +217,21 @@ def test_files_are_copied_with_their_owners_inside_the_container(
     assert [each.startswith(opts_out) for each in made.remarks] == [True] * (mode == "host")
 
 
-def test_a_user_in_place_of_root_gets_the_files_of_volumes_that_it_may_write() -> None:
-    original = shown("db", {"back": []})
-    original["Mounts"] = [
-        {"Type": "volume", "Source": "/v/a", "Destination": "/a", "RW": True},
-        {"Type": "volume", "Source": "/v/b", "Destination": "/b", "RW": False},
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_user_in_place_of_root_gets_the_files_of_its_own_volumes(first: int) -> None:
+    web, db = shown("web", {"back": []}), shown("db", {"back": []})
+    web["Mounts"] = [
+        {"Type": "volume", "Source": "/v/own", "Destination": "/own", "RW": True},
+        {"Type": "volume", "Source": "/v/data", "Destination": "/views", "RW": False},
     ]
-    made, engine = world(original)
-    made.user = remap.User(999, 998)
-    made.plan(original, used=True, low_ports=None)
-    assert dict(zip((path for _, path in engine.copied), engine.users, strict=True)) == {
-        "/a": remap.User(999, 998),
-        "/b": None,
-    }
+    db["Mounts"] = [
+        {"Type": "volume", "Source": "/v/data", "Destination": "/data", "RW": True},
+        {"Type": "volume", "Source": "/v/keys", "Destination": "/keys", "RW": False},
+    ]
+    made, engine = world(web, db)
+    user = remap.User(999, 998)
+    made.users = dict.fromkeys(twin.writable_sources(db), user)
+    for original in ((web, db), (db, web))[first]:
+        made.plan(original, used=True, low_ports=None)
+    found = dict(zip((path for _, path in engine.copied), engine.users, strict=True))
+    assert found == {"/own": None, ("/views", "/data")[first]: user, "/keys": None}
