@@ -14,6 +14,7 @@ from hardener.reports.profile_page import html, markdown
 from hardener.text import line
 from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
+from hardener.workload.compose_nodes import limits_below_deploy
 from hardener.workload.page import Section, sections
 from hardener.workload.profile import Profile, make
 from hardener.workload.profile_document import foreign
@@ -107,13 +108,14 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     folder = request.out or Path(f"{made.name}-profile")
     project = request.compose[0].parent if request.compose else folder
     seccomp = _relative(folder / SECCOMP, project)
-    service, change = request.service, None
+    service, change, limited = request.service, None, False
     if request.compose:
         service = service or _recorded_service(made)
-        change = _change(request.compose, made, service=service, seccomp=seccomp)
+        limited = any(_is_limited(path, service) for path in request.compose)
+        change = _change(request.compose, made, service=service, seccomp=seccomp, limited=limited)
     page = list(sections(made))
     files = {
-        **artefacts(made, seccomp=seccomp, service=service),
+        **artefacts(made, seccomp=seccomp, service=service, limited=limited),
         "profile.md": markdown(page),
         "profile.html": html(page),
     }
@@ -152,7 +154,13 @@ def _recorded_service(made: Profile) -> str:
     return recorded.service
 
 
-def _change(files: Sequence[Path], made: Profile, *, service: str, seccomp: str) -> ComposeChange:
+def _is_limited(compose: Path, service: str) -> bool:
+    return limits_below_deploy(str(compose), service=service, read=lambda path: _text(Path(path)))
+
+
+def _change(
+    files: Sequence[Path], made: Profile, *, service: str, seccomp: str, limited: bool
+) -> ComposeChange:
     """Return the change of the last one of these compose files."""
     before = _text(files[-1])
     after = edited(
@@ -162,6 +170,7 @@ def _change(files: Sequence[Path], made: Profile, *, service: str, seccomp: str)
         name=str(files[-1]),
         recorded=recorded_keys(made),
         several=len(files) > 1,
+        limited=limited,
     )
     return ComposeChange(files[-1], before, after)
 

@@ -6,8 +6,8 @@ impossible the file is refused, and an override file serves instead.
 
 A service also takes settings from elsewhere: by a merge key (``<<``), whose value its own key replaces, and
 by ``extends`` or an earlier file, to whose lists compose appends its own unless these have the tag
-``!override``. And compose refuses two limits of processes, ``pids_limit`` and the one below ``deploy``, that
-are not equal; any limit below ``deploy`` counts as one of processes too, whose value is zero.
+``!override``. And where a service has limits below ``deploy``, compose requires that the limit of processes
+there is equal to ``pids_limit``, also if there is none.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -24,22 +25,26 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.security_op
 
 from hardener.errors import HardenerError
 from hardener.text import line
+from hardener.workload.compose_nodes import (
+    LIMITS,
+    OVERRIDE,
+    RESET,
+    Entry,
+    all_entries,
+    child,
+    composed,
+    content,
+    effective,
+    entries,
+    strings,
+)
 from hardener.workload.yamltext import entry, quoted
 
-_MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
-_MOST_VALUES = 50_000  # with aliases expanded
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
-_OVERRIDE = "!override"
-_RESET = "!reset"
-_MERGE = "<<"
-_NULL = "tag:yaml.org,2002:null"
 _BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
 _OTHERWISE = "use compose.override.yaml instead"
 _LIMIT = "pids_limit"
-_LIMITS = ("deploy", "resources", "limits")
 _APPENDED = frozenset({"cap_add", "cap_drop", "security_opt"})  # lists of which a profile needs no other item
-
-_Pair = tuple[yaml.ScalarNode, yaml.Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def edited(
     name: str,
     recorded: Mapping[str, Sequence[str]],
     several: bool = False,
+    limited: bool = False,
 ) -> str:
     """Return the text of a compose file after these settings are applied to one of its services.
 
@@ -67,22 +73,25 @@ def edited(
         settings: keys of a service; a value is a list of strings, a text, a number or a truth value.
         service: which service.
         name: of the file.
-        recorded: values of ``cap_add``, ``security_opt`` and ``pids_limit`` that the container had. What the
-            file does not say itself comes from another one.
+        recorded: values of ``cap_add`` and ``security_opt`` that the container had. What the file does not
+            say itself comes from another one.
         several: whether the project has earlier files.
+        limited: whether the service has limits below ``deploy`` (``limits_below_deploy``).
 
     Raises:
         HardenerError: the file cannot be read, has no such service, or cannot be changed for it alone.
     """
-    file = _File(text, service=service, name=name, recorded=recorded, several=several)
-    wanted = {key: file.joined(key, value) for key, value in settings.items()}
+    parse = partial(_File, service=service, name=name, recorded=recorded, several=several)
+    file = parse(text)
+    wanted = {key: file.joined(key, each) for key, each in settings.items() if file.needs(key, each)}
+    limit = wanted.get(_LIMIT) if limited else None
     result, done = "", 0
-    for edit in sorted(file.edits(wanted), key=lambda each: (each.begin, each.end)):
+    for edit in sorted(file.edits(wanted, limit), key=lambda each: (each.begin, each.end)):
         result += text[done : edit.begin] + edit.text
         done = edit.end
     result += text[done:]
     try:
-        after = _File(result, service=service, name=name, recorded=recorded, several=several)
+        after = parse(result)
     except HardenerError as error:
         raise file.unfit() from error
     if after.others() != file.others():
@@ -90,8 +99,8 @@ def edited(
             f"{file.name}: another service takes settings from {line(service)}, and would change with it",
             hint=_OTHERWISE,
         )
-    expected = file.own() | {key: _plain(yaml.compose(quoted(each))) for key, each in wanted.items()}
-    if _unordered(after.own()) != _unordered(expected):
+    expected = file.own() | {key: content(yaml.compose(quoted(each))) for key, each in wanted.items()}
+    if _unordered(after.own()) != _unordered(expected) or (limit is not None and after.limit() != str(limit)):
         raise file.unfit()
     return result
 
@@ -118,26 +127,19 @@ class _File:
         self._service = service
         self._lines = [0, *(found.end() for found in _LINE_END.finditer(text))]
         self._line_end = "\r\n" if "\r\n" in text else "\n"
-        if len(text) > _MOST:
-            raise HardenerError(f"{self.name} has more than {_MOST} characters")
-        try:
-            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-            _plain(self._root)  # fails if an alias repeats what contains it
-        except (yaml.YAMLError, RecursionError) as error:
-            raise HardenerError(f"{self.name} is not a compose file: {_reason(error)}") from error
-        services = _value(self._root, "services")
+        self._root = composed(text, name=self.name)
+        services = child(self._root, "services")
         if not isinstance(services, yaml.MappingNode):
             raise HardenerError(f"{self.name} is not a compose file: it has no services")
         self._services = services
         self._node = self._find()
-        self._pairs = {key.value: (key, value) for key, value in _pairs(self._node)}
-        self._merged = several or _effective(self._node, "extends") is not None
+        self._pairs = {key.value: (key, value) for key, value in entries(self._node)}
+        self._merged = several or effective(self._node, "extends") is not None
         self._overrides = {key for key in (*_APPENDED, "tmpfs") if self._must_override(key)}
         self._other = {key for key in recorded if self._has_less(key, recorded[key])}
-        self._limited_below = self._is_limited_below()
 
     def _find(self) -> yaml.MappingNode:
-        found = {key.value: (key, value) for key, value in _pairs(self._services)}
+        found = {key.value: (key, value) for key, value in entries(self._services)}
         shown = f"{self.name}: service {line(self._service)}"
         if self._service not in found:
             names = line(", ".join(sorted(found)))
@@ -166,34 +168,32 @@ class _File:
 
     def _must_override(self, key: str) -> bool:
         """Return whether a list needs the tag ``!override``, whatever is in it."""
-        node = _effective(self._node, key)
-        tagged = node is not None and node.tag in (_OVERRIDE, _RESET)
+        nodes = child(self._node, key), effective(self._node, key)
+        tagged = any(node is not None and node.tag in (OVERRIDE, RESET) for node in nodes)
         return tagged or (self._merged and key in _APPENDED)
 
     def _has_less(self, key: str, recorded: Sequence[str]) -> bool:
         """Return whether the container had more values than the service has in this file."""
-        known = _strings(_effective(self._node, key))
+        known = strings(effective(self._node, key))
         return bool(Counter(_kinds(key, recorded)) - Counter(_kinds(key, known)))
 
-    def _is_limited_below(self) -> bool:
-        """Return whether the limit below ``deploy`` has to be set too.
+    def needs(self, key: str, value: Any) -> bool:
+        """Return whether a setting has to be written: an empty list only in place of another one."""
+        return value != [] or key in self._pairs or bool(self._tag(key))
 
-        Raises:
-            HardenerError: it cannot be set for this service alone.
-        """
-        effective: yaml.Node | None = self._node
-        for step in _LIMITS:
-            effective = _effective(effective, step)
-        if effective is not None and effective.tag != _NULL:
-            return True
-        return self._merged or (_LIMIT in self._other and _effective(self._node, _LIMIT) is None)
+    def limit(self) -> str | None:
+        """Return the limit of processes below ``deploy``."""
+        node: yaml.Node | None = self._node
+        for step in (*LIMITS, "pids"):
+            node = effective(node, step)
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
     def joined(self, key: str, value: Any) -> Any:
         """Merge a setting with the existing one: tmpfs mounts are added, other values replaced."""
         if key != "tmpfs":
             return value
-        kept = _strings(_effective(self._node, key))
-        targets = {each.partition(":")[0] for each in kept}
+        kept = strings(effective(self._node, key))
+        targets = {each.partition(":")[0].rstrip("/") for each in kept}
         return [*kept, *(each for each in value if each.partition(":")[0] not in targets)]
 
     def others(self) -> list[Any]:
@@ -202,61 +202,62 @@ class _File:
         Raises:
             HardenerError: another service extends this one.
         """
-        rest = [(key.value, _plain(value)) for key, value in _pairs(self._root) if key.value != "services"]
-        services = [
-            (key.value, _plain(value)) for key, value in _pairs(self._services) if key.value != self._service
-        ]
-        for key, node in _pairs(self._services):
-            base = _effective(node, "extends")
+        rest = [(key.value, content(value)) for key, value in entries(self._root) if key.value != "services"]
+        services = {name: node for name, node in all_entries(self._services).items() if name != self._service}
+        for name, node in services.items():
+            base = effective(node, "extends")
             if isinstance(base, yaml.MappingNode):
-                file = _value(base, "file")
-                elsewhere = file is not None and PurePath(str(file.value)).name != self._file
-                base = None if elsewhere else _value(base, "service")
-            if isinstance(base, yaml.ScalarNode) and base.value == self._service:
-                raise HardenerError(
-                    f"{self.name}: service {line(str(key.value))} extends {line(self._service)}, and would"
-                    " change with it",
-                    hint=_OTHERWISE,
-                )
-        return [rest, services]
+                file = effective(base, "file")
+                base = effective(base, "service") if file is None or self._may_be(str(file.value)) else None
+            if isinstance(base, yaml.ScalarNode) and (base.value == self._service or "$" in base.value):
+                which = f"service {line(name)} extends {line(self._service)}"
+                raise HardenerError(f"{self.name}: {which}, and would change with it", hint=_OTHERWISE)
+        return [rest, {name: content(node) for name, node in services.items()}]
+
+    def _may_be(self, file: str) -> bool:
+        """Return whether another service's path of a file can be that of this one."""
+        return PurePath(file).name == self._file or "$" in file
 
     def own(self) -> dict[str, Any]:
         """Return the service's own keys, without anchors and comments, and without the limit of processes."""
-        found = {key.value: _plain(value) for key, value in _pairs(self._node)}
-        found["deploy"] = _pruned(found.get("deploy", []), (*_LIMITS[1:], "pids"))
+        found = {key.value: content(value) for key, value in entries(self._node)}
+        found["deploy"] = _pruned(found.get("deploy", []), (*LIMITS[1:], "pids"))
         return found
 
-    def edits(self, settings: Mapping[str, Any]) -> Iterator[_Edit]:
-        """Return the edits that apply these settings to the service."""
+    def edits(self, settings: Mapping[str, Any], limit: int | None) -> Iterator[_Edit]:
+        """Return the edits that apply these settings to the service.
+
+        Args:
+            settings: keys of the service, with their values.
+            limit: of processes below ``deploy``; None to leave that as it is.
+        """
         new: list[str] = []
         for key, value in settings.items():
             if key in self._pairs:
                 yield from self._changed(self._pairs[key], value)
             else:
                 new += self._written(key, value)
-        if _LIMIT in settings and self._limited_below:
-            limit = settings[_LIMIT]
-            if "deploy" in self._pairs:
-                yield self._nested(self._node, (*_LIMITS, "pids"), limit)
-            elif _effective(self._node, "deploy") is not None:
-                raise self.shared()
-            else:
-                new += self._written("deploy", {"resources": {"limits": {"pids": limit}}})
+        if limit is not None and "deploy" in self._pairs:
+            yield self._nested(self._node, (*LIMITS, "pids"), limit)
+        elif limit is not None and effective(self._node, "deploy") is not None:
+            raise self.shared()
+        elif limit is not None:
+            new += self._written("deploy", {"resources": {"limits": {"pids": limit}}})
         if new:
             yield self._behind(self._last_line(self._node), new)
 
     def _nested(self, node: yaml.MappingNode, path: Sequence[str], value: Any) -> _Edit:
         """Return the edit that sets a value below keys of a mapping."""
         step, *rest = path
-        pair = {key.value: (key, each) for key, each in _pairs(node)}.get(step)
+        pair = {key.value: (key, each) for key, each in entries(node)}.get(step)
         if pair is None:
-            if _effective(node, step) is not None:
+            if effective(node, step) is not None:
                 raise self.shared()
             for each in reversed(rest):
                 value = {each: value}
             if node.flow_style:
-                begin = self._text.index("{", node.start_mark.index) + 1
-                return _Edit(begin, begin, f"{step}: {quoted(value)}{', ' if node.value else ''}")
+                begin = node.value[0][0].start_mark.index
+                return _Edit(begin, begin, f"{step}: {quoted(value)}, ")
             lead = " " * node.value[0][0].start_mark.column
             return self._behind(self._last_line(node), [*entry(step, value, lead=lead)])
         key, found = pair
@@ -270,14 +271,14 @@ class _File:
             raise self.unfit()
         return _Edit(found.start_mark.index, found.end_mark.index, quoted(value))
 
-    def _changed(self, pair: _Pair, value: Any) -> Iterator[_Edit]:
+    def _changed(self, pair: Entry, value: Any) -> Iterator[_Edit]:
         key, node = pair
         is_list = isinstance(value, list)
-        if node.tag.startswith("!") and not (is_list and node.tag in (_OVERRIDE, _RESET)):
+        if node.tag.startswith("!") and not (is_list and node.tag in (OVERRIDE, RESET)):
             raise self.unfit()
         tag = self._tag(key.value)
-        tagged = node.tag == _OVERRIDE or key.value not in self._overrides
-        if tagged and _ordered(_plain(node)) == _ordered(_plain(yaml.compose(quoted(value)))):
+        tagged = node.tag == OVERRIDE or key.value not in self._overrides
+        if tagged and _ordered(content(node)) == _ordered(content(yaml.compose(quoted(value)))):
             return
         in_place = is_list and bool(value) and not tag and not _is_alias(key, node)
         if in_place and isinstance(node, yaml.SequenceNode) and not node.flow_style:
@@ -288,7 +289,7 @@ class _File:
 
     def _tag(self, key: str) -> str:
         """Return the tag of a list that replaces one from elsewhere; empty for any other key."""
-        return _OVERRIDE if key in self._overrides or key in self._other & _APPENDED else ""
+        return OVERRIDE if key in self._overrides or key in self._other & _APPENDED else ""
 
     def _items(self, node: yaml.SequenceNode, value: Sequence[str]) -> Iterator[_Edit]:
         """Return the edits of a list with one entry on each line: entries are removed, kept and added."""
@@ -357,35 +358,6 @@ class _File:
         return begin + len(self._text[begin:end].rstrip("\r\n"))
 
 
-def _pairs(node: yaml.Node | None) -> list[_Pair]:
-    if not isinstance(node, yaml.MappingNode):
-        return []
-    return [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
-
-
-def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    """Return the value of a key of a mapping."""
-    return next((value for key, value in _pairs(node) if key.value == name), None)
-
-
-def _effective(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    """Return the value of a key of a mapping, also where a merge key gives it."""
-    found = _value(node, name)
-    merged = _value(node, _MERGE) if found is None else None
-    for each in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
-        if isinstance(each, yaml.MappingNode) and found is None:
-            found = _effective(each, name)
-    return found
-
-
-def _strings(node: yaml.Node | None) -> list[str]:
-    """Return the items of a list of texts: one of a single text, none of a value that is reset."""
-    if node is None or node.tag == _RESET:
-        return []
-    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    return [str(each.value) for each in nodes if isinstance(each, yaml.ScalarNode) and each.tag != _NULL]
-
-
 def _kinds(key: str, values: Sequence[str]) -> list[str]:
     """Return values in the form in which those of two sources can be compared."""
     if key == "security_opt":
@@ -417,25 +389,6 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line)
 
 
-def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
-    """Return the value of a node, with aliases expanded; refuse a file whose aliases give too many values.
-
-    Raises:
-        HardenerError: its aliases make it far larger than it is written.
-    """
-    left = [_MOST_VALUES] if left is None else left
-    left[0] -= 1
-    if left[0] < 0:
-        raise HardenerError(
-            f"the compose file has more than {_MOST_VALUES} values", hint="aliases in the file repeat values"
-        )
-    if isinstance(node, yaml.MappingNode):
-        return [(_plain(key, left), _plain(value, left)) for key, value in node.value]
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(each, left) for each in node.value]
-    return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else None
-
-
 def _unordered(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings by key, with lists in one order."""
     return {key: _ordered(each) for key, each in settings.items()}
@@ -444,11 +397,3 @@ def _unordered(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _ordered(plain: Any) -> Any:
     """Return a list in one order, as the order has no meaning for a setting."""
     return sorted(plain, key=repr) if isinstance(plain, list) else plain
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    problem = getattr(error, "problem", None) or str(error)
-    mark = getattr(error, "problem_mark", None)
-    return line(f"line {mark.line + 1}: {problem}" if mark else str(problem), 200)

@@ -9,21 +9,24 @@ from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, ser
 from hardener.workload.yamltext import entry, quoted
 
 
-def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> str:
+def override(
+    profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "", limited: bool = False
+) -> str:
     """Return a compose override file: ``docker compose -f compose.yaml -f FILE``.
 
     Args:
         profile: the profile.
         seccomp: the seccomp profile's path from the project's folder.
         service: its name; without, as recorded.
+        limited: whether the service has limits below ``deploy``.
     """
     container = profile.merged.one.container
     name = service or (container.compose.service if container.compose else profile.name)
     recorded = recorded_keys(profile)
     keys = interpolated(service_keys(profile, seccomp=seccomp))
-    if "pids_limit" in keys:  # compose refuses two different limits, and the project may have the other form
+    if limited and "pids_limit" in keys:  # compose requires that both are equal
         keys["deploy"] = {"resources": {"limits": {"pids": keys["pids_limit"]}}}
-    replaced = {key for key, values in recorded.items() if values and isinstance(keys.get(key), list)}
+    replaced = {key for key, values in recorded.items() if values}
     lines = [
         "# Written by hardener from recordings of one container; profile.md says what each line is for.",
         f"# {SECCOMP} is looked for in the folder of the project's first compose file.",

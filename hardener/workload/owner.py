@@ -64,8 +64,9 @@ def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User 
 
 def _decisive(path: str, merged: Merged, owners: Mapping[str, Owner]) -> str:
     """Return the file or folder whose owner decides whether a path can be written."""
-    where = path if path in merged.written and path[-1] != "/" else dirname(path)
-    while where != "/" and (where in merged.created or _can_be_given(where, merged, owners)):
+    roots = {mount.target.rstrip("/") for mount in merged.one.container.mounts}
+    where = path if path in roots or (path in merged.written and path[-1] != "/") else dirname(path)
+    while where not in {"/", *roots} and (where in merged.created or _can_be_given(where, merged, owners)):
         where = dirname(where)
     return where
 
@@ -73,5 +74,4 @@ def _decisive(path: str, merged: Merged, owners: Mapping[str, Owner]) -> str:
 def _can_be_given(path: str, merged: Merged, owners: Mapping[str, Owner]) -> bool:
     """Return whether a path is root's, and lies in a mount that lasts: a user can get it once and for all."""
     mount = nearest_mount(path, merged.one.container.mounts)
-    lasts = mount is not None and mount.kind in _LASTING and mount.target.rstrip("/") != path
-    return lasts and path in owners and owners[path].uid == 0
+    return mount is not None and mount.kind in _LASTING and path in owners and owners[path].uid == 0

@@ -76,11 +76,10 @@ def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
 
 def recorded_keys(profile: Profile) -> dict[str, list[str]]:
     """Return what the recorded container had of the keys to which another compose file may add values."""
-    container, limit = profile.merged.one.container, profile.merged.pids_limit
+    container = profile.merged.one.container
     return {
         "cap_add": list(container.capabilities_added),
         "security_opt": list(container.security_options),
-        "pids_limit": [str(limit)] if limit else [],
     }
 
 

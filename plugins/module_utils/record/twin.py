@@ -66,7 +66,7 @@ def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, s
 
 def writable_sources(original: Mapping[str, Any]) -> list[str]:
     """Return the host paths of the mounts that a container can write to."""
-    return [mount["Source"] for mount in original.get("Mounts") or () if mount.get("RW", True)]
+    return [mount.get("Source") or "" for mount in original.get("Mounts") or () if mount.get("RW", True)]
 
 
 def volume_name(run: str, number: int, *, used: bool) -> str:

@@ -210,7 +210,9 @@ class World:
     @staticmethod
     def _source(original: Mapping[str, Any], target: str) -> str:
         """Return the host's path of a container's mount."""
-        sources = (str(mount["Source"]) for mount in original["Mounts"] if mount["Destination"] == target)
+        sources = (
+            mount.get("Source") or "" for mount in original["Mounts"] if mount["Destination"] == target
+        )
         return next(sources, "")
 
     def _fill(self, original: Mapping[str, Any], volume: twin.Volume) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hardener.errors import HardenerError
 from hardener.workload.compose import edited
+from hardener.workload.compose_nodes import limits_below_deploy
 from hardener.workload.difference import difference
 
 SETTINGS: dict[str, Any] = {
@@ -91,13 +92,25 @@ def change(
     settings: dict[str, Any] = SETTINGS,
     *,
     several: bool = False,
+    limited: bool = False,
     **recorded: list[str],
 ) -> str:
     """The changed text, which a second change leaves as it is."""
-    name = "folder/compose.yaml"
-    found = edited(text, settings, service=service, name=name, recorded=recorded, several=several)
-    again = edited(found, settings, service=service, name=name, recorded=recorded, several=several)
-    assert again == found
+
+    def edit(before: str) -> str:
+        below = limits_below_deploy("compose.yaml", service=service, read=lambda _: before)
+        return edited(
+            before,
+            settings,
+            service=service,
+            name="folder/compose.yaml",
+            recorded=recorded,
+            several=several,
+            limited=limited or below,
+        )
+
+    found = edit(text)
+    assert edit(found) == found
     return found
 
 
@@ -159,7 +172,8 @@ def test_an_alias_is_replaced_where_it_is_used() -> None:
 
 def test_a_service_that_extends_another_replaces_its_lists_but_not_its_folders_in_memory() -> None:
     text = "services:\n  web:\n    extends: {file: base.yaml, service: web}\n"
-    found = change(text, settings={"cap_add": ["CHOWN"], "security_opt": [], "tmpfs": ["/run"]})
+    settings = {"cap_add": ["CHOWN"], "security_opt": [], "tmpfs": ["/run"]}
+    found = change(text, settings=settings)
     added = (
         '    cap_add: !override\n      - CHOWN\n    security_opt: !override []\n    tmpfs:\n      - "/run"\n'
     )
@@ -220,6 +234,7 @@ def test_a_list_of_one_of_several_files_replaces_the_others(own: str, after: str
         ("tmpfs: !reset [/a]", 'tmpfs: !override ["/run"]'),
         ("tmpfs: ~", 'tmpfs: ["/run"]'),
         ("tmpfs: null", 'tmpfs: ["/run"]'),
+        ("<<: {tmpfs: /a}\n    tmpfs: !reset null", '<<: {tmpfs: /a}\n    tmpfs: !override ["/a", "/run"]'),
     ],
 )
 def test_folders_in_memory_keep_their_tag(own: str, after: str) -> None:
@@ -237,65 +252,88 @@ BLOCK = "deploy:\n      resources:\n        limits:\n          "
 
 
 @pytest.mark.parametrize(
-    ("before", "had", "several", "after"),
+    ("before", "limited", "after"),
     [
-        ("image: a", False, False, "image: a\n    pids_limit: 64"),
-        ("deploy: {replicas: 2}", False, False, "deploy: {replicas: 2}\n    pids_limit: 64"),
-        ("pids_limit: 99", True, False, "pids_limit: 64"),
-        ("pids_limit: 99", True, True, f"pids_limit: 64\n    {BLOCK}pids: 64"),
-        ("user: a", True, False, f"user: a\n    pids_limit: 64\n    {BLOCK}pids: 64"),
-        ("user: a", False, True, f"user: a\n    pids_limit: 64\n    {BLOCK}pids: 64"),
-        (f"{BLOCK}pids: '99' # few", True, False, f"{BLOCK}pids: 64 # few\n    pids_limit: 64"),
-        (
-            f"{BLOCK}memory: 1g # x",
-            False,
-            False,
-            f"{BLOCK}memory: 1g # x\n          pids: 64\n    pids_limit: 64",
-        ),
+        ("image: a", False, "image: a\n    pids_limit: 64"),
+        ("mem_limit: 1g", False, "mem_limit: 1g\n    pids_limit: 64"),
+        ("deploy: {replicas: 2}", False, "deploy: {replicas: 2}\n    pids_limit: 64"),
+        ("deploy: {resources: {limits: }}", False, "deploy: {resources: {limits: }}\n    pids_limit: 64"),
+        ("deploy: [[a], b, {c: d}]", False, "deploy: [[a], b, {c: d}]\n    pids_limit: 64"),
+        ("pids_limit: 99", False, "pids_limit: 64"),
+        ("pids_limit: 99", True, f"pids_limit: 64\n    {BLOCK}pids: 64"),
+        (f"{BLOCK}pids: '99' # few", False, f"{BLOCK}pids: 64 # few\n    pids_limit: 64"),
+        (f"{BLOCK}memory: 1g # x", False, f"{BLOCK}memory: 1g # x\n          pids: 64\n    pids_limit: 64"),
         (
             "deploy: {resources: {limits: {memory: 1g}}}",
-            False,
             False,
             "deploy: {resources: {limits: {pids: 64, memory: 1g}}}\n    pids_limit: 64",
         ),
         (
+            "deploy: {resources: {limits: &l # {a}\n      {cpus: 1}}}",
+            False,
+            "deploy: {resources: {limits: &l # {a}\n      {pids: 64, cpus: 1}}}\n    pids_limit: 64",
+        ),
+        (
             "deploy: {replicas: 2}",
             True,
-            False,
             'deploy: {resources: {"limits": {"pids": 64}}, replicas: 2}\n    pids_limit: 64',
         ),
         (
             "deploy:\n      replicas: 2\n    user: a",
             True,
-            False,
             BLOCK.replace("\n", "\n      replicas: 2\n", 1) + "pids: 64\n    user: a\n    pids_limit: 64",
         ),
-        ("<<: *limited", True, False, None),
-        ("deploy: *deploy", True, False, None),
-        ("deploy: !reset {resources: {limits: {pids: 99}}}", True, False, None),
-        (
-            "deploy: {resources: {limits: }}",
-            False,
-            False,
-            "deploy: {resources: {limits: }}\n    pids_limit: 64",
-        ),
-        ("deploy: {resources: {limits: }}", True, False, None),
-        ("deploy: [[a], b, {c: d}]", False, False, "deploy: [[a], b, {c: d}]\n    pids_limit: 64"),
-        ("deploy: a", True, False, None),
+        ("<<: *limited", False, None),
+        ("deploy: *deploy", False, None),
+        ("deploy: !reset {resources: {limits: {pids: 99}}}", False, None),
+        ("<<: *limited\n    deploy: !reset null", False, None),
+        ("deploy: {resources: {limits: }}", True, None),
+        ("deploy: {resources: {limits: {}}}", True, None),
+        ("deploy: a", True, None),
     ],
 )
 def test_a_limit_of_processes_is_set_in_both_forms_where_compose_compares_them(
-    before: str, had: bool, several: bool, after: str | None
+    before: str, limited: bool, after: str | None
 ) -> None:
     begin = "x: &limited\n  deploy: &deploy {resources: {limits: {pids: 99}}}\nservices:\n  web:\n    "
-    recorded = ["99"] if had else []
-    settings = {"pids_limit": 64}
     if after is None:
         with pytest.raises(HardenerError, match=r"compose\.override\.yaml"):
-            change(f"{begin}{before}\n", settings=settings, several=several, pids_limit=recorded)
+            change(f"{begin}{before}\n", settings={"pids_limit": 64}, limited=limited)
         return
-    found = change(f"{begin}{before}\n", settings=settings, several=several, pids_limit=recorded)
-    assert found == f"{begin}{after}\n"
+    assert change(f"{begin}{before}\n", settings={"pids_limit": 64}, limited=limited) == f"{begin}{after}\n"
+
+
+LIMITED = "{deploy: {resources: {limits: {cpus: '1'}}}}"
+
+
+@pytest.mark.parametrize(
+    ("web", "expected"),
+    [
+        ("{image: a}", False),
+        (LIMITED, True),
+        ("{<<: *x}", True),
+        ("{extends: base}", True),
+        ("{<<: *y}", True),
+        ("{extends: {service: a, file: sub/more.yaml}}", True),
+        ("{extends: {service: none, file: sub/more.yaml}}", False),
+        ("{extends: {service: a, file: none.yaml}}", False),
+        ("{extends: web}", False),
+    ],
+)
+def test_limits_of_a_service_are_found_in_all_files_that_it_extends(web: str, expected: bool) -> None:
+    files = {
+        "p/compose.yaml": f"x: &x {LIMITED}\ny: &y {{extends: base}}\n"
+        f"services: {{base: {LIMITED}, web: {web}}}",
+        "p/sub/more.yaml": "services: {a: {extends: {file: last.yaml, service: b}}}",
+        "p/sub/last.yaml": f"services: {{b: {LIMITED}}}",
+    }
+
+    def read(path: str) -> str:
+        if path not in files:
+            raise HardenerError("there is no such file")
+        return files[path]
+
+    assert limits_below_deploy("p/compose.yaml", service="web", read=read) is expected
 
 
 ANCHORED = "services:\n  web: &web\n    image: a\n  job:\n    <<: *web\n    command: b\n"
@@ -328,6 +366,12 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10
             "service job extends web",
         ),
         (MERGED, "service job extends web"),
+        (EXTENDED.replace("service: web", "service: '${X:-web}'"), "service job extends web"),
+        (EXTENDED.replace("service: web", "service: web\n      file: ${X}.yaml"), "service job extends web"),
+        (
+            "x: &x {job: {extends: web}}\nservices:\n  <<: *x\n  web:\n    image: a\n",
+            "service job extends web",
+        ),
         (LAUGHS + "services:\n  web:\n    image: a\n", "the compose file has more than"),
         ("#" * 300_000, "has more than"),
         ("services:\n  web: &web\n    <<: *web\n    image: a\n", "nested too deeply"),
