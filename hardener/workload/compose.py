@@ -179,7 +179,7 @@ class _File:
 
     def needs(self, key: str, value: Any) -> bool:
         """Return whether a setting has to be written: an empty list only in place of another one."""
-        return value != [] or key in self._pairs or bool(self._tag(key))
+        return value != [] or effective(self._node, key) is not None or bool(self._tag(key))
 
     def limit(self) -> str | None:
         """Return the limit of processes below ``deploy``."""

@@ -164,6 +164,12 @@ def test_a_list_can_become_empty() -> None:
     assert change(text, settings={"cap_add": []}) == "services:\n  web:\n    cap_add: []\n    image: a\n"
 
 
+def test_an_empty_list_is_written_only_in_place_of_another_one() -> None:
+    text = "x: &x {cap_add: [A]}\nservices:\n  web:\n    <<: *x\n"
+    settings: dict[str, Any] = {"cap_add": [], "security_opt": []}
+    assert change(text, settings=settings) == text + "    cap_add: []\n"
+
+
 def test_an_alias_is_replaced_where_it_is_used() -> None:
     text = "x: &caps [A]\nservices:\n  web:\n    cap_add: *caps # all\n  db:\n    cap_add: *caps\n"
     expected = text.replace("cap_add: *caps # all", "cap_add: [CHOWN] # all")
