@@ -15,7 +15,10 @@ KINDS = {"/etc/web": "directory", "/srv/up": "directory", "/run/docker.sock": "a
 
 
 def plan(*, used: bool = True, kinds: Mapping[str, str] = KINDS, **host: Any) -> twin.Twin:
-    original = container(**host)
+    return planned(container(**host), used=used, kinds=kinds)
+
+
+def planned(original: Mapping[str, Any], *, used: bool = True, kinds: Mapping[str, str] = KINDS) -> twin.Twin:
     return twin.plan(
         original,
         IMAGE,
@@ -87,17 +90,7 @@ def test_a_socket_of_the_host_is_not_given_to_the_twin() -> None:
 
 
 def test_a_writable_file_of_the_host_is_read_only_in_the_twin() -> None:
-    found = twin.plan(
-        container(),
-        IMAGE,
-        run="f" * 16,
-        network="own",
-        used=True,
-        kinds={**KINDS, "/srv/up": "file"},
-        low_ports=None,
-        sources=twin.copied_sources([container()], {**KINDS, "/srv/up": "file"}),
-        unfiltered=False,
-    )
+    found = plan(kinds={**KINDS, "/srv/up": "file"})
     mount = next(each for each in found.body["HostConfig"]["Mounts"] if each["Target"] == "/up")
     assert mount["Type"] == "bind"
     assert mount["ReadOnly"] is True
@@ -112,17 +105,7 @@ def test_a_mount_of_an_image_is_requested_again_and_one_of_an_unknown_kind_is_om
         {"Type": "image", "Source": "/var/lib/merged", "Destination": "/image", "RW": False},
         {"Type": "cluster", "Source": "", "Destination": "/cluster", "RW": True},
     ]
-    found = twin.plan(
-        original,
-        IMAGE,
-        run="f" * 16,
-        network="own",
-        used=True,
-        kinds={},
-        low_ports=None,
-        sources=twin.copied_sources([original], {}),
-        unfiltered=False,
-    )
+    found = planned(original)
     assert found.body["HostConfig"]["Mounts"] == [image]
     assert found.differences == ["the twin has no /cluster: it is a mount of the kind cluster"]
 
@@ -148,17 +131,7 @@ def test_namespaces_of_the_host_are_not_shared_with_the_twin() -> None:
 
 def test_the_data_of_the_original_is_not_modified() -> None:
     original = container()
-    twin.plan(
-        original,
-        IMAGE,
-        run="f" * 16,
-        network="none",
-        used=True,
-        kinds={},
-        low_ports=None,
-        sources={"/v/data": 0},
-        unfiltered=False,
-    )
+    planned(original)
     assert original == container()
 
 
