@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.text import line
+from hardener.workload.profile import APPARMOR_PREFIX
 from hardener.workload.proof import ProofDocument
 from hardener.workload.verdict import fresh
 
@@ -58,7 +59,10 @@ def _starts(proof: ProofDocument) -> str:
     profile = next((each for each in proof.trials if each.kind == "profile"), None)
     if profile is None or profile.observation is None:
         return "the profile was not tried"
-    return f"{profile.observation.starts} of {profile.starts} starts succeeded under the profile"
+    labels = (each.lsm.partition(" ")[0] for each in profile.observation.identities)
+    own = next((label for label in labels if label.startswith(APPARMOR_PREFIX)), "")
+    confined = f", confined by the AppArmor profile {line(own, 100)}" if own else ""
+    return f"{profile.observation.starts} of {profile.starts} starts succeeded under the profile{confined}"
 
 
 def _lacks_a_call(proof: ProofDocument) -> bool:

@@ -81,6 +81,7 @@ class ProfileResult:
         served: whether an exercise reached the container in one of them.
         change: of the compose file; None without one.
         proven: whether the folder has a proof that exactly this profile is safe.
+        apparmor: name of the AppArmor profile that the settings request; empty for none.
     """
 
     folder: Path
@@ -90,6 +91,7 @@ class ProfileResult:
     served: bool
     change: ComposeChange | None
     proven: bool
+    apparmor: str
 
 
 def make_profile(request: ProfileRequest) -> ProfileResult:
@@ -134,6 +136,7 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         served=any(each.served for each in made.merged.recordings),
         change=change,
         proven=_proven(folder),
+        apparmor=made.apparmor.name if made.apparmor and made.confined_by_apparmor else "",
     )
 
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hardener.checks.lib.containers import Container, containers, readable
+from hardener.checks.lib import fields
+from hardener.checks.lib.containers import SOURCE, Container, containers, readable
 from hardener.checks.lib.filters import MALFORMED
 from hardener.model import Severity, WorkloadRisk, Workloads
 from hardener.snapshot import FactUnavailable, Snapshot
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 FIRST = 3  # number of recommendations that are named first
 RISKIEST = 20  # containers of a host that a report of a whole assessment lists
 _GRAVITY = {level: place for place, (_, level) in enumerate(LEVELS)}
+
+_ELSEWHERE = (
+    "the engine names processes of its containers, of which none is on this host: for the engine of another"
+    " machine, name that machine by -i"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +150,8 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
         return HostAudit(host=host, collected_at=collected_at, error=reason)
     everyone, _ = readable(snapshot)
     running = tuple(container for container in everyone if container.running)
+    if not running and any(_has_process(container) for container in everyone):
+        return HostAudit(host=host, collected_at=collected_at, error=_ELSEWHERE)
     near = neighbours(running)
     judged = [_unread(container) for container in containers(snapshot) if container.error]
     for container in running:
@@ -168,6 +176,12 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
         engine=str(snapshot.fact("docker.version").get("Version") or ""),
         containers=tuple(judged),
     )
+
+
+def _has_process(container: Container) -> bool:
+    """Return whether the engine names a process of the container."""
+    pid = fields.table(container.inspect, "State", SOURCE).get("Pid")
+    return isinstance(pid, int) and pid > 0
 
 
 def _unread(container: Container) -> ContainerAudit:

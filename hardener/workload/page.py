@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hardener.workload.merging import Seen, together
 from hardener.workload.profile import Profile, Why
-from hardener.workload.settings import tmpfs
+from hardener.workload.settings import APPARMOR, tmpfs
 from hardener.workload.syscalls import NEWER
 
 _SHOWN = 6  # number of names in one sentence
@@ -336,10 +336,10 @@ def _apparmor(profile: Profile) -> Section:
         missing = f"No profile: the recorder could not observe {unseen}."
         return Section(title="AppArmor", sentences=((missing,),))
     sentences: list[Words] = [
-        (f"Load {found.name} on the host before the container starts: apparmor_parser --replace apparmor",)
+        (f"Before the container starts, load the file on the host: apparmor_parser --replace {APPARMOR}",)
         if profile.confined_by_apparmor
         else (*_unused(profile), ": the profile is written, but not requested."),
-        ("Each denial is recorded by the kernel.",),
+        (f"The kernel logs each denial: journalctl -k --grep 'DENIED.*{found.name}'",),
     ]
     sentences += [("No rule can be written for ", Name(path)) for path in found.left_out[:_SHOWN]]
     rows = [

@@ -37,7 +37,7 @@ _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
 _TIMES_PEAK = 4
 _FEWEST_PIDS = 32
-_APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
+APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
 _GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
 
@@ -142,7 +142,7 @@ class Profile:
         """Return the name of the AppArmor profile that the site chose for the container; empty for none."""
         for option in self.merged.one.container.security_options:
             kind, name = split(option)
-            if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(_APPARMOR_PREFIX):
+            if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(APPARMOR_PREFIX):
                 return name
         return ""
 
@@ -212,7 +212,7 @@ def make(
         hurdles=hurdles,
         apparmor=apparmor(
             merged,
-            name=f"{_APPARMOR_PREFIX}{name}",
+            name=f"{APPARMOR_PREFIX}{name}",
             capabilities=capabilities,
             writes=writes,
             calls=calls.keys(),

@@ -268,6 +268,9 @@ def _calls(found: Filter) -> str:
     return f"{found.calls} calls{of}"
 
 
+_LOAD = "Load the AppArmor profile that its options name, and restart it; or remove apparmor=unconfined."
+
+
 def _confinement(has: Privileges) -> Iterator[Excess]:
     module = {"apparmor": "AppArmor", "selinux": "SELinux"}.get(has.lsm.module, "")
     match has.lsm.confinement:
@@ -276,7 +279,9 @@ def _confinement(has: Privileges) -> Iterator[Excess]:
                 key="lsm",
                 points=12,
                 has=f"is not confined by {module}",
-                do=f"Remove the option that prevents {module} from confining it.",
+                do=_LOAD
+                if has.lsm.module == "apparmor"
+                else "Remove the option that prevents SELinux from confining it.",
             )
         case Confinement.COMPLAINING:
             yield Excess(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,9 +107,22 @@ def profile(
             click.echo(f"written: {line(str(compose[-1]))}", err=True)
     if not made.served:
         click.echo("hardener: warning: in no recording did an exercise reach the container", err=True)
+    if made.apparmor:
+        _name_apparmor(made.folder, made.apparmor)
     if not made.proven:
         click.echo(f"test it before you use it: hardener workload prove {folder} --run COMMAND", err=True)
     return exit_codes.complete(made.complete and made.served)
+
+
+def _name_apparmor(folder: Path, name: str) -> None:
+    """Print how to load the AppArmor profile, without which the container does not start."""
+    from hardener.text import line
+    from hardener.workload.settings import APPARMOR
+
+    file = shlex.quote(line(str(folder / APPARMOR), 1000))
+    click.echo("before the container starts, on each host that runs it:", err=True)
+    click.echo(f"  apparmor_parser --replace {file}", err=True)
+    click.echo(f"  cp {file} /etc/apparmor.d/{name}   # for the next boot", err=True)
 
 
 def _show(change: ComposeChange) -> None:

@@ -84,6 +84,14 @@ def test_an_incomplete_recording_gives_exit_code_4(recording: Path) -> None:
     assert "Not observed: a map was full" in result.stdout
 
 
+def test_the_commands_that_load_the_apparmor_profile_have_its_path(recording: Path) -> None:
+    said = run(recording, "--out", "my profile").stderr
+    assert "  apparmor_parser --replace 'my profile/apparmor'\n" in said
+    assert "  cp 'my profile/apparmor' /etc/apparmor.d/hardener-web " in said
+    write(recording, host__lsm=["capability"])
+    assert "apparmor_parser" not in run(recording).stderr
+
+
 def test_recordings_without_an_exercise_give_exit_code_4_and_a_warning(recording: Path) -> None:
     phases = [
         {"name": "serve", "exercised": False, "reason": "no connection reached the twin", "seconds": 1.0}

@@ -79,6 +79,15 @@ def test_only_running_containers_are_in_the_audit() -> None:
     assert audit(with_containers()).containers == ()
 
 
+def test_an_engine_whose_processes_are_on_another_machine_is_reported() -> None:
+    elsewhere = {**running("web"), "proc": None}
+    elsewhere["inspect"] = {**elsewhere["inspect"], "State": {"Running": True, "Pid": 4711}}
+    found = audit(with_containers(elsewhere))
+    assert not found.complete
+    assert "of which none is on this host" in found.error
+    assert audit(with_containers(elsewhere, running("here"))).complete
+
+
 def test_unreadable_parts_make_the_result_incomplete() -> None:
     found = audit(with_containers(running("web", proc={"no_new_privs": None})))
     (web,) = found.containers
