@@ -82,6 +82,7 @@ class ProfileResult:
         change: of the compose file; None without one.
         proven: whether the folder has a proof that exactly this profile is safe.
         apparmor: name of the AppArmor profile that the settings request; empty for none.
+        user: who replaces root; empty for nobody.
     """
 
     folder: Path
@@ -92,6 +93,7 @@ class ProfileResult:
     change: ComposeChange | None
     proven: bool
     apparmor: str
+    user: str
 
 
 def make_profile(request: ProfileRequest) -> ProfileResult:
@@ -136,6 +138,7 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         served=any(each.served for each in made.merged.recordings),
         change=change,
         proven=_proven(folder),
+        user=str(made.user or ""),
         apparmor=made.apparmor.name if made.apparmor and made.confined_by_apparmor else "",
     )
 

@@ -136,7 +136,7 @@ def write(recordings: Sequence[Recording], folder: Path, *, container: str) -> l
     if problems:
         names = ", ".join(str(path) for _, path in written)
         hint = f"the other recordings are written: {line(names, 2000)}" if written else problems[0].hint
-        raise HardenerError(problems[0].message, hint=hint) from problems[0]
+        raise HardenerError("; ".join(each.message for each in problems), hint=hint) from problems[0]
     return written
 
 

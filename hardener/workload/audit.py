@@ -24,8 +24,8 @@ RISKIEST = 20  # containers of a host that a report of a whole assessment lists
 _GRAVITY = {level: place for place, (_, level) in enumerate(LEVELS)}
 
 _ELSEWHERE = (
-    "the engine names processes of its containers, of which none is on this host: for the engine of another"
-    " machine, name that machine by -i"
+    "no process of the engine's containers is on this host: the engine seems to run on another machine; name"
+    " that machine with -i"
 )
 
 

@@ -50,7 +50,8 @@ def limits_below_deploy(
 
     Args:
         file: the path.
-        service: which service; one that the file does not have has no limits.
+        service: which service; one that the file does not have has no limits. One that resets them may still
+            have those of another file.
         read: returns the content of a file.
         depth: how many ``extends`` are followed.
 

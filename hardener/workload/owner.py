@@ -72,6 +72,6 @@ def _decisive(path: str, merged: Merged, owners: Mapping[str, Owner]) -> str:
 
 
 def _can_be_given(path: str, merged: Merged, owners: Mapping[str, Owner]) -> bool:
-    """Return whether a path is root's, and lies in a mount that lasts: a user can get it once and for all."""
+    """Return whether a path is root's, and lies in a mount that lasts, so that another owner stays."""
     mount = nearest_mount(path, merged.one.container.mounts)
     return mount is not None and mount.kind in _LASTING and path in owners and owners[path].uid == 0

@@ -169,14 +169,13 @@ def make(
     merged = merge(recordings)
     had, required = held(merged), needs(merged)
     writes = write_set(merged)
-    other = None if "capabilities" in merged.unseen else other_user(merged, required, writes)
+    unseen = "capabilities" in merged.unseen
+    other = None if unseen else other_user(merged, required, writes)
     if keep_user and other is None:
         raise HardenerError("--keep-user: the profile does not replace root")
     user = None if keep_user else other
-    if "capabilities" in merged.unseen:
-        useful = had
-    else:
-        useful = frozenset() if user else frozenset(need.capability for need in required)
+    needed = frozenset() if user else frozenset(need.capability for need in required)
+    useful = had if unseen else needed
     dropped = _droppable(drop, useful)
     capabilities = tuple(sorted(useful - dropped))
     had_it = _had_no_new_privileges(merged)

@@ -33,8 +33,8 @@ class Project:
         name: its name as the user gave it; empty for none.
         otherwise: its name where no container names the files.
         hashes: of its services, as compose labels the containers; empty where they are not known.
-        remarks: what could not be found out, in sentences of ours: recordings contain them.
-        refusal: why docker compose does not read the files, in its words, which may have values of them.
+        remarks: what could not be found out, in hardener's own words, since recordings contain them.
+        refusal: why docker compose does not read the files. Its words may contain values: never recorded.
     """
 
     files: tuple[str, ...]

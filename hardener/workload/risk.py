@@ -268,9 +268,6 @@ def _calls(found: Filter) -> str:
     return f"{found.calls} calls{of}"
 
 
-_LOAD = "Load the AppArmor profile that its options name, and restart it; or remove apparmor=unconfined."
-
-
 def _confinement(has: Privileges) -> Iterator[Excess]:
     module = {"apparmor": "AppArmor", "selinux": "SELinux"}.get(has.lsm.module, "")
     match has.lsm.confinement:
@@ -279,7 +276,7 @@ def _confinement(has: Privileges) -> Iterator[Excess]:
                 key="lsm",
                 points=12,
                 has=f"is not confined by {module}",
-                do=_LOAD
+                do="Remove apparmor=unconfined or --privileged, or load the AppArmor profile in its options."
                 if has.lsm.module == "apparmor"
                 else "Remove the option that prevents SELinux from confining it.",
             )

@@ -310,9 +310,10 @@ def test_a_stopped_project_is_reported(shop: Shop, tmp_path: Path) -> None:
         (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: {image}}}}}\n")
         done = shop.record("--compose", str(tmp_path / "compose.yaml"), "--out", str(tmp_path))
         assert done.returncode == 2
-        assert (
-            "no running container belongs to this compose file (projects that run here: shop)" in done.stderr
-        )
+        message = "no running container belongs to this compose file (projects that run here: shop)"
+        assert message in done.stderr
+        warning = "hardener: warning: docker compose cannot read"
+        assert (warning in done.stderr) is ("NO_SUCH" in image)
 
 
 def fetch(address: str) -> str:

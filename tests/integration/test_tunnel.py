@@ -342,8 +342,9 @@ def children(server: Sshd) -> list[int]:
 
 def let_stall(tunnel: Tunnel) -> None:
     """Wait until one request has been without an answer for longer than counts as a stall."""
-    asked = time.monotonic()
+    began = asked = time.monotonic()
     while time.monotonic() < asked + _STALL + 0.5:
+        assert time.monotonic() < began + 120
         time.sleep(0.02)
         if not tunnel._asking.locked():  # nobody waits for an answer
             asked = time.monotonic()

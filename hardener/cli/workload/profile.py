@@ -71,7 +71,7 @@ def profile(
     give the same files. System calls that the engine's default refuses stay refused, unless --allow-extra
     names them; the capabilities of recorded use are kept, unless --drop names them.
 
-    The exit code is 4 if a recording is incomplete, or if no recording has an exercise.
+    The exit code is 4 if a recording is incomplete, or if an exercise reached the container in none of them.
 
     \b
     hardener workload profile web.recording.json
@@ -107,6 +107,10 @@ def profile(
             click.echo(f"written: {line(str(compose[-1]))}", err=True)
     if not made.served:
         click.echo("hardener: warning: in no recording did an exercise reach the container", err=True)
+    if made.user:
+        click.echo(
+            f"before it starts, give root's files in its volumes to the user {made.user} (chown)", err=True
+        )
     if made.apparmor:
         _name_apparmor(made.folder, made.apparmor)
     if not made.proven:

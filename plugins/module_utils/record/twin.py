@@ -119,7 +119,7 @@ def plan(
     differences: list[str] = []
     config["Image"] = inspected["Image"]
     config["Labels"] = labels(run, image)
-    config["Healthcheck"] = {"Test": ["NONE"]}  # it is run once, and not at times of the engine's choice
+    config["Healthcheck"] = {"Test": ["NONE"]}  # hardener runs it, and the engine does not
     for key in ("MacAddress", "Volumes", "OnBuild"):
         config.pop(key, None)
     if config.get("Hostname") and inspected["Id"].startswith(config["Hostname"]):

@@ -92,6 +92,18 @@ def test_the_commands_that_load_the_apparmor_profile_have_its_path(recording: Pa
     assert "apparmor_parser" not in run(recording).stderr
 
 
+def test_the_user_in_place_of_root_is_named(recording: Path) -> None:
+    use = {"name": "CAP_DAC_OVERRIDE", "call": "openat", "program": "nginx", "phases": ["serve"]}
+    owner = {"uid": 999, "gid": 998, "mode": 0o750}
+    files = {"files__created": ["/data/x"], "files__owners": {"/data": owner}, "files__written": []}
+    mounts = [{"kind": "volume", "target": "/data", "read_only": False}]
+    identities = [{**each, "bounding": [use["name"]]} for each in document()["identities"]]
+    write(recording, capabilities=[use], identities=identities, container__mounts=mounts, **files)
+    assert "give root's files in its volumes to the user 999:998 (chown)\n" in run(recording).stderr
+    kept = run(recording, "--keep-user")
+    assert (kept.exit_code, "999:998 (chown)" in kept.stderr) == (0, False)
+
+
 def test_recordings_without_an_exercise_give_exit_code_4_and_a_warning(recording: Path) -> None:
     phases = [
         {"name": "serve", "exercised": False, "reason": "no connection reached the twin", "seconds": 1.0}

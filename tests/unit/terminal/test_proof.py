@@ -13,10 +13,11 @@ from tests.unit.workload.observations import REFUSED, answer
 from tests.unit.workload.proofs import proven_files
 
 
-def shown(folder: Path, **refused: object) -> str:
+def shown(folder: Path, *, identities: object = None, **refused: object) -> str:
     """The screen of a proof under whose profile one more call was refused."""
     proof = ProofDocument.model_validate_json(proven_files(folder)[NAME])
     told = answer(refusals=[REFUSED, {**REFUSED, **refused}])
+    told["identities"] = identities or told["identities"]
     seen = observation("host", told, machine="x86_64", exercise=None)
     trials = tuple(
         trial.model_copy(update={"observation": seen}) if trial.kind == "profile" else trial
@@ -54,3 +55,12 @@ def test_the_option_drop_is_advised_for_a_capability_that_is_not_needed(
     for part in screen(changed, tmp_path / NAME):
         Console(file=output, width=300).print(part)
     assert ("--drop NAME" in output.getvalue()) is advised
+
+
+@pytest.mark.parametrize(
+    ("label", "named"), [("hardener-web (enforce)", True), ("docker-default (enforce)", False)]
+)
+def test_the_apparmor_profile_of_the_trial_is_named(tmp_path: Path, label: str, named: bool) -> None:
+    identities = [{**each, "lsm": label} for each in answer()["identities"]]
+    found = shown(tmp_path, identities=identities)
+    assert ("under the profile, confined by the AppArmor profile hardener-web " in found) is named

@@ -84,7 +84,7 @@ def test_an_engine_whose_processes_are_on_another_machine_is_reported() -> None:
     elsewhere["inspect"] = {**elsewhere["inspect"], "State": {"Running": True, "Pid": 4711}}
     found = audit(with_containers(elsewhere))
     assert not found.complete
-    assert "of which none is on this host" in found.error
+    assert "no process of the engine's containers is on this host" in found.error
     assert audit(with_containers(elsewhere, running("here"))).complete
 
 

@@ -93,7 +93,7 @@ def test_an_unreachable_registry_is_reported_for_each_request(tmp_path: Path) ->
 
 @pytest.fixture
 def drip(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Any]:
-    """An answer that begins, and goes on beginning for longer than anybody should listen."""
+    """An answer that does not end within the time limit."""
     passed = [0.0]  # seconds by which the clock of who listens is ahead
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
     monkeypatch.setattr(registries, "time", clock)
