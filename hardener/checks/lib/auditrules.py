@@ -144,8 +144,11 @@ class Rule:
 
     def hides(self, path: str) -> bool:
         """Return whether the rule is for the folder of ``path`` and suppresses records of its removal."""
-        folder = not self.tree and self.path == posixpath.dirname(path)
-        return folder and not self.always and "w" in self.permissions
+        return self.decides_removal(path) and not self.always
+
+    def decides_removal(self, path: str) -> bool:
+        """Return whether the rule is for the folder of ``path`` alone, and records or suppresses removals."""
+        return not self.tree and self.path == posixpath.dirname(path) and "w" in self.permissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +212,9 @@ class Rules:
         """Return the rules for a path, its parents and its children."""
         path = canonical(path)
         return tuple(
-            rule for rule in self.rules if rule.path and (rule.touches(path, tree=True) or rule.hides(path))
+            rule
+            for rule in self.rules
+            if rule.path and (rule.touches(path, tree=True) or rule.decides_removal(path))
         )
 
     def has(self, rule: Rule) -> bool:
