@@ -82,7 +82,7 @@ class ProfileResult:
         change: of the compose file; None without one.
         proven: whether the folder has a proof that exactly this profile is safe.
         apparmor: name of the AppArmor profile that the settings request; empty for none.
-        user: who replaces root; empty for nobody.
+        user: the user in place of root; empty if root stays.
     """
 
     folder: Path

@@ -26,16 +26,18 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.security_op
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.compose_nodes import (
-    LIMITS,
     OVERRIDE,
+    PIDS,
     RESET,
     Entry,
     all_entries,
+    at,
     child,
     composed,
     content,
     effective,
     entries,
+    nested,
     strings,
 )
 from hardener.workload.yamltext import entry, quoted
@@ -99,7 +101,7 @@ def edited(
             f"{file.name}: another service takes settings from {line(service)}, and would change with it",
             hint=_OTHERWISE,
         )
-    expected = file.own() | {key: content(yaml.compose(quoted(each))) for key, each in wanted.items()}
+    expected = file.own() | {key: _as_content(each) for key, each in wanted.items()}
     if _unordered(after.own()) != _unordered(expected) or (limit is not None and after.limit() != str(limit)):
         raise file.unfit()
     return result
@@ -134,9 +136,9 @@ class _File:
         self._services = services
         self._node = self._find()
         self._pairs = {key.value: (key, value) for key, value in entries(self._node)}
-        self._merged = several or effective(self._node, "extends") is not None
+        self._is_appended = several or effective(self._node, "extends") is not None
         self._overrides = {key for key in (*_APPENDED, "tmpfs") if self._must_override(key)}
-        self._other = {key for key in recorded if self._has_less(key, recorded[key])}
+        self._incomplete = {key for key in recorded if self._has_less(key, recorded[key])}
 
     def _find(self) -> yaml.MappingNode:
         found = {key.value: (key, value) for key, value in entries(self._services)}
@@ -170,7 +172,7 @@ class _File:
         """Return whether a list needs the tag ``!override``, whatever is in it."""
         nodes = child(self._node, key), effective(self._node, key)
         tagged = any(node is not None and node.tag in (OVERRIDE, RESET) for node in nodes)
-        return tagged or (self._merged and key in _APPENDED)
+        return tagged or (self._is_appended and key in _APPENDED)
 
     def _has_less(self, key: str, recorded: Sequence[str]) -> bool:
         """Return whether the container had more values than the service has in this file."""
@@ -183,9 +185,7 @@ class _File:
 
     def limit(self) -> str | None:
         """Return the limit of processes below ``deploy``."""
-        node: yaml.Node | None = self._node
-        for step in (*LIMITS, "pids"):
-            node = effective(node, step)
+        node = at(self._node, PIDS)
         return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
     def joined(self, key: str, value: Any) -> Any:
@@ -221,7 +221,7 @@ class _File:
     def own(self) -> dict[str, Any]:
         """Return the service's own keys, without anchors and comments, and without the limit of processes."""
         found = {key.value: content(value) for key, value in entries(self._node)}
-        found["deploy"] = _pruned(found.get("deploy", []), (*LIMITS[1:], "pids"))
+        found["deploy"] = _pruned(found.get("deploy", []), PIDS[1:])
         return found
 
     def edits(self, settings: Mapping[str, Any], limit: int | None) -> Iterator[_Edit]:
@@ -238,11 +238,11 @@ class _File:
             else:
                 new += self._written(key, value)
         if limit is not None and "deploy" in self._pairs:
-            yield self._nested(self._node, (*LIMITS, "pids"), limit)
+            yield self._nested(self._node, PIDS, limit)
         elif limit is not None and effective(self._node, "deploy") is not None:
             raise self.shared()
         elif limit is not None:
-            new += self._written("deploy", {"resources": {"limits": {"pids": limit}}})
+            new += self._written("deploy", nested(PIDS[1:], limit))
         if new:
             yield self._behind(self._last_line(self._node), new)
 
@@ -253,8 +253,7 @@ class _File:
         if pair is None:
             if effective(node, step) is not None:
                 raise self.shared()
-            for each in reversed(rest):
-                value = {each: value}
+            value = nested(rest, value)
             if node.flow_style:
                 begin = node.value[0][0].start_mark.index
                 return _Edit(begin, begin, f"{step}: {quoted(value)}, ")
@@ -278,7 +277,7 @@ class _File:
             raise self.unfit()
         tag = self._tag(key.value)
         tagged = node.tag == OVERRIDE or key.value not in self._overrides
-        if tagged and _ordered(content(node)) == _ordered(content(yaml.compose(quoted(value)))):
+        if tagged and _ordered(content(node)) == _ordered(_as_content(value)):
             return
         in_place = is_list and bool(value) and not tag and not _is_alias(key, node)
         if in_place and isinstance(node, yaml.SequenceNode) and not node.flow_style:
@@ -289,7 +288,7 @@ class _File:
 
     def _tag(self, key: str) -> str:
         """Return the tag of a list that replaces one from elsewhere; empty for any other key."""
-        return OVERRIDE if key in self._overrides or key in self._other & _APPENDED else ""
+        return OVERRIDE if key in self._overrides or key in self._incomplete & _APPENDED else ""
 
     def _items(self, node: yaml.SequenceNode, value: Sequence[str]) -> Iterator[_Edit]:
         """Return the edits of a list with one entry on each line: entries are removed, kept and added."""
@@ -387,6 +386,11 @@ def _is_alias(key: yaml.ScalarNode, node: yaml.Node) -> bool:
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line)
+
+
+def _as_content(value: Any) -> Any:
+    """Return a value in the form of the content of its node."""
+    return content(yaml.compose(quoted(value)))
 
 
 def _unordered(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from posixpath import dirname, join
 from typing import Any
 
@@ -15,6 +15,7 @@ OVERRIDE = "!override"
 RESET = "!reset"  # compose drops such a key, and all values of it from elsewhere, but not of a merge key
 NULL = "tag:yaml.org,2002:null"
 LIMITS = ("deploy", "resources", "limits")
+PIDS = (*LIMITS, "pids")
 _MERGE = "<<"
 _MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
 _MOST_VALUES = 50_000  # with aliases expanded
@@ -59,9 +60,7 @@ def limits_below_deploy(
         HardenerError: the file cannot be read. One that it names and that cannot be read has no limits.
     """
     node = effective(effective(composed(read(file), name=line(file)), "services"), service)
-    limits = node
-    for step in LIMITS:
-        limits = effective(limits, step)
+    limits = at(node, LIMITS)
     if limits is not None and limits.tag != NULL:
         return True
     base = effective(node, "extends")
@@ -97,6 +96,20 @@ def effective(node: yaml.Node | None, name: str) -> yaml.Node | None:
         if found is not None:
             return found
     return own
+
+
+def at(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
+    """Return the value below several keys, as ``effective`` does for one."""
+    for step in path:
+        node = effective(node, step)
+    return node
+
+
+def nested(path: Sequence[str], value: Any) -> Any:
+    """Return a value below several keys."""
+    for step in reversed(path):
+        value = {step: value}
+    return value
 
 
 def all_entries(node: yaml.Node | None) -> dict[str, yaml.Node]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hardener.workload.compose_nodes import OVERRIDE, PIDS, nested
 from hardener.workload.profile import Profile
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.yamltext import entry, quoted
@@ -25,7 +26,7 @@ def override(
     recorded = recorded_keys(profile)
     keys = interpolated(service_keys(profile, seccomp=seccomp))
     if limited and "pids_limit" in keys:  # compose requires that both are equal
-        keys["deploy"] = {"resources": {"limits": {"pids": keys["pids_limit"]}}}
+        keys |= nested(PIDS, keys["pids_limit"])
     replaced = {key for key, values in recorded.items() if values}
     lines = [
         "# Written by hardener from recordings of one container; profile.md says what each line is for.",
@@ -35,7 +36,7 @@ def override(
         lines.append("# !override replaces a list; docker compose supports it since 2.24.4.")
     lines += ["services:", f"  {quoted(name)}:"]
     for key, value in keys.items():
-        lines += entry(key, value, lead="    ", tag="!override" if key in replaced else "")
+        lines += entry(key, value, lead="    ", tag=OVERRIDE if key in replaced else "")
     lines += [f"    # {each}" for each in comments(profile)]
     return "\n".join(lines) + "\n"
 
