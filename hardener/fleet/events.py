@@ -27,7 +27,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The hosts of this run in inventory order; with their groups if the playbook reports them."""
+    """The hosts of this run in inventory order, and their groups."""
 
     names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -119,8 +119,8 @@ _HINTS = {
 }
 # What the actions print when a transaction begins a step (plugin_utils/transaction.py).
 _STEP = re.compile(r"hardener: (?P<host>.{1,300}): (?P<name>[a-z0-9][a-z0-9 -]{0,39})")
-_POPULATION = "ansible_play_hosts_all"
-_POPULATION_IN_GROUPS = f"{_POPULATION} | hardener.docker.groups_of(groups)"
+_OURS = "hardener.docker."  # our actions name the host of each answer
+_LISTS_HOSTS = f"{_OURS}hosts"
 
 
 def translate(raw: Mapping[str, Any]) -> Event | None:
@@ -134,12 +134,12 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
     if state is None:
         return None
     result = data.get("res") or {}
-    # The first task of each playbook prints this variable, so that hosts without an answer are known too.
-    if data.get("resolved_action") == "ansible.builtin.debug":
-        if _POPULATION in result:
-            return Hosts(tuple(map(str, result[_POPULATION])))
-        if _POPULATION_IN_GROUPS in result:
-            return _hosts_in_groups(result[_POPULATION_IN_GROUPS])
+    # The first task of each playbook, so that hosts without an answer are known too.
+    if data.get("resolved_action") == _LISTS_HOSTS and "hosts" in result:
+        groups: Mapping[str, Sequence[Any]] = result["hosts"]
+        return Hosts(
+            tuple(map(str, groups)), {str(host): tuple(map(str, inside)) for host, inside in groups.items()}
+        )
     reason = ""
     if state is State.FAILED and data.get("ignore_errors"):
         state = State.OK
@@ -147,19 +147,11 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
         reason = explain(result)
     elif state is State.OK and result.get("changed") is True:
         state = State.CHANGED
-    return TaskResult(
-        host=str(data.get("host", "")),
-        action=str(data.get("resolved_action") or data.get("task_action", "")).rpartition(".")[2],
-        state=state,
-        reason=reason,
-        data=result,
-    )
-
-
-def _hosts_in_groups(groups: Mapping[str, Sequence[Any]]) -> Hosts:
-    return Hosts(
-        tuple(map(str, groups)), {str(host): tuple(map(str, inside)) for host, inside in groups.items()}
-    )
+    host, action = str(data.get("host", "")), str(data.get("resolved_action") or data.get("task_action", ""))
+    if action.startswith(_OURS) and result.get("host", host) != host:
+        state, result = State.FAILED, {}
+        reason = "the answer belongs to another host"
+    return TaskResult(host=host, action=action.rpartition(".")[2], state=state, reason=reason, data=result)
 
 
 def explain(result: Mapping[str, Any]) -> str:

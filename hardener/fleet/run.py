@@ -337,6 +337,8 @@ def outcome_of(host: str, stats: Mapping[str, Any], reasons: Mapping[str, str], 
         return Outcome(State.FAILED, reason)
     if host not in stats.get("processed", ()):
         return Outcome(State.FAILED, reason or f"Ansible stopped early: {stopped}")
+    if reason and host not in stats.get("rescued", ()):  # Ansible does not know that an answer was refused
+        return Outcome(State.FAILED, reason)
     return Outcome(State.CHANGED if host in stats.get("changed", ()) else State.OK)
 
 

@@ -217,7 +217,7 @@ class SlicedExecution:
     def _is_told(self, piece: Slice, event: Event) -> bool:
         """Record an event of a slice; return whether it is passed to the caller."""
         if isinstance(event, Hosts):
-            self._groups |= event.groups
+            self._groups |= {host: inside for host, inside in event.groups.items() if host in piece.hosts}
             return False
         if isinstance(event, TaskResult):
             return self._slices.result(piece, event)

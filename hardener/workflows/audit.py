@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import ansible_version, requests
+from hardener.text import line
 from hardener.workflows import exit_codes
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.listener import Listener
@@ -226,11 +227,13 @@ class _Judge:
         from hardener.assess import assess
         from hardener.snapshot import Snapshot
 
-        host = collected.host  # The inventory decides the name of the host, not the document.
+        host = collected.host
         try:
             snapshot = Snapshot.load(collected.snapshot, name="the answer of the host")
         except HardenerError as error:
             return self._unreachable(host, str(error), groups)
+        if snapshot.host != host:
+            return self._unreachable(host, f"the snapshot belongs to the host {line(snapshot.host)}", groups)
         assessment = assess(
             snapshot, self._controls, benchmark=self._benchmark, host=host, decisions=self._decisions
         )

@@ -8,6 +8,7 @@ from ansible.errors import AnsibleActionFail
 
 from ..module_utils.docker.api import USUAL_SOCKET
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction
+from ..plugin_utils.own_host import host_of
 
 _SPARE = 120  # seconds beyond the requested time after which the host counts as hanging
 _LONGEST = 24 * 3600
@@ -51,7 +52,7 @@ class ActionModule(HostScriptAction):
         )
         told = _expected_fields(answer.result)
         self.see_it_fits(told)
-        return {"changed": False, "ansible_facts": answer.facts, **told}
+        return {"changed": False, "host": host_of(task_vars), "ansible_facts": answer.facts, **told}
 
 
 def _expected_fields(answer: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..module_utils.contract import COLLECT_LIMIT, beside
 from ..plugin_utils import renamed
 from ..plugin_utils.files import write
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction, prepared
+from ..plugin_utils.own_host import host_of
 
 _PROGRAM = PACKAGES / "snapshot"
 prepared(_PROGRAM)
@@ -60,14 +61,14 @@ class ActionModule(HostScriptAction):
         )
         if not answer.encoded.startswith(_BEGINNING) or not answer.encoded.endswith(b"}"):
             raise AnsibleActionFail("the host gave no snapshot")
-        host = str(variables.get("inventory_hostname", ""))
+        host = host_of(variables)
         # The controller sets these fields, whatever the host reports: waivers are matched by them.
         known = {
             "host": host,
             "policy": args["policy"],
             "inventory_groups": sorted(map(str, variables.get("group_names", ()))),
         }
-        result: dict[str, Any] = {"changed": False, "ansible_facts": dict(answer.facts)}
+        result: dict[str, Any] = {"changed": False, "host": host, "ansible_facts": dict(answer.facts)}
         if args["dest"]:
             stored = _store(beside(answer.encoded, known), Path(args["dest"]).expanduser(), host)
             result["snapshot"] = str(stored)
@@ -85,7 +86,7 @@ class ActionModule(HostScriptAction):
                 raise AnsibleActionFail(f"the host's answer is not a snapshot: {error!r}") from None
             facts = {**snapshot, "sources": kept}
             self.see_it_fits(facts, told=False)
-            result["ansible_facts"]["hardener_snapshot"] = facts
+            result["facts"] = facts
         return result
 
     def _from_variables(self, variables: Mapping[str, Any]) -> dict[str, Any]:

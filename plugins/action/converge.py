@@ -15,6 +15,7 @@ from ansible.errors import AnsibleActionFail
 
 from ..module_utils.contract import DAEMON_RESTART, HELD, REFUSED, UNCHANGED
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
+from ..plugin_utils.own_host import require_own
 
 _REFUSED = "requested, and refused by the host (converge_on_refused: warn continues)"
 
@@ -40,6 +41,9 @@ class ActionModule(GuardedAction):
         documents = args["documents"]
         if args["only"] is not None:
             documents = [document for document in documents if _belongs(document, args["only"])]
+        for document in documents:
+            if "host" in document:  # one that a site has written itself has none
+                require_own(task_vars, document, f"the document {document.get('name')}")
         if not documents:
             return {"changed": False, "outcome": UNCHANGED, "msg": "there is nothing to converge"}
         arguments = {
@@ -106,7 +110,7 @@ def _with_file_contents(document: dict[str, Any]) -> dict[str, Any]:
             except (OSError, ValueError) as error:
                 raise AnsibleActionFail(f"{document.get('name')}: {path} cannot be read: {error}") from error
         resources.append(filled)
-    told = {key: value for key, value in document.items() if key != "asked"}
+    told = {key: value for key, value in document.items() if key not in ("asked", "host")}
     return {**told, "resources": resources}
 
 

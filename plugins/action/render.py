@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils import asked, renamed, specification
+from ..plugin_utils.own_host import require_own
 
 _RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
 _WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; in INI, write Python's False, 5 or ['a']"
@@ -36,10 +37,7 @@ class ActionModule(ActionBase):
         own = specification.variables(role)
         variables = {**self._variables(role.name, own, known), **args["beside"]}
         renderer = _renderer(role.name)
-        try:
-            snapshot = known["ansible_facts"]["hardener_snapshot"]
-        except KeyError:
-            raise AnsibleActionFail("ansible_facts.hardener_snapshot is missing: collect it first") from None
+        snapshot = _snapshot(known)
         try:
             documents = renderer.documents(snapshot, variables)
             details = renderer.details(snapshot, variables) if hasattr(renderer, "details") else {}
@@ -49,6 +47,7 @@ class ActionModule(ActionBase):
         named = asked.named_variables(self._task, known, own, policy)
         decided_by = getattr(renderer, "DECIDED_BY", {})
         for document in documents:
+            document["host"] = snapshot["host"]
             document["asked"] = asked.is_asked(
                 document, role.name, named, variables=own, decided_by=decided_by
             )
@@ -73,6 +72,19 @@ class ActionModule(ActionBase):
         if wrong:
             raise AnsibleActionFail(f"{'; '.join(wrong)} ({_WAY_OUT})")
         return found
+
+
+def _snapshot(known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the snapshot of the host at work.
+
+    Raises:
+        AnsibleActionFail: it was not collected, or it is the snapshot of another host.
+    """
+    snapshot: Any = (known.get("collect_result") or {}).get("facts")
+    if not isinstance(snapshot, Mapping):
+        raise AnsibleActionFail("collect_result.facts is missing: run the role hardener.docker.collect first")
+    require_own(known, snapshot, "collect_result.facts")
+    return snapshot
 
 
 def _renderer(role: str) -> Any:

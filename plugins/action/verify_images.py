@@ -8,6 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction
+from ..plugin_utils.own_host import host_of
 
 _TIMEOUT = 900  # seconds
 _MOST = 10_000
@@ -48,7 +49,7 @@ class ActionModule(HostScriptAction):
         except (KeyError, TypeError, ValueError):
             raise AnsibleActionFail("the host gave no record of its images") from None
         self.see_it_fits(result)
-        return {"changed": False, "ansible_facts": dict(answer.facts), **result}
+        return {"changed": False, "host": host_of(task_vars), "ansible_facts": dict(answer.facts), **result}
 
 
 def _expected_fields(answer: Any) -> dict[str, Any]:

@@ -20,7 +20,8 @@ options:
     type: str
     default: ""
   facts:
-    description: Sources of the snapshot that the play uses, as C(ansible_facts.hardener_snapshot).
+    description: Sources of the snapshot that the play uses. The roles of this collection read them from the
+      variable C(collect_result), which the role C(collect) registers.
     type: list
     elements: str
     default: []
@@ -53,8 +54,8 @@ snapshot:
   description: The file of the snapshot on the control node.
   type: str
   returned: with O(dest)
-ansible_facts:
-  description: The snapshot with the sources that O(facts) names, as C(hardener_snapshot).
+facts:
+  description: The snapshot with the sources that O(facts) names.
   type: dict
   returned: with O(facts)
 """

@@ -6,7 +6,7 @@ DOCUMENTATION = r"""
 module: render
 short_description: Render the documents of a role from a snapshot and its variables
 description:
-  - A task of a role calls it when C(ansible_facts.hardener_snapshot) is known. It takes the variables of
+  - A task of a role calls it when C(collect_result.facts) is known. It takes the variables of
     the role from its C(meta/argument_specs.yml), templates them, refuses one that is not of its type, and
     hands all of them to the role's renderer.
   - Ansible validates the variables of a role and converts none, so that C(-e name=false) is the string

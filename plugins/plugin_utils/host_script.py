@@ -185,13 +185,12 @@ class HostScriptAction(ActionBase):
         named = str(self._templar.template(named) or "").strip()
         if named not in _AUTO:
             return [shlex.split(named)], False
+        # The one of an earlier task first, if the host has it: Ansible may have mixed the facts of hosts.
         known = (task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python")
-        if known:
-            return [[str(known)]], False
-        # The system's own Python first: the newest one in PATH may be a shim or a private build.
+        # Then the system's own Python: the newest one in PATH may be a shim or a private build.
         fallback = C.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=task_vars)
-        names = dict.fromkeys(["/usr/bin/python3", *map(str, fallback), "python3"])
-        return [[name] for name in names], True
+        names = [*([known] if known else []), "/usr/bin/python3", *fallback, "python3"]
+        return [[name] for name in dict.fromkeys(map(str, names))], not known
 
     def _command(self, interpreters: list[list[str]]) -> str:
         """Return the shell command that runs stdin with the first suitable interpreter that exists."""

@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 
 from ..module_utils.contract import LONGEST_TWINS
 from .host_script import PACKAGES, HostScriptAction
+from .own_host import host_of
 from .ssh_command import ssh_command
 
 SOURCE = PACKAGES / "record"
@@ -72,4 +73,10 @@ class TwinAction(HostScriptAction):
         )
         result = told(stage, answer.result)
         self.see_it_fits(result)
-        return {"changed": False, "ansible_facts": answer.facts, **result, **reached}
+        return {
+            "changed": False,
+            "host": host_of(task_vars),
+            "ansible_facts": answer.facts,
+            **result,
+            **reached,
+        }

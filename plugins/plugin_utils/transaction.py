@@ -26,6 +26,7 @@ from ..module_utils.contract import (
     WOULD_CHANGE,
 )
 from .host_script import PACKAGES, HostScriptAction
+from .own_host import host_of
 
 # Fields of a result; "?" ends an optional key. Nothing else becomes part of the task's result: Ansible
 # interprets some keys in it, and with `add_host` one host would set the variables of another.
@@ -139,6 +140,7 @@ class TransactionAction(HostScriptAction):
             self.see_it_fits(result)
         except ValueError as error:
             raise AnsibleActionFail(f"the host gave no result of the transaction: {error}") from None
+        result["host"] = host_of(task_vars)
         if answer.facts:
             result["ansible_facts"] = answer.facts
         return result

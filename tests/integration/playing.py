@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,13 @@ def play(
 
     Args:
         folder: for the files of the run.
-        snapshot: what the hosts are; taken now.
+        snapshot: what the hosts are.
         plays: in their order; what one lists as ``roles`` runs when its hosts are known.
         options: of ansible-playbook.
         hosts: variables of each host, from its inventory.
     """
-    known = {**snapshot, "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    know = {"name": "Know", "set_fact": {"hardener_snapshot": known, "cacheable": True}}
+    facts = {**snapshot, "host": "{{ inventory_hostname }}"}
+    know = {"name": "Know", "set_fact": {"collect_result": {"facts": facts}}}
     whole = [
         {"hosts": "all", "gather_facts": False, **each, "pre_tasks": [know, *each.get("pre_tasks", ())]}
         for each in plays

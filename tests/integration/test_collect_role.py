@@ -27,8 +27,8 @@ PLAY = """
   tasks:
     - ansible.builtin.assert:
         that:
-          - hardener_snapshot.sources | sort == ['docker.version', 'engine']
-          - hardener_snapshot.sources.engine.data.reachable
+          - collect_result.facts.sources | sort == ['docker.version', 'engine']
+          - collect_result.facts.sources.engine.data.reachable
 """
 
 

@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,7 +167,7 @@ def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
         "system": {"hostname": "web1"},
     }
     snapshot = {
-        "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "host": "{{ inventory_hostname }}",
         "sources": {name: {"state": "ok", "data": each} for name, each in data.items()},
     }
     wanted = {"documents": "{{ converge_pending }}", "only": ["docker_daemon_tls"], "allow": "connectivity"}
@@ -177,7 +176,7 @@ def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
         "hosts": "all",
         "gather_facts": False,
         "vars": variables,
-        "pre_tasks": [{"name": "Know", "set_fact": {"hardener_snapshot": snapshot, "cacheable": True}}],
+        "pre_tasks": [{"name": "Know", "set_fact": {"collect_result": {"facts": snapshot}}}],
         "roles": ["hardener.docker.converge", "hardener.docker.docker_daemon"],
         "tasks": [{"name": "Converge", "hardener.docker.converge": wanted}],
     }

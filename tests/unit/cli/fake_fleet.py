@@ -102,7 +102,7 @@ class FakeRun:
                 yield TaskResult(host, "collect", State.UNREACHABLE, snapshot)
             else:
                 path = Path(self.variables["collect_dest"]) / f"{abs(hash(host))}.json"
-                path.write_text(json.dumps(snapshot.raw))
+                path.write_text(json.dumps({**snapshot.raw, "host": host}))
                 yield TaskResult(host, "collect", State.OK, data={"snapshot": str(path)})
 
     def provision(self) -> Iterator[TaskResult]:

@@ -60,7 +60,7 @@ FORGED = {
         "runner_on_ok", host="db1", resolved_action="converge", res={"outcome": "would_change"}
     ),
     "hosts that are none": forged(
-        "runner_on_ok", resolved_action="ansible.builtin.debug", res={"ansible_play_hosts_all": ["x"]}
+        "runner_on_ok", resolved_action="hardener.docker.hosts", res={"hosts": {"x": []}}
     ),
     "a task": forged("playbook_on_task_start", name="x"),
     "no data": forged("playbook_on_stats"),

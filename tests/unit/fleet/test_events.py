@@ -53,19 +53,10 @@ TTY_HINT = (
             TaskStarted("collect : Read the host"),
         ),
         (
-            raw("runner_on_ok", action="ansible.builtin.debug", res={"ansible_play_hosts_all": ["b", "a"]}),
-            Hosts(("b", "a")),
-        ),
-        (
             raw(
                 "runner_on_ok",
-                action="ansible.builtin.debug",
-                res={
-                    "ansible_play_hosts_all | hardener.docker.groups_of(groups)": {
-                        "b": ["edge", "web"],
-                        "a": ["ungrouped"],
-                    }
-                },
+                action="hardener.docker.hosts",
+                res={"hosts": {"b": ["edge", "web"], "a": ["ungrouped"]}},
             ),
             Hosts(("b", "a"), {"b": ("edge", "web"), "a": ("ungrouped",)}),
         ),
@@ -76,6 +67,14 @@ TTY_HINT = (
         (
             raw("runner_on_ok", action="ansible.builtin.apt", res={"changed": True}),
             TaskResult("db01", "apt", State.CHANGED, data={"changed": True}),
+        ),
+        (
+            raw("runner_on_ok", action="hardener.docker.converge", res={"changed": True, "host": "web03"}),
+            TaskResult("db01", "converge", State.FAILED, "the answer belongs to another host"),
+        ),
+        (
+            raw("runner_on_ok", action="community.mysql.mysql_user", res={"host": "%"}),
+            TaskResult("db01", "mysql_user", State.OK, data={"host": "%"}),
         ),
         (raw("runner_on_skipped", res={}), TaskResult("db01", "collect", State.SKIPPED)),
         (

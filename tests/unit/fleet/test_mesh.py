@@ -139,7 +139,7 @@ def artifacts(data: bytes) -> bytes:
 
 
 HEAD = b'{"status": "running"}\n' + event(
-    "runner_on_ok", action="ansible.builtin.debug", ansible_play_hosts_all=["a", "b"]
+    "runner_on_ok", action="hardener.docker.hosts", hosts={"a": [], "b": []}
 )
 ANSWERS = event("runner_on_ok", snapshot=SNAPSHOT) + event("runner_on_unreachable", "b", msg="refused")
 STATS = b'{"event": "playbook_on_stats", "event_data": {"processed": {"a": 1, "b": 1}, "dark": {"b": 1}}}\n'

@@ -26,9 +26,9 @@ Script = Callable[[Callable[[dict[str, Any]], bool], Callable[[], bool]], int]
 
 def hosts(*names: str) -> dict[str, Any]:
     data = {
-        "resolved_action": "ansible.builtin.debug",
+        "resolved_action": "hardener.docker.hosts",
         "host": names[0],
-        "res": {"ansible_play_hosts_all": names},
+        "res": {"hosts": dict.fromkeys(names, ())},
     }
     return {"event": "runner_on_ok", "event_data": data}
 
@@ -117,7 +117,7 @@ def test_events_are_yielded_and_outcomes_kept(play: Callable[[Script], Any]) -> 
     )
     with a_run() as run:
         seen = list(run)
-    assert seen[0] == Hosts(("c", "a", "b", "d"))
+    assert seen[0] == Hosts(("c", "a", "b", "d"), dict.fromkeys("cabd", ()))
     assert [event.host for event in seen if isinstance(event, TaskResult)] == ["a", "b", "c", "d"]
     assert list(run.outcomes.items()) == [
         ("c", Outcome(State.UNREACHABLE, "refused")),
@@ -255,7 +255,7 @@ def test_leaving_the_context_ends_ansible(play: Callable[[Script], Any]) -> None
         _ = [1 // 0 for _ in run]
     assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
     with a_run() as run:
-        assert next(iter(run)) == Hosts(("a", "b"))
+        assert next(iter(run)) == Hosts(("a", "b"), {"a": (), "b": ()})
     assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
 
 

@@ -38,7 +38,7 @@ def test_an_audit_is_recorded_with_its_snapshots(
     assert len(run.record.inventory_digest) == 64
     assert [each.host for each in run.assessments()] == ["gone", "b", "a"]
     facts = {name: json.loads(data) for name, data in run.snapshots()}
-    assert facts == {name: snapshot.raw for name, snapshot in hosts.items()}
+    assert facts == {name: {**snapshot.raw, "host": name} for name, snapshot in hosts.items()}
 
 
 def test_the_history_stores_the_exit_code_that_the_option_exit_zero_hides(

@@ -146,7 +146,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         assert not {"add_host", "add_group", "ansible_stats", "invocation", "exception"} & result.keys()
         assert not [key for key in result if key.startswith("_")]
         facts = result.get("ansible_facts", {})
-        assert facts.keys() <= {"discovered_interpreter_python", "hardener_snapshot"}
+        assert facts.keys() <= {"discovered_interpreter_python"}
         assert len(json.dumps(result)) < 8 << 20
         return result
 
@@ -314,7 +314,7 @@ def test_a_snapshot_names_the_requested_host(run: Any, tmp_path: Path) -> None:
     for each in (honest, *mutations(honest, count=COUNT // 10)):
         if result := run("collect", arguments, each):
             assert result["snapshot"] == str(tmp_path / "snapshots" / "web1.json")
-            facts = result["ansible_facts"]["hardener_snapshot"]
+            facts = result["facts"]
             assert (facts["host"], facts["policy"], facts["inventory_groups"]) == ("web1", {"a": 1}, [])
             _is_of_web1(Path(result["snapshot"]))
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["web1.json"]
@@ -326,7 +326,7 @@ def test_an_unparsed_snapshot_names_the_requested_host(run: Any, tmp_path: Path)
     read = 0
     for each in (honest, *mutations(honest, count=COUNT // 10)):
         if result := run("collect", arguments, each):
-            assert result.keys() == {"changed", "ansible_facts", "snapshot"}
+            assert result.keys() == {"changed", "host", "ansible_facts", "snapshot"}
             read += _is_of_web1(Path(result["snapshot"]))
     assert read > 1
 

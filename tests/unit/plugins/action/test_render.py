@@ -33,7 +33,8 @@ def render(role: Path | None, known: dict[str, Any], **args: Any) -> dict[str, A
 
 
 def facts(**known: Any) -> dict[str, Any]:
-    return {"ansible_facts": {"hardener_snapshot": make().raw}, **known}
+    snapshot = make().raw
+    return {"inventory_hostname": snapshot["host"], "collect_result": {"facts": snapshot}, **known}
 
 
 def test_documents_are_rendered_from_the_templated_variables_of_a_role() -> None:
@@ -97,5 +98,20 @@ def test_rendering_requires_a_role_with_a_renderer_and_a_snapshot(tmp_path: Path
         render(None, facts())
     with pytest.raises(AnsibleActionFail, match="no document is rendered for the role collect"):
         render(ROLES / "collect", facts())
-    with pytest.raises(AnsibleActionFail, match="hardener_snapshot is missing"):
-        render(ROLES / "docker_files", {"ansible_facts": {}, "docker_files_enforce": True})
+    for absent in ({}, {"collect_result": {"skipped": True}}):
+        with pytest.raises(AnsibleActionFail, match=r"collect_result.facts is missing"):
+            render(ROLES / "docker_files", {**absent, "docker_files_enforce": True})
+
+
+def test_the_snapshot_of_another_host_is_refused() -> None:
+    known = {"inventory_hostname": "cache01", "docker_files_enforce": True}
+    with pytest.raises(
+        AnsibleActionFail, match=r"^collect_result.facts belongs to the host .* not to 'cache01'"
+    ):
+        render(ROLES / "docker_files", facts(**known))
+
+
+def test_documents_name_their_host() -> None:
+    known = facts(docker_files_enforce=True)
+    (document,) = render(ROLES / "docker_files", known)["documents"]
+    assert document["host"] == known["inventory_hostname"]

@@ -200,16 +200,21 @@ class Templar:
     [
         ({"ansible_python_interpreter": "/opt/py/bin/python3"}, [["/opt/py/bin/python3"]]),
         ({"ansible_python_interpreter": "/usr/bin/env 'my python'"}, [["/usr/bin/env", "my python"]]),
-        (
-            {"ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3.12"}},
-            [["/usr/bin/python3.12"]],
-        ),
     ],
 )
-def test_a_configured_or_discovered_interpreter_is_used(variables: Any, interpreters: Any) -> None:
+def test_a_configured_interpreter_is_used(variables: Any, interpreters: Any) -> None:
     made = action()
     made._task, made._templar = Task(), Templar()
     assert made._interpreters(variables) == (interpreters, False)
+
+
+def test_the_discovered_interpreter_is_tried_first_and_others_where_a_host_lacks_it() -> None:
+    made = action()
+    made._task, made._templar = Task(), Templar()
+    known = {"ansible_facts": {"discovered_interpreter_python": "/opt/of-another-host/python3"}}
+    interpreters, discovering = made._interpreters(known)
+    assert interpreters[:2] == [["/opt/of-another-host/python3"], ["/usr/bin/python3"]]
+    assert not discovering
 
 
 def test_discovery_tries_the_interpreter_of_the_system_first() -> None:
