@@ -45,6 +45,7 @@ class RunDocument:
         self._controls: dict[tuple[str, Status], dict[str, Any]] = {}
         self._unreachable: list[dict[str, str]] = []
         self._not_begun: list[dict[str, str]] = []
+        self._change_failed: list[dict[str, str]] = []
 
     def add(self, assessment: Assessment) -> None:
         """Add the chosen results of one host."""
@@ -53,6 +54,8 @@ class RunDocument:
             self._unreachable.append({"host": host, "reason": scalar(assessment.unreachable)})
         if assessment.not_begun:
             self._not_begun.append({"host": host, "reason": scalar(assessment.not_begun)})
+        if assessment.change_failed:
+            self._change_failed.append({"host": host, "reason": scalar(assessment.change_failed)})
         for finding in assessment.findings:
             control = finding.control
             entry = self._controls.setdefault(
@@ -95,6 +98,7 @@ class RunDocument:
             "controls": controls,
             "unreachable": self._unreachable,
             "not_begun": self._not_begun,
+            "change_failed": self._change_failed,
         }
 
 
@@ -209,6 +213,7 @@ def _run(run: StoredRun) -> dict[str, Any]:
         "hosts": run.hosts,
         "unreachable": run.unreachable,
         "not_begun": record.not_begun,
+        "change_failed": record.change_failed,
         "counts": by_name(counts),
         "compliance": compliance(counts),
     }

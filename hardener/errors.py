@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
-    """Exit codes: one number for each way in which a command can end. Scripts rely on them."""
+    """Exit codes by increasing precedence: of several that apply to a run, the last one is its exit code.
 
-    COMPLIANT = 0
-    INTERNAL = 1
-    USAGE = 2
-    NOT_COMPLIANT = 3
-    INCOMPLETE = 4
-    ROLLED_BACK = 5
-    DRIFTED = 6
-    REPAIRED = 7
-    NOT_BEGUN = 8
-    INTERRUPTED = 130
-    OUTPUT_CLOSED = 141
+    First comes what a run has found, then what it was asked to change and did not change, then how the
+    command itself ended. Scripts rely on the numbers; README.md has the same table.
+    """
+
+    meaning: str
+
+    COMPLIANT = 0, "every control passes, is manual, does not apply or is waived"
+    REPAIRED = 7, "a control had drifted and is repaired (`hardener drift --remediate`)"
+    INCOMPLETE = 4, "a host or a control could not be evaluated, and nothing fails"
+    NOT_COMPLIANT = 3, "a control fails, or another check does: evidence, images, updates, a proof, waivers"
+    DRIFTED = 6, "a control has drifted (`hardener drift`)"
+    CHANGE_FAILED = 9, "a change failed, or a host refused it or could not be reached for it"
+    NOT_BEGUN = 8, "changes of some hosts were not begun: a limit of failures or a maintenance window"
+    ROLLED_BACK = 5, "a change was rolled back"
+    USAGE = 2, "usage: a wrong option, file or inventory"
+    INTERNAL = 1, "hardener itself failed"
+    OUTPUT_CLOSED = 141, "a command that only prints lost its reader, such as `head`"
+    INTERRUPTED = 130, "interrupted"
+
+    def __new__(cls, number: int, meaning: str) -> Self:
+        """Make a code, which has a meaning beside its number."""
+        code = int.__new__(cls, number)
+        code._value_ = number
+        code.meaning = meaning
+        return code
 
 
 class HardenerError(Exception):

@@ -295,7 +295,8 @@ class Assessment:
     """The findings of one host: one for each control of a benchmark.
 
     A host that could not be reached has an ``unreachable`` reason and the same number of findings as any
-    other, each of them an error. ``not_begun`` is why the run of this audit did not begin to change the host.
+    other, each of them an error. ``not_begun`` is why the run of this audit did not begin to change the host,
+    ``change_failed`` why its change failed, was refused or was rolled back.
     """
 
     host: str
@@ -307,6 +308,7 @@ class Assessment:
     workloads: Workloads | None = None  # None where they were not audited or could not be judged
     groups: tuple[str, ...] = ()  # of the inventory, by name; empty where no inventory was used
     not_begun: str = ""  # empty where the host was changed, or there was nothing to change
+    change_failed: str = ""
 
     def counts(self) -> Counter[Status]:
         """Return the number of findings by status."""

@@ -99,6 +99,25 @@ def percentage(share: float | None) -> str:
     return "-" if share is None else f"{int(share * 100 + 1e-9)}%"
 
 
+class NotChanged:
+    """The hosts that a run did not change as asked, with reasons; ``lists`` has a list for each title."""
+
+    def __init__(self) -> None:
+        self.not_begun: list[tuple[str, str]] = []
+        self.failed: list[tuple[str, str]] = []
+        self.lists = {"Not begun: left as they were": self.not_begun, "The change failed": self.failed}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.lists.values()))
+
+    def add(self, assessment: Assessment) -> None:
+        """Add a host if the run did not change it as asked."""
+        if assessment.not_begun:
+            self.not_begun.append((line(assessment.host), line(assessment.not_begun, 1000)))
+        if assessment.change_failed:
+            self.failed.append((line(assessment.host), line(assessment.change_failed, 1000)))
+
+
 def hosts_by_reason(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Join the names of hosts with the same reason; of very many hosts, name only the first.
 
@@ -111,6 +130,11 @@ def hosts_by_reason(hosts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         (", ".join(first([host for host, _ in alike], _TOGETHER)), common if len(alike) > 1 else alike[0][1])
         for common, alike in reasons.items()
     ]
+
+
+def by_title(not_changed: NotChanged) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the lists that have hosts, with hosts of the same reason joined."""
+    return [(title, hosts_by_reason(hosts)) for title, hosts in not_changed.lists.items() if hosts]
 
 
 def _for_any_host(reason: str, host: str) -> str:
@@ -141,7 +165,7 @@ class Summary:
         self.counts: Counter[Status] = Counter()
         self._sections: dict[str, Counter[Status]] = {}
         self.unreachable: list[tuple[str, str]] = []
-        self.not_begun: list[tuple[str, str]] = []  # hosts whose change this run did not begin
+        self.not_changed = NotChanged()
         self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
         self.decided = Tally()
         self.failing: Counter[Severity] = Counter()
@@ -175,8 +199,7 @@ class Summary:
         self._explain(assessment)
         if last_run := assessment.facts.get("last_run"):
             self.last_runs.append((line(assessment.host), line(last_run, 1000)))
-        if assessment.not_begun:
-            self.not_begun.append((line(assessment.host), line(assessment.not_begun, 1000)))
+        self.not_changed.add(assessment)
         if assessment.unreachable:
             self.unreachable.append((line(assessment.host), line(assessment.unreachable)))
         else:

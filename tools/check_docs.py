@@ -59,6 +59,7 @@ def problems() -> Iterator[Problem]:
         name, text = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
         for line, command, whole in commands(text):
             yield from (Problem(f"{name}:{line}", message) for message in wrong(command, whole=whole))
+        yield from (Problem(name, message) for message in wrong_exit_codes(name, text))
     yield from _readme((ROOT / "README.md").read_text(encoding="utf-8"))
     yield from (Problem(str(path.relative_to(ROOT)), "is not up to date: make docs") for path in docs.stale())
 
@@ -218,14 +219,23 @@ def _wrong_playbook(words: Sequence[str]) -> Iterator[str]:
             yield f"there is no playbook {word}"
 
 
+def wrong_exit_codes(name: str, text: str) -> Iterator[str]:
+    """Yield the errors in the exit codes of a document: README.md has the only table of all commands."""
+    if name == "README.md":
+        listed = re.findall(r"^\| (\d+) \| (.+) \|$", text, re.MULTILINE)
+        if listed != (every := [(str(code.value), code.meaning) for code in ExitCode]):
+            yield f"has the exit codes {listed}; ExitCode has {every}"
+        return
+    for heading in re.findall(r"^\|.*\bexit code\b.*\|\n\|[ :|-]+\|$", text, re.MULTILINE):
+        if "README.md#in-ci" not in heading:
+            yield f"the table {heading.splitlines()[0]} does not link to the exit codes of README.md"
+
+
 def _readme(text: str) -> Iterator[Problem]:
     if (size := len(text.encode())) > LONGEST_README:
         yield Problem(
             "README.md", f"has {size} bytes; it may have {LONGEST_README}: move something into a guide"
         )
-    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
-    if listed != (every := {int(code) for code in ExitCode}):
-        yield Problem("README.md", f"lists the exit codes {sorted(listed)}; there are {sorted(every)}")
 
 
 def main() -> int:

@@ -52,6 +52,15 @@ COMMANDS = (
     "workload",
 )
 
+# click does not wrap what follows the \b.
+_HELP = "\n".join(
+    [
+        "Harden Docker hosts, prove it with the CIS Docker Benchmark, keep it so.\n\n\b",
+        "Exit codes (the last of these that applies):",
+        *(f"  {code.value:<4} {code.meaning}" for code in ExitCode),
+    ]
+)
+
 
 class _Hardener(LazyCommandGroup):
     """The group of all commands; it turns every result and error into an exit code."""
@@ -118,23 +127,9 @@ def _say(message: str, code: ExitCode) -> ExitCode:
     package=__name__,
     names=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
+    help=_HELP,
 )
 @click.version_option(__version__, message="hardener %(version)s")
 @verbose_option
 def main() -> None:
-    """Harden Docker hosts, prove it with the CIS Docker Benchmark, keep it so.
-
-    \b
-    Exit codes:
-      0    compliant: no control fails
-      1    internal error
-      2    wrong use: an option, a file, an inventory
-      3    not compliant: a control fails, or evidence is refused
-      4    incomplete: nothing fails, but a host or a control could not be evaluated
-      5    rolled back: a change broke a host and was undone
-      6    drifted: a control is worse than before (`hardener drift`)
-      7    repaired: a control had drifted and was repaired
-      8    not begun: hosts were not changed, because of a limit of failures or a maintenance window
-      130  interrupted
-      141  the reader of the output is gone, and the command only prints (`... | head`)
-    """  # noqa: D301 - click reads the \b
+    """Run one of the commands."""

@@ -76,8 +76,9 @@ def drift(
     --notify-command and --notify-url send a notification unless the exit code is 0; a failed delivery is only
     a warning. docs/schedule.md describes the JSON, and timers.
 
-    The exit code is about drift, not compliance: 0 no drift, 6 drift, 7 drift repaired, 5 rolled back, 8
-    hosts were not begun, 4 a host or a control could not be compared. Reports describe the state at the end.
+    The exit code is about drift, not compliance: 5 rolled back, 8 hosts were not begun, 9 a repair failed, 6
+    drift, 4 a host or a control could not be compared, 7 drift repaired, 0 no drift: the first that applies.
+    Reports describe the state at the end.
 
     \b
     hardener drift -i inventory.yml

@@ -51,7 +51,8 @@ def plan(
     Each host computes its own changes, in check mode: the differences are exact, and the impact is that on
     this host, such as the names of the containers that a restart of the engine would stop.
 
-    The exit code is that of an audit: 0 if no control fails, 3 if one does.
+    The exit code is 9 if a host gives no plan; otherwise it is that of an audit: 0 if no control fails, 3 if
+    one does.
 
     \b
     hardener plan -i inventory.yml

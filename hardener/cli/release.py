@@ -38,8 +38,8 @@ def release(
     Then backups and records are removed. Later changes of others stay and are reported. hardener also reports
     what you have to undo yourself: packages, user namespaces, settings that last until the next boot.
 
-    The exit code is 0 if every host is restored, 4 if a host is not, or only in part, 5 if the release broke
-    a host and was rolled back, and 8 if hosts were not begun.
+    The exit code is 0 if every host is restored, 9 if a host is not, or only in part, 8 if hosts were not
+    begun, and 5 if the release broke a host and was rolled back.
 
     \b
     hardener release -i inventory.yml --check --diff

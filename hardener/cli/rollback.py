@@ -40,7 +40,7 @@ def rollback(
     Files are restored, and so are the engine, the packet filter and the audit rules of the running host.
     Later changes of others stay and are reported. A host keeps its last runs, ten by default.
 
-    The exit code is 0 if every host is rolled back, 4 if a host is not, or only in part, and 8 if hosts were
+    The exit code is 0 if every host is rolled back, 9 if a host is not, or only in part, and 8 if hosts were
     not begun.
 
     \b

@@ -57,7 +57,9 @@ def _row(run: StoredRun, shown: int, *, baseline: bool) -> Sequence[str]:
     counts = run.counts()
     counted = (Status.PASS, Status.FAIL, Status.ERROR, Status.WAIVED)
     limited = f", limited to {line(run.record.limit)}" if run.record.limit else ""
-    not_begun = f", {run.record.not_begun} not begun" if run.record.not_begun else ""
+    record = run.record
+    not_changed = f", {record.not_begun} not begun" if record.not_begun else ""
+    not_changed += f", {record.change_failed} failed" if record.change_failed else ""
     return (
         line(run.id[:shown]),
         utc(run.info.ended),
@@ -65,7 +67,7 @@ def _row(run: StoredRun, shown: int, *, baseline: bool) -> Sequence[str]:
         str(run.hosts),
         *(str(counts[status]) for status in counted),
         str(run.record.exit_code),
-        f"{line(run.record.inventory, 1000)}{limited}{not_begun}{' (baseline)' if baseline else ''}",
+        f"{line(run.record.inventory, 1000)}{limited}{not_changed}{' (baseline)' if baseline else ''}",
     )
 
 

@@ -10,7 +10,7 @@ from hardener.comparison.finding import CHANGES, ChangeKind, change_kind
 from hardener.decisions.remarks import Tally
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Control, Finding, Severity, Status, Verdict
-from hardener.summary import SEVERITIES
+from hardener.summary import SEVERITIES, NotChanged
 from hardener.text import line
 
 
@@ -42,7 +42,7 @@ class Comparison:
         self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
         self.decided = Tally()  # of the later assessments
         self.not_compared: list[tuple[str, str]] = []  # host and reason
-        self.not_begun: list[tuple[str, str]] = []  # hosts whose change this run did not begin
+        self.not_changed = NotChanged()
         self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
         self._changes: dict[tuple[str, Status, Status, ChangeKind], ControlChange] = {}
 
@@ -63,8 +63,7 @@ class Comparison:
         self.benchmark = self.benchmark or after.benchmark
         if last_run := after.facts.get("last_run"):
             self.last_runs.append((line(after.host), line(last_run, 1000)))
-        if after.not_begun:
-            self.not_begun.append((line(after.host), line(after.not_begun, 1000)))
+        self.not_changed.add(after)
         gone = _unreachable(before, after)
         if gone:
             self.not_compared.append((line(after.host), line(gone)))

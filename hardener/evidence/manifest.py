@@ -49,6 +49,7 @@ class Host:
     snapshot: str  # name of the file, empty where there is none
     unreachable: str  # empty where the snapshot was judged
     not_begun: str = ""  # why its change was not begun, in the words of the run
+    change_failed: str = ""  # why its change failed, likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +234,7 @@ def _run(run: Run) -> dict[str, Any]:
         "hosts": [
             {"host": each.name, "snapshot": each.snapshot or None, "unreachable": each.unreachable or None}
             | ({"not_begun": each.not_begun} if each.not_begun else {})
+            | ({"change_failed": each.change_failed} if each.change_failed else {})
             for each in run.hosts
         ],
     }
@@ -268,6 +270,7 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
                 _text(each["snapshot"] or ""),
                 _text(each["unreachable"] or ""),
                 _text(each.get("not_begun", "")),
+                _text(each.get("change_failed", "")),
             )
             for each in entry["hosts"]
         ),

@@ -156,7 +156,11 @@ class Reassessment:
 
     def _compare(self, host: Host, document: bytes | None) -> None:
         reported, groups = self._reported.next(host)
-        assessment = dataclasses.replace(self._assess(host, document, groups), not_begun=host.not_begun)
+        assessment = dataclasses.replace(
+            self._assess(host, document, groups),
+            not_begun=host.not_begun,
+            change_failed=host.change_failed,
+        )
         if tuple(slug for slug, _ in reported) != self._run.controls:
             raise Refused(self._reported.name, f"{line(host.name)} has other controls than the manifest")
         self._counts.update(status for _, status in reported)

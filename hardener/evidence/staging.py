@@ -162,7 +162,8 @@ class _Population:
                     f"{line(assessment.host)} was judged by other controls than the previous hosts"
                 )
             self.controls = controls
-            self.hosts.append(Host(assessment.host, "", assessment.unreachable, assessment.not_begun))
+            reasons = (assessment.unreachable, assessment.not_begun, assessment.change_failed)
+            self.hosts.append(Host(assessment.host, "", *reasons))
             self.counts.update(assessment.counts())
             yield assessment
 

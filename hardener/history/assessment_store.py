@@ -58,6 +58,8 @@ class AssessmentStore(Iterable[Assessment]):
         self._last: tuple[int, ...] = ()
         self._places: dict[str, Assessment | _Place] = {}
         self.not_begun = 0  # hosts whose change was not begun
+        self.change_failed = 0  # hosts whose change failed
+        self.unreachable: dict[str, str] = {}  # host to reason
 
     def __iter__(self) -> Iterator[Assessment]:
         yield from self.among(self._places)
@@ -85,6 +87,9 @@ class AssessmentStore(Iterable[Assessment]):
             HardenerError: the disk is full.
         """
         self.not_begun += bool(assessment.not_begun)
+        self.change_failed += bool(assessment.change_failed)
+        if assessment.unreachable:
+            self.unreachable[assessment.host] = assessment.unreachable
         if len(self._places) < self._at_hand:
             self._places[assessment.host] = assessment
             return
@@ -111,6 +116,7 @@ class AssessmentStore(Iterable[Assessment]):
     def arrange(self, hosts: Iterable[str]) -> None:
         """Set the order of the hosts; the order must contain every host."""
         self._places = {host: self._places[host] for host in hosts}
+        self.unreachable = {host: self.unreachable[host] for host in self._places if host in self.unreachable}
 
     def packed(self) -> Iterator[PackedHost]:
         """Yield each assessment as the history stores it; ``controls`` is complete afterwards."""

@@ -114,7 +114,11 @@ class Recording:
             with opened(self._home.database) as connection:
                 connection.execute("ATTACH ? AS staged", (str(self._folder / _STAGED),))
                 with transaction(connection):
-                    counted = replace(record, not_begun=assessments.not_begun)
+                    counted = replace(
+                        record,
+                        not_begun=assessments.not_begun,
+                        change_failed=assessments.change_failed,
+                    )
                     self._insert(connection, counted, assessments.controls)
                     # Folders without a row are removed in a transaction too, so never in between.
                     (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)

@@ -36,6 +36,7 @@ class RunRecord:
     level: int = 2
     only: tuple[str, ...] = ()
     not_begun: int = 0  # hosts whose change was not begun; counted when the run is recorded
+    change_failed: int = 0  # hosts whose change failed, likewise
 
     @property
     def kind(self) -> tuple[object, ...]:

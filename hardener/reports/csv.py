@@ -106,4 +106,5 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     "attestations": lambda finding, _: " | ".join(map(attestation_remark, finding.attestations)),
     "groups": lambda _, assessment: " ".join(assessment.groups),
     "not begun": lambda _, assessment: assessment.not_begun,
+    "change failed": lambda _, assessment: assessment.change_failed,
 }

@@ -107,6 +107,7 @@ def _description(finding: Finding, assessment: Assessment) -> str:
         *(f"Decided: {code(each, 1000)}" for each in remarks(finding)),
         *(["Not evaluated: whether the control holds is not known."] if undecided else []),
         *([f"Change not begun: {code(assessment.not_begun, 1000)}"] if assessment.not_begun else []),
+        *([f"Change failed: {code(assessment.change_failed, 1000)}"] if assessment.change_failed else []),
         f"Section: {finding.control.section_in(assessment.benchmark)}",
         f"Expected: {code(verdict.expected, 2000)}",
         f"Found: {code(verdict.actual, 2000)}",

@@ -37,7 +37,7 @@ from hardener.reports.lib.plain_findings import MOST_HOSTS, PlainFindings
 from hardener.reports.lib.serial import compact
 from hardener.reports.lib.statuses import ORDER, WORDS, headline, plain, section_title
 from hardener.run import RunInfo
-from hardener.summary import SEVERITIES, Summary, compliance, hosts_by_reason, percentage
+from hardener.summary import SEVERITIES, Summary, by_title, compliance, percentage
 from hardener.text import line, utc
 
 _GRAVITY = {level: place for place, level in enumerate(Severity)}
@@ -85,6 +85,8 @@ class HtmlReport(Report):
         facts = tuple((line(name), line(value)) for name, value in sorted(assessment.facts.items()))
         if assessment.not_begun:
             facts += (("not begun", line(assessment.not_begun, 1000)),)
+        if assessment.change_failed:
+            facts += (("change failed", line(assessment.change_failed, 1000)),)
         self._only = (line(assessment.host), facts) if self._summary.hosts == 1 else None
         if not assessment.unreachable:
             severities = Counter(finding.severity for finding in assessment.failing())
@@ -142,7 +144,7 @@ class HtmlReport(Report):
             summary.counts,
             summary.hosts,
             is_part=bool(self.run.filtered),
-            not_begun=len(summary.not_begun),
+            not_changed=len(summary.not_changed),
         )
         return {
             "view": view,
@@ -168,7 +170,7 @@ class HtmlReport(Report):
             "trend": self.previous and trend([*self.previous.points, self._point()]),
             "worst": summary.worst(),
             "unreachable": summary.unreachable,
-            "not_begun": hosts_by_reason(summary.not_begun),
+            "not_changed": by_title(summary.not_changed),
             "notices": summary.decided.notices(self.run.decisions),
             "workloads": self._workloads(),
             "groups": [_group(each, whole=self.run.whole_hosts) for each in self._totals.several()],
@@ -262,7 +264,7 @@ class HtmlReport(Report):
             parts[0] += f" on at least one of {summary.hosts} hosts"
         if gone := len(summary.unreachable):
             parts.append(f"{gone} {'host' if gone == 1 else 'hosts'} could not be reached")
-        if waiting := len(summary.not_begun):
+        if waiting := len(summary.not_changed):
             what = "host was" if waiting == 1 else "hosts were"
             parts.append(f"{waiting} {what} left without their change")
         if undecided := len(summary.cases(Status.ERROR)):

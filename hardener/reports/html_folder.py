@@ -71,6 +71,7 @@ class HtmlFolder(Folder):
             "groups": [line(group) for group in assessment.groups],
             "unreachable": line(assessment.unreachable),
             "not_begun": line(assessment.not_begun, 1000),
+            "change_failed": line(assessment.change_failed, 1000),
             "counts": plain(counts),
             "total": counts.total(),
             "share": percentage(compliance(counts) if self._run.whole_hosts else None),

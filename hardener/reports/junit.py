@@ -1,8 +1,8 @@
 """The JUnit report, for CI systems: a suite for each host, a case for each control.
 
-Every host has one case `connectivity` and a case for each control, reachable or not; a host whose change was
-not begun has a case `change` too, an error. The text of a fix is only in the first case of a file that needs
-it, since a fleet would repeat it a thousand times.
+Every host has one case `connectivity` and a case for each control, reachable or not; a host that was not
+changed as asked has a case `change` too, an error. The text of a fix is only in the first case of a file that
+needs it, since a fleet would repeat it a thousand times.
 
 There is no JUnit standard. This module follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use,
 and the code of Jenkins, GitLab, Azure and the GitHub actions: message and text are each complete, all counts
@@ -127,6 +127,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo, explained: set[str])
             **_decisions(run),
             **({"groups": line(" ".join(assessment.groups), 1000)} if assessment.groups else {}),
             **({"not_begun": line(assessment.not_begun, 1000)} if assessment.not_begun else {}),
+            **({"change_failed": line(assessment.change_failed, 1000)} if assessment.change_failed else {}),
             **{f"host_{line(key)}": line(value, 1000) for key, value in sorted(assessment.facts.items())},
         },
     )
@@ -160,10 +161,11 @@ def _cases(assessment: Assessment, slug: str, explained: set[str]) -> Iterator[T
         reason = f"host unreachable: {assessment.unreachable}"
         case.add_error_info(line(reason), block(reason), "hardener.unreachable")
     yield case
-    if assessment.not_begun:
+    if assessment.not_begun or assessment.change_failed:
         case = TestCase("change", classname=f"{package}.change")
-        reason = f"change not begun: {assessment.not_begun}"
-        case.add_error_info(line(reason), block(reason), "hardener.not_begun")
+        what, kind = ("not begun", "not_begun") if assessment.not_begun else ("failed", "change_failed")
+        reason = f"change {what}: {assessment.not_begun or assessment.change_failed}"
+        case.add_error_info(line(reason), block(reason), f"hardener.{kind}")
         yield case
     for finding in assessment.findings:
         control = finding.control

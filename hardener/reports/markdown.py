@@ -86,11 +86,9 @@ class MarkdownReport(Report):
         yield from _list(f"Not evaluated: {_count(len(errors), 'control')}", self._cases(errors))
         gone = [f"- {code(host)}: {code(reason)}\n" for host, reason in summary.unreachable]
         yield from _list(f"Not reached: {_count(len(gone), 'host')}", gone)
-        waiting = [
-            f"- {code(names, _NAMED)}: {code(reason)}\n"
-            for names, reason in hosts_by_reason(summary.not_begun)
-        ]
-        yield from _list(f"Not begun, left as they were: {_count(len(summary.not_begun), 'host')}", waiting)
+        for title, hosts in summary.not_changed.lists.items():
+            alike = [f"- {code(names, _NAMED)}: {code(reason)}\n" for names, reason in hosts_by_reason(hosts)]
+            yield from _list(f"{title.replace(':', ',')}: {_count(len(hosts), 'host')}", alike)
         yield from _frameworks(self._frameworks)
         run = self.run
         yield (
@@ -104,7 +102,9 @@ class MarkdownReport(Report):
             return f"Not compliant: {_count(failing, 'finding')} on {hosts}"
         if errors := counts[Status.ERROR]:
             return f"Incomplete: {_count(errors, 'control')} not evaluated on {hosts}"
-        if waiting := len(self._summary.not_begun):
+        if failed := len(self._summary.not_changed.failed):
+            return f"Incomplete: the change of {_count(failed, 'host')} failed"
+        if waiting := len(self._summary.not_changed.not_begun):
             return f"Incomplete: the change of {_count(waiting, 'host')} was not begun"
         if self.run.filtered:
             return f"No failure among the chosen results: {hosts}"

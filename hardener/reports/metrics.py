@@ -29,6 +29,7 @@ _HELP = {
     "hardener_run_duration_seconds": "Duration of the run in seconds.",
     "hardener_run_end_timestamp_seconds": "End of the run, in seconds since 1970.",
     "hardener_run_hosts_not_begun": "Hosts left unchanged, because of a limit of failures or a window.",
+    "hardener_run_hosts_change_failed": "Hosts whose change failed, was refused or was rolled back.",
     "hardener_compliance_ratio": "Passing controls among those that pass, fail or are errors.",
     "hardener_host_reachable": "Whether the run could read the facts of a host.",
     "hardener_host_last_audit_timestamp_seconds": (
@@ -91,14 +92,16 @@ def _samples(each: RunMetrics) -> Iterator[_Sample]:
     yield "run_end_timestamp_seconds", run.ended.timestamp(), {}
     counts: Counter[Status] = Counter()
     controls, groups = _Controls(run.benchmark), GroupTotals()
-    not_begun = 0
+    not_begun = change_failed = 0
     for assessment in each.assessments:
         counts.update(assessment.counts())
         controls.add(assessment)
         groups.add(assessment)
         not_begun += bool(assessment.not_begun)
+        change_failed += bool(assessment.change_failed)
         yield from _host(assessment, each)
     yield "run_hosts_not_begun", not_begun, {}
+    yield "run_hosts_change_failed", change_failed, {}
     yield from _ratio("compliance_ratio", counts, {})
     yield from controls.samples()
     yield from _groups(groups)

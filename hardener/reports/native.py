@@ -76,13 +76,14 @@ class _Totals:
     def __init__(self) -> None:
         self.hosts = 0
         self._unreachable = 0
-        self._not_begun = 0
+        self._not_begun = self._change_failed = 0
         self._counts: Counter[Status] = Counter()
 
     def add(self, assessment: Assessment) -> None:
         self.hosts += 1
         self._unreachable += bool(assessment.unreachable)
         self._not_begun += bool(assessment.not_begun)
+        self._change_failed += bool(assessment.change_failed)
         self._counts.update(assessment.counts())
 
     def summary(self) -> dict[str, Any]:
@@ -90,6 +91,7 @@ class _Totals:
             "hosts": self.hosts,
             "unreachable": self._unreachable,
             **({"not_begun": self._not_begun} if self._not_begun else {}),
+            **({"change_failed": self._change_failed} if self._change_failed else {}),
             "findings": self._counts.total(),
             "counts": by_name(self._counts),
         }
@@ -141,6 +143,7 @@ def _host(assessment: Assessment) -> dict[str, Any]:
         "collected_at": scalar(assessment.collected_at) or None,
         "unreachable": scalar(assessment.unreachable) or None,
         **({"not_begun": scalar(assessment.not_begun)} if assessment.not_begun else {}),
+        **({"change_failed": scalar(assessment.change_failed)} if assessment.change_failed else {}),
         "facts": {scalar(key): scalar(value) for key, value in sorted(assessment.facts.items())},
         "counts": by_name(assessment.counts()),
     }

@@ -136,7 +136,14 @@ class OcsfReport(Report):
                 "waivers": waivers(finding),
                 "attestations": attestations(finding),
                 **({"filter": self.run.filtered} if self.run.filtered else {}),
-                **({"not_begun": scalar(assessment.not_begun, _TEXT)} if assessment.not_begun else {}),
+                **{
+                    name: scalar(reason, _TEXT)
+                    for name, reason in (
+                        ("not_begun", assessment.not_begun),
+                        ("change_failed", assessment.change_failed),
+                    )
+                    if reason
+                },
             },
         }
 

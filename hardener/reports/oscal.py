@@ -141,6 +141,7 @@ class OscalReport(Report):
             "collected-at": assessment.collected_at,
             "unreachable": assessment.unreachable,
             "not-begun": assessment.not_begun,
+            "change-failed": assessment.change_failed,
             **{f"fact-{name}": assessment.facts.get(name, "") for name in ("os", "kernel", "docker")},
         }
         return {

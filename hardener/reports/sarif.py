@@ -162,12 +162,17 @@ class SarifReport(Report):
                 "descriptor": {"id": "host-unreachable"},
                 "message": {"text": _plain(f"{host} was not evaluated: {reason}")},
             }
-        for host, reason in self._summary.not_begun:
-            yield {
-                "level": "error",
-                "descriptor": {"id": "host-not-begun"},
-                "message": {"text": _plain(f"the change of {host} was not begun: {reason}")},
-            }
+        not_changed = self._summary.not_changed
+        for hosts, name, what in (
+            (not_changed.not_begun, "host-not-begun", "was not begun"),
+            (not_changed.failed, "host-change-failed", "failed"),
+        ):
+            for host, reason in hosts:
+                yield {
+                    "level": "error",
+                    "descriptor": {"id": name},
+                    "message": {"text": _plain(f"the change of {host} {what}: {reason}")},
+                }
         yield from self._decided()
 
     def _decided(self) -> Iterator[dict[str, Any]]:
@@ -223,6 +228,7 @@ def _host(assessment: Assessment) -> dict[str, Any]:
         "host": line(assessment.host),
         "reachable": not assessment.unreachable,
         **({"not_begun": line(assessment.not_begun, 1000)} if assessment.not_begun else {}),
+        **({"change_failed": line(assessment.change_failed, 1000)} if assessment.change_failed else {}),
         "groups": [line(group) for group in assessment.groups],
         "counts": by_name(assessment.counts()),
     }

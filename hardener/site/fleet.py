@@ -41,6 +41,12 @@ class HostRow(NamedTuple):
     collected_at: str
     groups: tuple[str, ...]
     not_begun: str
+    change_failed: str
+
+    @property
+    def is_not_changed(self) -> bool:
+        """Return whether the run did not change the host as asked."""
+        return bool(self.not_begun or self.change_failed)
 
     @property
     def share(self) -> float | None:
@@ -76,6 +82,7 @@ def host_row(assessment: Assessment) -> HostRow:
         collected_at=shown(assessment.collected_at),
         groups=assessment.groups,
         not_begun=shown(assessment.not_begun),
+        change_failed=shown(assessment.change_failed),
     )
 
 

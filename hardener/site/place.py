@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from hardener.model import Status
+from hardener.reports.lib.statuses import headline
 from hardener.run import RunInfo
 from hardener.site.names import file_name, numbered
 from hardener.site.rendering import ICON, STYLE, File, Link, page, shown
@@ -30,6 +31,7 @@ class RunRow(NamedTuple):
     hosts: int
     unreachable: int
     not_begun: int
+    change_failed: int
     counts: dict[Status, int]
     baseline: bool
 
@@ -37,6 +39,11 @@ class RunRow(NamedTuple):
     def file(self) -> str:
         """Return the file name of the page."""
         return file_name(self.info.run_id)
+
+    @property
+    def headline(self) -> tuple[str, str]:
+        """Return the result in a few words, and its colour."""
+        return headline(self.counts, self.hosts, not_changed=self.not_begun + self.change_failed)
 
     @property
     def ended(self) -> str:

@@ -63,8 +63,10 @@ def summary_screen(
         *(part for status in _TITLES if status in summary.listed for part in _listed(status, summary)),
         *_worst(summary),
         *host_list("The last run was undone or failed", summary.last_runs),
-        *host_list(
-            "Not begun: left as they were", hosts_by_reason(summary.not_begun), len(summary.not_begun)
+        *(
+            part
+            for title, hosts in summary.not_changed.lists.items()
+            for part in host_list(title, hosts_by_reason(hosts), len(hosts))
         ),
         *host_list(
             "Not audited: all their controls count as errors",

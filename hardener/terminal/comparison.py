@@ -72,8 +72,10 @@ def comparison_screen(
         Fitting(_comparison_table(comparison), _comparison_list(comparison)),
         legend(),
         *host_list("The last run was undone or failed", comparison.last_runs),
-        *host_list(
-            "Not begun: left as they were", hosts_by_reason(comparison.not_begun), len(comparison.not_begun)
+        *(
+            part
+            for title, hosts in comparison.not_changed.lists.items()
+            for part in host_list(title, hosts_by_reason(hosts), len(hosts))
         ),
         *host_list("Not compared", comparison.not_compared),
         *(part for kind in _LISTED for part in _changes(kind, comparison.changes(kind), comparison.hosts)),

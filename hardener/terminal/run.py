@@ -18,6 +18,8 @@ def run_lines(run: StoredRun) -> Iterator[str]:
         what = "host" if record.not_begun == 1 else "hosts"
         yield f"not begun  {record.not_begun:,} {what}: left as they were"
     limited = f", limited to {line(record.limit)}" if record.limit else ""
+    if record.change_failed:
+        yield f"failed     {record.change_failed:,} {'change' if record.change_failed == 1 else 'changes'}"
     yield f"inventory  {line(record.inventory, 1000)}{limited}"
     chosen = f"{info.benchmark} up to level {record.level}"
     yield f"controls   {line(', only '.join((chosen, *record.only)))}"

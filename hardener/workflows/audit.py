@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from hardener.errors import ExitCode, HardenerError
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from hardener.run import RunInfo
     from hardener.summary import Summary
     from hardener.workflows.options import DecisionFiles, ReportFiles, Selection, Target
+    from hardener.workflows.remediate import RemediationResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def assess_fleet(
     files: ReportFiles | None = None,
     recorder: Recorder | None = None,
     label: str = "audit",
-    not_begun: Mapping[str, str] = MappingProxyType({}),
+    done: RemediationResult | None = None,
 ) -> Iterator[AssessmentStore]:
     """Collect and judge snapshots; return the assessments, which can be read repeatedly, in inventory order.
 
@@ -144,7 +144,7 @@ def assess_fleet(
         files: which reports will be written; their modules are imported while Ansible runs.
         recorder: records the snapshots.
         label: the name of the phase.
-        not_begun: host to reason: the hosts whose change was not begun.
+        done: the changes of the run; hosts that were not changed as asked are marked with the reason.
     """
     with _snapshot_folder(snapshots) as folder, requests.collect(fleet, folder) as answers:
         with listener.phase(label) as phase:
@@ -163,7 +163,7 @@ def assess_fleet(
                 decisions,
                 recorder,
                 keep=snapshots is not None,
-                not_begun=not_begun,
+                done=done,
             )
             assessments = judge.all(answers, phase)
         yield assessments
@@ -199,14 +199,14 @@ class _Judge:
         recorder: Recorder | None,
         *,
         keep: bool,
-        not_begun: Mapping[str, str],
+        done: RemediationResult | None,
     ) -> None:
         self._benchmark = benchmark
         self._controls = controls
         self._decisions = decisions
         self._recorder = recorder
         self._keep = keep
-        self._not_begun = not_begun
+        self._done = done
 
     def all(self, answers: Answers[Collected], watcher: Watcher) -> AssessmentStore:
         """Collect and judge all hosts of a fleet."""
@@ -243,9 +243,15 @@ class _Judge:
         return assessment
 
     def _marked(self, assessment: Assessment) -> Assessment:
-        """Add to the assessment of a host the reason why its change was not begun."""
-        reason = self._not_begun.get(assessment.host)
-        return replace(assessment, not_begun=reason) if reason else assessment
+        """Add to the assessment of a host the reason why it was not changed as asked."""
+        host, done = assessment.host, self._done
+        if done is None or (host not in done.not_begun and host not in done.failed):
+            return assessment
+        return replace(
+            assessment,
+            not_begun=done.not_begun.get(host, ""),
+            change_failed=done.failed.get(host, ""),
+        )
 
     def _unreachable(self, host: str, reason: str, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
         from hardener.assess import unreachable

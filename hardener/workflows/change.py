@@ -125,14 +125,14 @@ class Session:
         *,
         snapshots: str = "",
         label: str = "audit",
-        not_begun: Mapping[str, str] = MappingProxyType({}),
+        done: RemediationResult | None = None,
     ) -> AbstractContextManager[AssessmentStore]:
         """Audit the fleet.
 
         Args:
             snapshots: the name under which they are kept, where the user asked for them.
             label: what the phase is called.
-            not_begun: host to reason: the hosts whose change was not begun.
+            done: the changes of the run until then.
         """
         return assess_fleet(
             self.fleet,
@@ -141,9 +141,17 @@ class Session:
             snapshots=self.request.changes.kept(snapshots) if snapshots else None,
             recorder=self.recorder,
             label=label,
-            not_begun=not_begun,
+            done=done,
             listener=self.listener,
         )
+
+    def unreached(self, before: AssessmentStore) -> dict[str, str]:
+        """Return the hosts that gave no answer to the audit before the changes, with reasons."""
+        return {
+            host: f"could not be audited before the change: {reason}"
+            for host, reason in before.unreachable.items()
+            if host not in self.change_run.confirmed
+        }
 
     def record_before(self, run: RunInfo, before: AssessmentStore) -> None:
         """Record the state of the hosts before any change."""
@@ -196,7 +204,7 @@ def change(
     plans: Sequence[Plan],
     *,
     baseline: AssessmentStore,
-    so_far: ExitCode = ExitCode.COMPLIANT,
+    failed: Mapping[str, str] = MappingProxyType({}),
     reviewed: Mapping[str, Reviewed] | None = None,
 ) -> ChangeResult:
     """Carry out plans, audit again, report, and record.
@@ -205,7 +213,7 @@ def change(
         session: the run.
         plans: the plan of each host.
         baseline: the audit with which the result is compared.
-        so_far: the results of the run until now.
+        failed: host to reason: the hosts that have no plan because they cannot be planned for.
         reviewed: plans that a person has reviewed; a host refuses what is not exactly that.
     """
     by_host = {each.host: each for each in plans}
@@ -219,7 +227,7 @@ def change(
             reviewed=reviewed,
         )
 
-    return carry_out(session, list(by_host), work, baseline=baseline, so_far=so_far)
+    return carry_out(session, list(by_host), work, baseline=baseline, failed=failed)
 
 
 def carry_out(
@@ -228,7 +236,7 @@ def carry_out(
     work: Callable[[Fleet, Sequence[str]], RemediationResult],
     *,
     baseline: AssessmentStore,
-    so_far: ExitCode = ExitCode.COMPLIANT,
+    failed: Mapping[str, str] = MappingProxyType({}),
 ) -> ChangeResult:
     """Change hosts in their batches, audit again, report, and record.
 
@@ -237,7 +245,7 @@ def carry_out(
         hosts: the hosts to change, in inventory order.
         work: changes some of them.
         baseline: the audit with which the result is compared.
-        so_far: the results of the run until now.
+        failed: host to reason: the other hosts that were to be changed and cannot be.
     """
     request, listener, recorder = session.request, session.listener, session.recorder
     changing = bool(hosts) and not request.changes.check
@@ -252,10 +260,11 @@ def carry_out(
         check=request.changes.check,
         listener=listener,
     )
-    remediation = rollout.change(hosts, work, before=baseline, assess=session.look)
+    done = rollout.change(hosts, work, before=baseline, assess=session.look)
     if changing:
-        session.change_run.ended(hosts, remediation)  # what the audits between the batches have found too
-    listener.remaining(remediation.outlooks)
+        session.change_run.ended(hosts, done)  # what the audits between the batches have found too
+    listener.remaining(done.outlooks)
+    remediation = RemediationResult(failed=failed) + done
 
     def end(assessments: AssessmentStore) -> ChangeResult:
         run, files = session.run_info(), request.files
@@ -276,18 +285,16 @@ def carry_out(
             )
             counts = comparison.after
         found = exit_codes.of_audit(counts, assessments, request.fail_on)
-        code = exit_codes.highest(so_far, found, remediation.exit_code)
+        code = exit_codes.highest(found, remediation.exit_code)
         result = ChangeResult(run, code, request.target.option, comparison, summary)
         listener.changes_reported(result, files)
         verb = f"{session.verb} --check" if request.changes.check else session.verb
         recorder.finish(verb, run, assessments, code)
         if not request.changes.check:
-            session.change_run.close(left=bool(remediation.failed or remediation.not_begun))
+            session.change_run.close(left=bool(done.failed or done.not_begun))
         return result
 
     if not changing:
         return end(baseline)
-    with session.assess_fleet(
-        snapshots="after", label="audit again", not_begun=remediation.not_begun
-    ) as after:
+    with session.assess_fleet(snapshots="after", label="audit again", done=remediation) as after:
         return end(after)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Protocol
 
 from hardener.batches import AT_ONCE, Batches
@@ -202,7 +201,7 @@ class _Comparing:
         if not changing:
             code = exit_codes.highest(exit_codes.of_drift(found, request.fail_on), remediation.exit_code)
             return self._end(assessments, found, code)
-        with self._assess_fleet("after", "audit again", remediation.not_begun) as assessments:
+        with self._assess_fleet("after", "audit again", remediation) as assessments:
             remaining = self.result.remaining = self._compare(assessments)
             code = exit_codes.highest(
                 ExitCode.REPAIRED, exit_codes.of_drift(remaining, request.fail_on), remediation.exit_code
@@ -235,7 +234,7 @@ class _Comparing:
         )
 
     def _assess_fleet(
-        self, snapshots: str, label: str, not_begun: Mapping[str, str] = MappingProxyType({})
+        self, snapshots: str, label: str, done: RemediationResult | None = None
     ) -> AbstractContextManager[AssessmentStore]:
         return assess_fleet(
             self.fleet,
@@ -244,7 +243,7 @@ class _Comparing:
             snapshots=self.request.changes.kept(snapshots),
             recorder=self.recorder,
             label=label,
-            not_begun=not_begun,
+            done=done,
             listener=self.listener,
         )
 

@@ -1,9 +1,9 @@
-"""Decide the exit code of every workflow, and the precedence of exit codes."""
+"""Decide the exit code of every workflow: of the reasons that apply, the last one in ``ExitCode``."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hardener.errors import ExitCode
@@ -18,29 +18,28 @@ if TYPE_CHECKING:
     from hardener.scan.record import Scan
     from hardener.workload.verdict import Verdict
 
-# By increasing precedence: the last applicable code wins.
-EXIT_PRECEDENCE = (
-    ExitCode.COMPLIANT,
-    ExitCode.REPAIRED,
-    ExitCode.INCOMPLETE,
-    ExitCode.NOT_COMPLIANT,
-    ExitCode.DRIFTED,
-    ExitCode.NOT_BEGUN,
-    ExitCode.ROLLED_BACK,
-)
+_PRECEDENCE = tuple(ExitCode)
 _TRUSTED = ("verified", "pinned", "allowed", "exempt")
 
 
 def highest(*codes: ExitCode) -> ExitCode:
-    """Return the code with the highest precedence."""
-    return max(codes, key=EXIT_PRECEDENCE.index)
+    """Return the code with the highest precedence; without any, the code of success."""
+    return max(codes, key=_PRECEDENCE.index, default=ExitCode.COMPLIANT)
+
+
+def _applicable(reasons: Mapping[ExitCode, object]) -> ExitCode:
+    """Return the code with the highest precedence among those whose reason applies."""
+    return highest(*(code for code, applies in reasons.items() if applies))
 
 
 def of_findings(counts: Mapping[Status, int]) -> ExitCode:
-    """Return the exit code of an audit: a failing control has precedence over an undecided one."""
-    if counts.get(Status.FAIL):
-        return ExitCode.NOT_COMPLIANT
-    return complete(not counts.get(Status.ERROR))
+    """Return the exit code of an audit."""
+    return _applicable(
+        {
+            ExitCode.NOT_COMPLIANT: counts.get(Status.FAIL),
+            ExitCode.INCOMPLETE: counts.get(Status.ERROR),
+        }
+    )
 
 
 def of_audit(
@@ -62,19 +61,23 @@ def of_audit(
     return of_findings(severe)
 
 
-def of_change(*, rolled_back: bool, complete: bool, begun: bool = True) -> ExitCode:
-    """Return the exit code of a change, independent of the audit that follows.
+def of_change(
+    *, rolled_back: Collection[str], failed: Collection[str], not_begun: Collection[str]
+) -> ExitCode:
+    """Return the exit code of a change, or of its prediction, independent of the audit that follows.
 
     Args:
-        rolled_back: whether some host was rolled back.
-        complete: whether no host has failed.
-        begun: whether every host was begun.
+        rolled_back: the hosts that were rolled back.
+        failed: the hosts that failed, refused the change or could not be reached for it.
+        not_begun: the hosts that were not begun.
     """
-    if rolled_back:
-        return ExitCode.ROLLED_BACK
-    if not begun:
-        return ExitCode.NOT_BEGUN
-    return ExitCode.COMPLIANT if complete else ExitCode.INCOMPLETE
+    return _applicable(
+        {
+            ExitCode.ROLLED_BACK: rolled_back,
+            ExitCode.CHANGE_FAILED: failed,
+            ExitCode.NOT_BEGUN: not_begun,
+        }
+    )
 
 
 def of_drift(drift: Drift, fail_on: Severity | None = None) -> ExitCode:
@@ -85,12 +88,15 @@ def of_drift(drift: Drift, fail_on: Severity | None = None) -> ExitCode:
         fail_on: the lowest severity of a result that counts; None for all.
     """
     if fail_on is None:
-        return ExitCode.DRIFTED if drift.is_drift else complete(drift.is_complete)
+        return _applicable({ExitCode.DRIFTED: drift.is_drift, ExitCode.INCOMPLETE: not drift.is_complete})
     changes = [each.change for each in drift.changes() if each.change.after.severity.is_at_least(fail_on)]
-    if any(change.kind.is_drift for change in changes):
-        return ExitCode.DRIFTED
     undecided = any(change.kind.name == "UNDECIDED" for change in changes)
-    return complete(not drift.not_compared and not undecided)
+    return _applicable(
+        {
+            ExitCode.DRIFTED: any(change.kind.is_drift for change in changes),
+            ExitCode.INCOMPLETE: drift.not_compared or undecided,
+        }
+    )
 
 
 def complete(is_complete: bool) -> ExitCode:
@@ -99,7 +105,7 @@ def complete(is_complete: bool) -> ExitCode:
 
 
 def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: bool) -> ExitCode:
-    """Return the exit code of a scan: missing updates and failing rules have precedence over unknown results.
+    """Return the exit code of a scan: of missing updates and failing rules, and of unknown results.
 
     Args:
         scans: the results of the hosts.
@@ -119,45 +125,56 @@ def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: 
         if openscap and (found := scan.openscap):
             states.update([ScanState.OUTDATED] if found.failed else [])
             is_complete = is_complete and not (found.error or found.doubtful or found.unchecked)
-    if ScanState.OUTDATED in states:
-        return ExitCode.NOT_COMPLIANT
-    return complete(is_complete and states <= {ScanState.CLEAN})
+    return _applicable(
+        {
+            ExitCode.NOT_COMPLIANT: ScanState.OUTDATED in states,
+            ExitCode.INCOMPLETE: not is_complete or states - {ScanState.CLEAN},
+        }
+    )
 
 
 def of_images(images: Iterable[Mapping[str, Any]], *, all_hosts: bool) -> ExitCode:
-    """Return the exit code of a verification of images: untrusted ones have precedence over unknown ones."""
+    """Return the exit code of a verification of images: of untrusted ones, and of unknown ones."""
     statuses = {image["status"] for image in images} - set(_TRUSTED)
-    if statuses - {"unreachable"}:
-        return ExitCode.NOT_COMPLIANT
-    return complete(all_hosts and not statuses)
+    return _applicable(
+        {
+            ExitCode.NOT_COMPLIANT: statuses - {"unreachable"},
+            ExitCode.INCOMPLETE: not all_hosts or statuses,
+        }
+    )
 
 
 def of_activity(observed: Sequence[HostActivity], *, hosts: int) -> ExitCode:
-    """Return the exit code of an activity run: unusual entries have precedence over incomplete observation.
+    """Return the exit code of an activity run: of unusual entries, and of incomplete observation.
 
     Args:
         observed: the observations.
         hosts: the number of hosts that were asked.
     """
-    if any(window.alarming for each in observed for window in each.windows):
-        return ExitCode.NOT_COMPLIANT
-    return complete(0 < hosts <= len(observed) and all(each.complete for each in observed))
+    is_complete = 0 < hosts <= len(observed) and all(each.complete for each in observed)
+    return _applicable(
+        {
+            ExitCode.NOT_COMPLIANT: any(window.alarming for each in observed for window in each.windows),
+            ExitCode.INCOMPLETE: not is_complete,
+        }
+    )
 
 
 def of_proof(verdict: Verdict) -> ExitCode:
     """Return the exit code of a proof; without an exercise of the container it is incomplete."""
     from hardener.workload.verdict import Verdict
 
-    if verdict is Verdict.NOT_SAFE:
-        return ExitCode.NOT_COMPLIANT
-    return complete(verdict is Verdict.SAFE)
+    return _applicable(
+        {
+            ExitCode.NOT_COMPLIANT: verdict is Verdict.NOT_SAFE,
+            ExitCode.INCOMPLETE: verdict is not Verdict.SAFE,
+        }
+    )
 
 
 def of_waivers(*, unreadable: bool, expired: bool) -> ExitCode:
-    """Return the exit code of checking a file of waivers: errors have precedence over expired entries."""
-    if unreadable:
-        return ExitCode.USAGE
-    return ExitCode.NOT_COMPLIANT if expired else ExitCode.COMPLIANT
+    """Return the exit code of checking a file of waivers: of errors, and of expired entries."""
+    return _applicable({ExitCode.USAGE: unreadable, ExitCode.NOT_COMPLIANT: expired})
 
 
 def unless_exit_zero(code: ExitCode, exit_zero: bool) -> ExitCode:

@@ -12,8 +12,8 @@ from hardener.errors import HardenerError
 from hardener.plan import Plan, plan
 from hardener.planfile import Reviewed
 from hardener.text import line
-from hardener.workflows import exit_codes
 from hardener.workflows.change import ChangeRequest, ChangeResult, ChangeResultListener, change, open_session
+from hardener.workflows.remediate import RemediationResult
 
 
 class HardenListener(ChangeResultListener, Protocol):
@@ -37,12 +37,14 @@ def harden(
         HardenerError: an option is invalid, the plan does not fit, or Ansible stopped before any host.
     """
     reviewed, damaged = _reviewed(plan_file, listener)
+    failed = {host: f"its entry in the plan is damaged: {why}" for host, why in damaged.items()}
     with open_session("harden", request, listener) as session:
-        with session.assess_fleet(snapshots="before") as before:
+        with session.assess_fleet(snapshots="before", done=RemediationResult(failed=failed)) as before:
             confirmed = session.change_run.confirmed
             plans = [plan(each) for each in before if each.host not in confirmed]
             listener.withheld(plans)
             if reviewed is None:
+                failed |= session.unreached(before)
                 plans = [each for each in plans if each.steps]
             else:
                 _refuse_waived(plans, reviewed)
@@ -55,18 +57,20 @@ def harden(
             plans,
             baseline=before,
             reviewed=reviewed,
-            so_far=exit_codes.complete(not damaged),
+            failed=failed,
         )
 
 
-def _reviewed(file: Path | None, listener: HardenListener) -> tuple[Mapping[str, Reviewed] | None, bool]:
-    """Load a reviewed plan; return also whether the entry of any host is damaged."""
+def _reviewed(
+    file: Path | None, listener: HardenListener
+) -> tuple[Mapping[str, Reviewed] | None, Mapping[str, str]]:
+    """Load a reviewed plan; return also the hosts whose entry is damaged, with the problems."""
     if file is None:
-        return None, False
+        return None, {}
     loaded = planfile.load(file)
     for host, problem in loaded.damaged.items():
         listener.plan_damaged(file, host, problem)
-    return loaded.reviewed, bool(loaded.damaged)
+    return loaded.reviewed, loaded.damaged
 
 
 def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> None:

@@ -18,7 +18,7 @@ from hardener.plan import plan as plan_of
 from hardener.workflows import exit_codes
 from hardener.workflows.audit import assess_fleet
 from hardener.workflows.options import Changes, DecisionFiles, Selection
-from hardener.workflows.remediate import ChangeListener, remediate
+from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
 
 if TYPE_CHECKING:
     from hardener.fleet import Fleet
@@ -78,7 +78,9 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
         plans = {assessment.host: plan_of(assessment) for assessment in assessments}
     changes = Changes(allow=request.allow, confirm_timeout=None, check=True, diff=False, snapshots=None)
     with_steps = [each for each in plans.values() if each.steps]
-    foreseen = remediate(fleet, with_steps, changes, listener)
+    foreseen = RemediationResult(failed=assessments.unreachable) + remediate(
+        fleet, with_steps, changes, listener
+    )
     answers = {each.host: each for each in foreseen.outlooks}
 
     def outlook_of(assessment: Assessment) -> Outlook:

@@ -55,20 +55,25 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
             plans = {host: known[host] for host in batch if request.changes.check or host not in without}
             begun = [host for host in bare if host not in {**installed.failed, **installed.not_begun}]
             if begun and not request.changes.check:
-                plans |= _planned(session, fleet.only(begun), listener)
+                found, unreached = _planned(session, fleet.only(begun), listener)
+                plans |= found
+                installed += RemediationResult(failed=unreached)
             todo = [each for each in plans.values() if each.steps]
             return installed + remediate(fleet, todo, request.changes, listener)
 
-        return carry_out(session, hosts, work, baseline=before)
+        return carry_out(session, hosts, work, baseline=before, failed=session.unreached(before))
 
 
-def _planned(session: Session, fleet: Fleet, listener: ProvisionListener) -> dict[str, Plan]:
-    """Audit hosts on which Docker was installed, and plan what still fails."""
+def _planned(
+    session: Session, fleet: Fleet, listener: ProvisionListener
+) -> tuple[dict[str, Plan], dict[str, str]]:
+    """Audit hosts on which Docker was installed; return their plans, and the unreachable hosts."""
     with session.look(fleet) as current:
         plans = {each.host: plan(each) for each in current}
+        unreached = session.unreached(current)
     listener.withheld(list(plans.values()))
     listener.planned([each for each in plans.values() if each.steps])
-    return plans
+    return plans, unreached
 
 
 def _install(

@@ -55,7 +55,7 @@ class RemediationResult:
     def exit_code(self) -> ExitCode:
         """Return the exit code for the whole run, independent of the second audit."""
         return exit_codes.of_change(
-            rolled_back=bool(self.rolled_back), complete=not self.failed, begun=not self.not_begun
+            rolled_back=self.rolled_back, failed=self.failed, not_begun=self.not_begun
         )
 
 

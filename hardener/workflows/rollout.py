@@ -77,13 +77,12 @@ class Rollout:
         """
         if not self.batches.is_divided:
             return self.at_once(hosts, work)
-        unreachable = {each.host: each.unreachable for each in before if each.unreachable}
 
         def look(fleet: Fleet, some: Sequence[str]) -> Mapping[str, str]:
             with assess(fleet) as after:
                 return dict(_worse(before, after, some))
 
-        return self.run(hosts, work, population=len(before), failed=unreachable, look=look)
+        return self.run(hosts, work, population=len(before), failed=before.unreachable, look=look)
 
     def at_once(
         self, hosts: Sequence[str], work: Callable[[Fleet, Sequence[str]], RemediationResult]

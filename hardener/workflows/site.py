@@ -102,6 +102,7 @@ class _Inventory:
             hosts=run.hosts,
             unreachable=run.unreachable,
             not_begun=record.not_begun,
+            change_failed=record.change_failed,
             counts=run.counts(),
             baseline=run.id == self._baseline,
         )

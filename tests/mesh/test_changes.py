@@ -56,7 +56,7 @@ def test_an_abandoned_node_changes_no_host_of_a_newer_run(mesh: Mesh, fleet: Fle
     try:
         _, said = process.communicate(timeout=600)
         assert f"{host.name}: failed: lost with its slice: " in said, said
-        assert process.returncode == 4, said
+        assert process.returncode == 9, said
         assert fleet.with_icc() == [True], "it was stopped in time"
         (left,) = fleet.unfinished()
         assert left.unconfirmed == (host.name,)

@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_changed_is_left_as_it_is(
     done = hardener("harden", "--only", SLUG, "--only", "file-etc-docker-mode", "--json", "report.json")
     after, still = shell(host, STATE), running(shell(host, CONTAINERS))
     shell(host, undo)
-    assert done.returncode == 3, done.stderr
+    assert done.returncode in (3, 9), done.stderr  # no step is possible, or the host refuses all of them
     assert reason in done.stderr
     assert findings(tmp_path)[SLUG]["status"] == "fail"
     assert (after, still) == (before, containers)

@@ -32,7 +32,7 @@ def plain(counts: Mapping[Status, int]) -> dict[str, int]:
 
 
 def headline(
-    counts: Mapping[Status, int], hosts: int, *, is_part: bool = False, not_begun: int = 0
+    counts: Mapping[Status, int], hosts: int, *, is_part: bool = False, not_changed: int = 0
 ) -> tuple[str, str]:
     """Return the result in a few words, and its colour.
 
@@ -40,11 +40,11 @@ def headline(
         counts: number of findings by status.
         hosts: number of hosts.
         is_part: only the chosen results are counted, so they do not show that a host complies.
-        not_begun: number of hosts whose change the run did not begin: it is not complete then.
+        not_changed: number of hosts that the run did not change as asked: it is not complete then.
     """
     if counts.get(Status.FAIL):
         return "Not compliant", "fail"
-    if counts.get(Status.ERROR) or not_begun:
+    if counts.get(Status.ERROR) or not_changed:
         return "Incomplete", "error"
     if is_part:
         return "No failure among the chosen results", ""

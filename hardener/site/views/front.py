@@ -14,8 +14,8 @@ from hardener.site.fleet import Gathered
 from hardener.site.names import file_name, numbered
 from hardener.site.place import INVENTORIES, Place, RunRow, pager
 from hardener.site.rendering import ICON, STYLE, File, page, paged, row, shown
-from hardener.site.views.parts import sections, since_run
-from hardener.summary import SEVERITIES, compliance, hosts_by_reason
+from hardener.site.views.parts import sections, shown_by_title, since_run
+from hardener.summary import SEVERITIES, compliance
 
 _WORST = 10
 _NOTICES = 10
@@ -43,7 +43,8 @@ def front(inventories: Sequence[InventoryRow]) -> Iterator[File]:
     for each in inventories:
         counts.update(each.last.counts)
     hosts = sum(each.last.hosts for each in inventories)
-    title, verdict = headline(counts, hosts, not_begun=sum(each.last.not_begun for each in inventories))
+    not_changed = sum(each.last.not_begun + each.last.change_failed for each in inventories)
+    title, verdict = headline(counts, hosts, not_changed=not_changed)
     rows = [
         row("inventory", each.file, shown(each.name), each.last, plain(each.last.counts), trend(each.points))
         for each in sorted(inventories, key=lambda each: each.name)
@@ -59,7 +60,7 @@ def front(inventories: Sequence[InventoryRow]) -> Iterator[File]:
             verdict=verdict,
             share=compliance(counts),
             inventories=len(inventories),
-            compliant=sum(_verdict(each.last)[1] == "pass" for each in inventories),
+            compliant=sum(each.last.headline[1] == "pass" for each in inventories),
             hosts=hosts,
             counts=plain(counts),
             rows=shown_rows,
@@ -74,7 +75,7 @@ def overview(
 ) -> File:
     """Return the first page of an inventory."""
     summary = gathered.summary
-    title, verdict = _verdict(last)
+    title, verdict = last.headline
     failing = [each for each in gathered.controls.values() if each.counts[Status.FAIL]]
     worst = [each for each in gathered.sorted_hosts() if any(each.toll)]
     return place.file(
@@ -100,15 +101,9 @@ def overview(
             if each.unreachable
         ][: _NAMED + 1],
         gone=len(summary.unreachable),
-        not_begun=[
-            (shown(names, 2000), shown(why)) for names, why in hosts_by_reason(summary.not_begun)[:_NAMED]
-        ],
+        not_changed=shown_by_title(summary, _NAMED),
         notices=[shown(each, 300) for each in summary.decided.notices(last.info.decisions)][:_NOTICES],
     )
-
-
-def _verdict(run: RunRow) -> tuple[str, str]:
-    return headline(run.counts, run.hosts, not_begun=run.not_begun)
 
 
 def _lead(hosts: int, controls: int, failing: int, gone: int) -> str:

@@ -34,7 +34,7 @@ def groups(place: Place, gathered: Gathered) -> Iterator[File]:
 
 def _group(place: Place, gathered: Gathered, each: GroupHosts) -> Iterator[File]:
     title, verdict = headline(
-        each.counts, len(each.hosts), not_begun=sum(bool(one.not_begun) for one in each.hosts)
+        each.counts, len(each.hosts), not_changed=sum(one.is_not_changed for one in each.hosts)
     )
     ranked = sorted(
         each.failing.items(),

@@ -65,7 +65,7 @@ def host(
         moves: its controls over the series.
         ends: the ends of the runs of the series.
     """
-    title, verdict = headline(each.counts, 1, not_begun=bool(each.not_begun))
+    title, verdict = headline(each.counts, 1, not_changed=each.is_not_changed)
     controls = {finding.control.slug: finding.control for finding in assessment.findings}
     groups = [
         (f"../groups/{file_name(name)}.html" if name in place.groups else "", shown(name, 100))

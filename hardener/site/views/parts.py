@@ -10,7 +10,7 @@ from hardener.comparison.previous_runs import LABELS, Since
 from hardener.reports.lib.statuses import WORDS, plain, section_title
 from hardener.site.names import file_name
 from hardener.site.rendering import shown
-from hardener.summary import Summary
+from hardener.summary import Summary, by_title
 from hardener.text import first, utc
 
 _NAMED = 10
@@ -26,6 +26,14 @@ def sections(summary: Summary) -> list[dict[str, Any]]:
             "total": sum(counts.values()),
         }
         for name, counts in summary.sections.items()
+    ]
+
+
+def shown_by_title(summary: Summary, most: int) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the hosts that were not changed as asked: by title and reason, at most some reasons each."""
+    return [
+        (title, [(shown(names, 2000), shown(why)) for names, why in alike[:most]])
+        for title, alike in by_title(summary.not_changed)
     ]
 
 

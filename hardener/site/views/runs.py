@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.previous_runs import LABELS, Since
-from hardener.reports.lib.statuses import headline, plain
+from hardener.reports.lib.statuses import plain
 from hardener.site.names import file_name
 from hardener.site.place import Place, RunRow
 from hardener.site.rendering import File, paged, row, shown
-from hardener.site.views.parts import css_class, sections, since_run
-from hardener.summary import Summary, compliance, hosts_by_reason
+from hardener.site.views.parts import css_class, sections, shown_by_title, since_run
+from hardener.summary import Summary, compliance
 from hardener.text import scalar, utc
 
 _CHANGES_SHOWN = 200
@@ -52,7 +52,7 @@ def run(
         changed: the hosts with changes.
         linked: the hosts that have a page.
     """
-    title, verdict = headline(each.counts, each.hosts, not_begun=each.not_begun)
+    title, verdict = each.headline
     rows = [
         row(
             "changed_host",
@@ -79,9 +79,7 @@ def run(
         unreachable=[
             (shown(name), shown(reason)) for name, reason in summary.unreachable[:_UNREACHABLE_SHOWN]
         ],
-        not_begun=[
-            (shown(names, 2000), shown(why)) for names, why in hosts_by_reason(summary.not_begun)[:_REASONS]
-        ],
+        not_changed=shown_by_title(summary, _REASONS),
         started=utc(each.info.started),
         digests=each.info.decisions.digests if each.info.decisions else {},
     )

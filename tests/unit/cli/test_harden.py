@@ -61,12 +61,12 @@ def test_without_failures_no_role_runs(hardener: Hardener, fleet: FakeFleet, tmp
     assert (tmp_path / "j.xml").exists()
 
 
-def test_an_unreachable_host_is_not_changed_and_gives_exit_code_4(
+def test_an_unreachable_host_is_not_changed_and_gives_exit_code_9(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"gone": "timed out"}
     result = hardener("harden", "-i", "inv,", *ONLY)
-    assert result.exit_code == 4
+    assert result.exit_code == 9
     assert [playbook for playbook, _ in fleet.runs] == ["audit"]
 
 
@@ -152,7 +152,7 @@ def test_only_the_reviewed_plan_is_applied(hardener: Hardener, fleet: FakeFleet,
     fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=False)}
     fleet.runs.clear()
     partly = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(damaged))
-    assert (partly.exit_code, fleet.runs[1][1]["variables"]) == (4, variables)
+    assert (partly.exit_code, fleet.runs[1][1]["variables"]) == (9, variables)
     assert "web2: ValueError(\"'all' is not a valid Impact\"); the host is not changed" in partly.stderr
     del fleet.snapshots["web1"]
     fleet.runs.clear()
@@ -184,15 +184,15 @@ def test_a_complete_partial_or_failed_rollback_gives_exit_code_5(
     assert "web1: failed: dockerd did not start\n" in result.stderr
 
 
-def test_a_control_that_still_fails_after_a_refused_change_gives_exit_code_3(
+def test_a_refused_change_gives_exit_code_9_although_a_control_still_fails(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet, outcome="refused", failed=True, msg="duplicate keys")
-    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 9
 
 
-def test_a_failed_change_gives_exit_code_4_even_if_all_controls_pass_afterwards(
+def test_a_failed_change_gives_exit_code_9_even_if_all_controls_pass_afterwards(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
@@ -202,7 +202,7 @@ def test_a_failed_change_gives_exit_code_4_even_if_all_controls_pass_afterwards(
         return {"outcome": "interrupted", "failed": True, "msg": "killed"}
 
     fleet.converge = converge
-    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 4
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 9
 
 
 def test_notes_of_hosts_on_changes_that_were_not_made_are_shown(hardener: Hardener, fleet: FakeFleet) -> None:
@@ -272,11 +272,19 @@ def test_a_failed_canary_ends_the_run_and_the_other_hosts_are_named(
     found = json.loads(report.read_text())
     assert [host.get("not_begun") for host in found["hosts"]] == [None, reason, reason]
     assert found["summary"]["not_begun"] == 2
+    failed = "rolled back: no start"
+    assert [host.get("change_failed") for host in found["hosts"]] == [failed, None, None]
+    assert found["summary"]["change_failed"] == 1
     shown = json.loads(hardener("show", "--json", "-").stdout)
     assert shown["not_begun"] == [{"host": host, "reason": reason} for host in ("web2", "web3")]
     assert (shown["run"]["not_begun"], shown["run"]["exit_code"]) == (2, 5)
+    assert (shown["change_failed"], shown["run"]["change_failed"]) == (
+        [{"host": "web1", "reason": failed}],
+        1,
+    )
     assert "not begun  2 hosts: left as they were\n" in hardener("show").stdout
-    assert "inv,, 2 not begun\n" in hardener("runs").stdout
+    assert "failed     1 change\n" in hardener("show").stdout
+    assert "inv,, 2 not begun, 1 failed\n" in hardener("runs").stdout
     fleet.runs.clear()
     assert hardener(*arguments, "--max-fail", "1").exit_code == 5
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit", "harden", "audit"]
@@ -290,7 +298,7 @@ def test_unreachable_hosts_count_as_failed(hardener: Hardener, fleet: FakeFleet)
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "audit"]
     assert "not begun: web1, web2: 1 failed where --max-fail allows 0 (gone: timed out)\n" in result.stderr
     result = hardener("harden", "-i", "inv,", *ONLY, "--batch", "1", "--max-fail", "34%")
-    assert result.exit_code == 4
+    assert result.exit_code == 9
     assert "not begun" not in result.stderr
 
 

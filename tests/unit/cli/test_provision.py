@@ -72,7 +72,7 @@ def test_a_failed_installation_is_not_a_success(hardener: Hardener, fleet: FakeF
     fleet.snapshots = {"new": no_engine()}
     fleet.install = lambda host: {"failed": True, "msg": "Unable to locate package docker.io"}
     result = hardener("provision", "-i", "inv,", *ONLY)
-    assert result.exit_code == 4
+    assert result.exit_code == 9
     assert "new: failed: Unable to locate package docker.io\n" in result.stderr
 
 
@@ -86,7 +86,7 @@ def test_a_rolled_back_installation_of_an_engine_gives_exit_code_5(
 
 def test_docker_is_not_installed_on_an_unreachable_host(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"gone": "timed out"}
-    assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 4
+    assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 9
     assert playbooks(fleet) == ["audit"]
 
 

@@ -54,8 +54,8 @@ def test_the_options_check_and_diff_show_the_changes_of_a_release(
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        ({"outcome": "changed", "failed": True, "kept": [KEPT]}, 4),
-        ({"outcome": "refused", "failed": True}, 4),
+        ({"outcome": "changed", "failed": True, "kept": [KEPT]}, 9),
+        ({"outcome": "refused", "failed": True}, 9),
         ({"outcome": "rolled_back", "failed": True}, 5),
         ({"outcome": "unconfirmed", "failed": True}, 5),
         ({"outcome": "unchanged"}, 0),

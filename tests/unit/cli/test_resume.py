@@ -139,7 +139,7 @@ def test_hosts_lost_during_a_change_are_inspected_before_another_change(
     """Such a host may have confirmed its change, or may still be making it."""
     fleet.snapshots = {name: bridge(icc=True) for name in ("kept", "never", "gone")}
     fleet.converge = lambda host: {"outcome": "unknown", "failed": True, "msg": "lost with its slice"}
-    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 9
     (left,) = unfinished_runs(Home(home))
     assert (left.unknown, left.unconfirmed) == ((), ("kept", "never", "gone"))
     fleet.snapshots |= {
@@ -200,7 +200,7 @@ def test_a_resumed_run_hardens_a_host_on_which_docker_was_installed(
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        ({"msg": "no such package", "failed": True}, 4),
+        ({"msg": "no such package", "failed": True}, 9),
         ({"msg": "x", "failed": True, "outcome": "not_begun", "reason": "outside its windows"}, 8),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_host_that_was_not_rolled_back_is_a_failure(hardener: Hardener, fleet:
         "msg": "nothing was changed: this host has no backup of a run 'x'",
     }
     result = hardener("rollback", "-i", "inv,", "--run", "x")
-    assert result.exit_code == 4
+    assert result.exit_code == 9
     assert "web1: failed: nothing was changed: this host has no backup of a run 'x'\n" in result.stderr
 
 

@@ -49,10 +49,13 @@ def test_the_same_version_gives_the_same_findings(tmp_path: Path) -> None:
     assert judged(run(), tmp_path) == Reassessed("run-a", "", "", 0)
 
 
-def test_a_host_whose_change_was_not_begun_keeps_the_reason_in_its_reports(tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["not_begun", "change_failed"])
+def test_a_host_that_was_not_changed_as_asked_keeps_the_reason_in_its_reports(
+    tmp_path: Path, field: str
+) -> None:
+    reason: dict[str, Any] = {field: "outside its <windows>\x1b"}
     hosts = [
-        dataclasses.replace(each, not_begun="outside its <windows>\x1b" if each.host != "db01" else "")
-        for each in run().assessments()
+        dataclasses.replace(each, **reason) if each.host != "db01" else each for each in run().assessments()
     ]
     evidence = run(assessments=lambda: hosts, verb="harden")
     assert judged(evidence, tmp_path) == Reassessed("run-a", "", "", 0)

@@ -24,7 +24,7 @@ def test_a_stored_run_is_read_exactly(history: History, snapshot: Callable[[str]
     assert list(run.snapshots()) == [("a", b'{"a": 1}')]
     assert run.snapshot("a") == b'{"a": 1}'
     assert run.snapshot("b") is None
-    assert run.record == replace(record("one"), not_begun=len(HOSTILE))
+    assert run.record == replace(record("one"), not_begun=len(HOSTILE), change_failed=len(HOSTILE))
     assert (run.hosts, run.unreachable) == (len(found), 1)
     assert run.counts() == sum((each.counts() for each in found), Counter[Status]())
 

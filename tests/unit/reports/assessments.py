@@ -257,6 +257,7 @@ def hostile_assessment(text: str) -> Assessment:
         workloads=Workloads({"critical": 1}, (risk,)),
         groups=(text, f"{text} too"),
         not_begun=text or "no reason",
+        change_failed=text or "no reason",
     )
 
 

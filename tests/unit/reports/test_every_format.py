@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -96,18 +97,20 @@ def test_every_host_has_the_same_number_of_results(write: Write, format_name: st
 
 @each_format
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_host_whose_change_was_not_begun_is_named_with_the_reason(
-    write: Write, format_name: str, lost: bool
+@pytest.mark.parametrize(("field", "words"), [("not_begun", "not begun"), ("change_failed", "change failed")])
+def test_a_host_that_was_not_changed_as_asked_is_named_with_the_reason(
+    write: Write, format_name: str, lost: bool, field: str, words: str
 ) -> None:
     """Whatever else is known of it: never as compliant."""
     # Only what does not hold is listed for DefectDojo.
     status = Status.FAIL if format_name == "defectdojo" else Status.PASS
     host = gone("waits") if lost else assessment("waits", statuses(*[status] * len(CONTROLS)))
     whole = write(host).read_text(encoding="utf-8-sig")
-    text = write(replace(host, not_begun="outside its windows")).read_text(encoding="utf-8-sig")
+    reason: dict[str, Any] = {field: "outside its windows"}
+    text = write(replace(host, **reason)).read_text(encoding="utf-8-sig")
     assert "outside its windows" in text
     assert "outside its windows" not in whole
-    assert "not begun" in text.lower().replace("_", " ").replace("-", " ")
+    assert words in text.lower().replace("_", " ").replace("-", " ")
     assert re.search(r"(?<!Not )\bCompliant\b", text) is None
 
 

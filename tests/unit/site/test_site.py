@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -284,8 +285,12 @@ def test_a_trend_of_many_runs_marks_only_the_last_one(home: Path, out: Path, run
     assert dots == {1: 0, 41: 1}.get(runs, runs)
 
 
-def test_hosts_whose_change_was_not_begun_are_named_with_the_reason(home: Path, out: Path) -> None:
-    waiting = replace(assessment("b", BETTER), not_begun="outside its windows")
+@pytest.mark.parametrize("field", ["not_begun", "change_failed"])
+def test_hosts_that_were_not_changed_as_asked_are_named_with_the_reason(
+    home: Path, out: Path, field: str
+) -> None:
+    reason: dict[str, Any] = {field: "outside its windows"}
+    waiting = replace(assessment("b", BETTER), **reason)
     record(home, "one", [assessment("a", BETTER), waiting], verb="harden")
     written(home, out)
     found = pages(out)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tools.check_docs import commands, wrong
+from hardener.errors import ExitCode
+from tools.check_docs import ROOT, commands, wrong, wrong_exit_codes
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,32 @@ hardener nothing
         (11, "hardener show latest", True),
         (21, "make lint", True),
     ]
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROWS = [f"| {code.value} | {code.meaning} |\n" for code in ExitCode]
+
+
+def test_the_readme_has_the_exit_codes_in_the_order_of_their_precedence() -> None:
+    assert list(wrong_exit_codes("README.md", README)) == []
+    assert "".join(ROWS) in README
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_of_exit_codes_that_is_missing_or_differs_is_reported(row: str) -> None:
+    for other in ("", row.replace(" |\n", ", or not |\n")):
+        assert len(list(wrong_exit_codes("README.md", README.replace(row, other)))) == 1
+
+
+def test_another_order_of_the_exit_codes_is_reported() -> None:
+    text = README.replace("".join(ROWS), "".join(sorted(ROWS)))
+    assert len(list(wrong_exit_codes("README.md", text))) == 1
+
+
+def test_another_table_of_exit_codes_links_to_the_one_of_the_readme() -> None:
+    table = "| exit code | |\n| --- | --- |\n| 0 | fine |\n"
+    assert len(list(wrong_exit_codes("docs/x.md", table))) == 1
+    assert not list(
+        wrong_exit_codes("docs/x.md", table.replace("exit code", "[exit code](../README.md#in-ci)"))
+    )
+    assert not list(wrong_exit_codes("docs/x.md", "The exit code is 3, as in `a | b`.\n"))
