@@ -49,7 +49,7 @@ class Cause(HostNames):
     Attributes:
         text: the reason, with HOST for the host's name if several hosts share it; empty for all reasons
             beyond the first 200.
-        actual: the finding of the first control, as text.
+        actual: the finding of the first control, as text; the reason if it differs between hosts.
         unreachable: whether a whole host could not be audited because of it.
         controls: the id of each control, by its place in the order of the benchmark.
     """
@@ -243,7 +243,8 @@ class Summary:
                 found.setdefault(text, {})[self._place(finding.control)] = finding
         for text, findings in found.items():
             cause = self._cause(text, assessment.host if is_gone else "")
-            cause.actual = cause.actual or line(next(iter(findings.values())).verdict.actual)
+            actual = line(next(iter(findings.values())).verdict.actual)
+            cause.actual = actual if cause.actual in ("", actual) and cause.text else cause.text
             for place, finding in findings.items():
                 cause.controls.setdefault(place, finding.control.id_in(assessment.benchmark))
             cause.add(line(assessment.host))

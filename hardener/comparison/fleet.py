@@ -10,7 +10,7 @@ from hardener import catalogue
 from hardener.comparison.containers import ContainerChange
 from hardener.comparison.facts import ChangedFact
 from hardener.comparison.finding import CHANGES, ChangeKind, FindingChange, finding_changes
-from hardener.model import Assessment, Status
+from hardener.model import Assessment, Finding, Status
 from hardener.text import line
 
 
@@ -122,12 +122,16 @@ class Drift:
         self.kinds[change.kind] += 1
         if change.kind.is_drift:
             self.drifted.setdefault(change.host, set()).add(change.control.slug)
-        sides = [
-            (each.verdict.actual, each.waivers, each.attestations) for each in (change.before, change.after)
-        ]
-        same = (change.control.slug, change.kind, *sides, change.new, change.gone, change.facts)
+        sides = (_shown(change.before), _shown(change.after))
+        same = (change.control.slug, change.kind, sides, change.new, change.gone, change.facts)
         group = self._changes.setdefault(same, GroupedChange(change))
         group.hosts.append(line(change.host))
+
+
+def _shown(finding: Finding) -> object:
+    """Return a finding without its control, and without the parts of the verdict that are never shown."""
+    verdict = replace(finding.verdict, expected="", offenders=(), evidence=(), checked=0, undecided=None)
+    return verdict, finding.waivers, finding.attestations
 
 
 def _key(change: ContainerChange) -> object:

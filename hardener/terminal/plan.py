@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -10,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.model import Impact
-from hardener.plan import Decision, Fate, Outlook, Withheld
+from hardener.plan import Decision, Fate, Outlook
 from hardener.terminal.unified_diff import COLOURS
 from hardener.text import block, first, line
 
@@ -27,95 +29,139 @@ _FATES = {
 _IMPACTS = {Impact.NONE: "bright_black", Impact.RELOAD: "cyan", Impact.DAEMON_RESTART: "yellow"}
 
 
+class _Row(NamedTuple):
+    """A control of a step; ``more`` are the lines below its title."""
+
+    id: str
+    impact: Impact
+    title: str
+    more: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """The plan of a host as it is shown, without the name of the host: hosts with equal sections share one.
+
+    Everything is drawn from a section alone, so hosts that differ in what is shown never share one.
+    """
+
+    failure: str
+    steps: tuple[tuple[Fate, tuple[_Row, ...]], ...]
+    withheld: tuple[tuple[str, str, str], ...]  # ids of controls, step, reason
+    withheld_controls: int
+    beyond: tuple[str, ...]  # ids of controls
+    changes: tuple[tuple[str, tuple[str, ...]], ...]  # what is changed, and the lines of the difference
+    activations: tuple[tuple[str, str], ...]  # action, and what it stops
+    notes: tuple[str, ...]
+
+
 def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> None:
     """Show the plans of some hosts; hosts with equal plans share a section."""
-    alike: dict[object, list[Outlook]] = {}
+    alike: dict[_Section, list[str]] = {}
     for outlook in outlooks:
-        alike.setdefault(_content(outlook), []).append(outlook)
-    for group in alike.values():
-        for part in _hosts(group, benchmark, narrow=console.width < _NARROW):
+        alike.setdefault(_section(outlook, benchmark), []).append(line(outlook.host, 60))
+    for section, hosts in alike.items():
+        console.print(Padding(Text(", ".join(first(hosts, _HOSTS_SHOWN)), style="bold"), (1, 1, 0, 1)))
+        for part in _parts(section, narrow=console.width < _NARROW):
             # Never wrap a line of a diff.
             console.print(part, soft_wrap=isinstance(part, Text))
 
 
-def _content(outlook: Outlook) -> object:
-    decisions = tuple((each.step.variable, each.fate, each.impact, each.reason) for each in outlook.decisions)
-    withheld = tuple((each.step.variable, each.reason) for each in outlook.plan.withheld)
-    result = outlook.result
-    said = (result.changes, result.activations, outlook.left, result.notes, outlook.failure)
-    return decisions, withheld, said
+def _section(outlook: Outlook, benchmark: str) -> _Section:
+    plan, result = outlook.plan, outlook.result
+    by_fate = {fate: [each for each in outlook.decisions if each.fate is fate] for fate in _FATES}
+    return _Section(
+        failure=line(outlook.failure),
+        steps=tuple(
+            (fate, tuple(row for each in decisions for row in _rows(each, benchmark)))
+            for fate, decisions in by_fate.items()
+            if decisions
+        ),
+        withheld=tuple(
+            (
+                line(", ".join(finding.control.id_in(benchmark) for finding in each.step.findings)),
+                f"{each.step.role}: {each.step.variable}",
+                line(each.reason, 600),
+            )
+            for each in plan.withheld
+        ),
+        withheld_controls=sum(len(each.step.findings) for each in plan.withheld),
+        beyond=tuple(finding.control.id_in(benchmark) for finding in plan.beyond),
+        changes=tuple(
+            (line(f"{each.what} {each.path}"), tuple(block(each.diff).rstrip("\n").split("\n")))
+            for each in result.changes
+        ),
+        activations=tuple(
+            (line(each.action), line(", ".join(each.stops or ()))) for each in result.activations
+        ),
+        notes=tuple(line(note) for note in (*outlook.left, *result.notes)),
+    )
 
 
-def _hosts(group: Sequence[Outlook], benchmark: str, *, narrow: bool) -> Iterator[RenderableType]:
-    outlook = group[0]
-    names = first([line(each.host, 60) for each in group], _HOSTS_SHOWN)
-    yield Padding(Text(", ".join(names), style="bold"), (1, 1, 0, 1))
-    if outlook.failure:
-        yield Padding(Text(f"no plan: {line(outlook.failure)}", style="magenta"), (0, 1))
-    for fate, (title, colour) in _FATES.items():
-        decisions = [each for each in outlook.decisions if each.fate is fate]
-        if decisions:
-            count = sum(len(each.step.findings) for each in decisions)
-            yield Padding(Text(f"{title} ({count})", style=f"bold {colour}"), (1, 1, 0, 1))
-            yield Padding(_decisions(decisions, benchmark, narrow=narrow), (0, 1))
-    if withheld := outlook.plan.withheld:
-        count = sum(len(each.step.findings) for each in withheld)
-        yield Padding(
-            Text(f"Not changed, because of waived controls ({count})", style="bold yellow"), (1, 1, 0, 1)
-        )
-        yield Padding(_withheld(withheld, benchmark), (0, 1))
-    if outlook.plan.beyond:
-        beyond = Text(f"Not remediated by any role ({len(outlook.plan.beyond)})", style="bold red")
-        ids = ", ".join(finding.control.id_in(benchmark) for finding in outlook.plan.beyond)
-        beyond.append(f"  {ids}\n", style="not bold default")
+def _rows(decision: Decision, benchmark: str) -> Iterator[_Row]:
+    step = decision.step
+    about = (f"{step.role}: {step.variable}", *([line(decision.reason)] if decision.reason else []))
+    for finding in step.findings:
+        more = about if finding is step.findings[-1] else ()
+        yield _Row(finding.control.id_in(benchmark), decision.impact, line(finding.control.title), more)
+
+
+def _parts(section: _Section, *, narrow: bool) -> Iterator[RenderableType]:
+    if section.failure:
+        yield Padding(Text(f"no plan: {section.failure}", style="magenta"), (0, 1))
+    for fate, rows in section.steps:
+        title, colour = _FATES[fate]
+        yield Padding(Text(f"{title} ({len(rows)})", style=f"bold {colour}"), (1, 1, 0, 1))
+        yield Padding(_steps(rows, narrow=narrow), (0, 1))
+    if section.withheld:
+        title = f"Not changed, because of waived controls ({section.withheld_controls})"
+        yield Padding(Text(title, style="bold yellow"), (1, 1, 0, 1))
+        yield Padding(_withheld(section.withheld), (0, 1))
+    if section.beyond:
+        beyond = Text(f"Not remediated by any role ({len(section.beyond)})", style="bold red")
+        beyond.append(f"  {', '.join(section.beyond)}\n", style="not bold default")
         beyond.append("`hardener explain ID` says what to do", style="not bold bright_black")
         yield Padding(beyond, (1, 1, 0, 1))
-    if not (outlook.decisions or outlook.plan.withheld or outlook.plan.beyond or outlook.failure):
+    if not (section.steps or section.withheld or section.beyond or section.failure):
         yield Padding(Text("Nothing fails.", style="green"), (0, 1))
-    yield from _changes(outlook)
+    yield from _changes(section)
 
 
-def _decisions(decisions: Sequence[Decision], benchmark: str, *, narrow: bool) -> Table:
+def _steps(rows: Sequence[_Row], *, narrow: bool) -> Table:
     """List steps; on a narrow terminal the impact has no column, but is a line of the text."""
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True, min_width=6)
     if not narrow:
         table.add_column(no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
-    for decision in decisions:
-        impact = Text(decision.impact.value, style=_IMPACTS.get(decision.impact, "red"))
-        for finding in decision.step.findings:
-            what = Text(line(finding.control.title))
-            if finding is decision.step.findings[-1]:
-                what.append(f"\n{decision.step.role}: {decision.step.variable}", style="bright_black")
-                if decision.reason:
-                    what.append(f"\n{line(decision.reason)}", style="bright_black")
-            cells = [Text("\n").join([impact, what])] if narrow else [impact, what]
-            table.add_row(Text(finding.control.id_in(benchmark)), *cells)
+    for row in rows:
+        impact = Text(row.impact.value, style=_IMPACTS.get(row.impact, "red"))
+        what = Text(row.title)
+        for text in row.more:
+            what.append(f"\n{text}", style="bright_black")
+        cells = [Text("\n").join([impact, what])] if narrow else [impact, what]
+        table.add_row(Text(row.id), *cells)
     return table
 
 
-def _withheld(steps: Sequence[Withheld], benchmark: str) -> Table:
+def _withheld(steps: Sequence[tuple[str, str, str]]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(min_width=6, max_width=_IDS, overflow="fold")
     table.add_column(ratio=1, overflow="fold")
-    for each in steps:
-        ids = ", ".join(finding.control.id_in(benchmark) for finding in each.step.findings)
-        what = Text(f"{each.step.role}: {each.step.variable}")
-        what.append(f"\n{line(each.reason, 600)}", style="bright_black")
-        table.add_row(Text(line(ids)), what)
+    for ids, step, reason in steps:
+        table.add_row(Text(ids), Text(step).append(f"\n{reason}", style="bright_black"))
     return table
 
 
-def _changes(outlook: Outlook) -> Iterator[RenderableType]:
-    for change in outlook.result.changes:
-        yield Padding(Text(line(f"{change.what} {change.path}"), style="bold"), (1, 1, 0, 1))
-        for text in block(change.diff).rstrip("\n").split("\n"):
+def _changes(section: _Section) -> Iterator[RenderableType]:
+    for what, difference in section.changes:
+        yield Padding(Text(what, style="bold"), (1, 1, 0, 1))
+        for text in difference:
             yield Text(f" {text}", style=COLOURS.get(text[:1], ""))
-    for number, activation in enumerate(outlook.result.activations):
-        then = Text(f"then {line(activation.action)}", style="bold")
-        if activation.stops:
-            then.append(f": stops {line(', '.join(activation.stops))}", style="not bold red")
+    for number, (action, stops) in enumerate(section.activations):
+        then = Text(f"then {action}", style="bold")
+        if stops:
+            then.append(f": stops {stops}", style="not bold red")
         yield Padding(then, (0 if number else 1, 1, 0, 1))
-    for note in (*outlook.left, *outlook.result.notes):
-        yield Padding(Text(line(note), style="yellow"), (0, 1))
+    for note in section.notes:
+        yield Padding(Text(note, style="yellow"), (0, 1))

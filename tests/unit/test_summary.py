@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hardener.model import Assessment, Offender, Severity, Status
 from hardener.summary import Summary, hosts_by_reason
+from hardener.terminal.verdict import cause_line
 from tests.unit.reports.assessments import BENCHMARK, CONTROLS, VERDICTS, assessment, decided, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
@@ -134,3 +135,16 @@ def test_hosts_with_the_same_reason_are_named_together() -> None:
     first, second = hosts_by_reason(hosts)
     assert first == (", ".join(["a", *(f"h{number}" for number in range(49)), "+11 more"]), "window")
     assert second == ("b", "limit")
+
+
+def test_an_error_is_not_shown_with_the_source_of_another_host() -> None:
+    def undecided(host: str, source: str) -> Assessment:
+        error = replace(
+            VERDICTS[-1], status=Status.ERROR, actual=f"{source} could not be read: no permission"
+        )
+        return assessment(host, [*ALL_PASS[:-1], error])
+
+    (alike,) = summary(undecided("a", "docker.info"), undecided("b", "docker.info")).causes()
+    assert cause_line(alike, is_fleet=True).endswith(" on a, b: docker.info could not be read: no permission")
+    (other,) = summary(*map(undecided, "abc", ("docker.info", "docker.networks", "docker.info"))).causes()
+    assert cause_line(other, is_fleet=True).endswith(" on a, b, c: no permission")
