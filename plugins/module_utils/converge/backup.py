@@ -21,7 +21,6 @@ Room is reserved for the journal, the record and every rewritten file: see `host
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
@@ -38,8 +37,6 @@ from .files import ABSENT, FILE, State
 from .manifest import Entry, entry_of
 from .planning import Change, digest
 
-# Reasons why rmdir leaves a folder that a run created: it is gone, in use, or replaced.
-_NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
 _NAME = "%Y%m%dT%H%M%SZ"
 _MORE = 16384  # bytes by which a journal or a record may still grow
 
@@ -242,8 +239,7 @@ class Store:
         if entry.stored and digest(then.content) == entry.before_hash:
             with suppress(Untrusted, Meddled):
                 files.set_modified(entry.path, entry.modified)
-        for folder in reversed(entry.made):
-            _remove_folder(folder)
+        files.remove_folders(entry.made)
         return [note] if note else []
 
     def goal(
@@ -277,21 +273,6 @@ def _given_away(now: State, entry: Entry) -> bool:
     """Return whether the file now belongs to another user, who must not get its former content."""
     owners = (entry.before.uid, entry.after.uid) if entry.before.exists else (entry.after.uid,)
     return now.exists and not descriptors.trusted(now.uid) and now.uid not in owners
-
-
-def _remove_folder(path: str) -> None:
-    """Remove a folder that a run created, unless it is gone or in use.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
-    try:
-        atomic.remove_folder(path)
-    except (Untrusted, Meddled):
-        return
-    except OSError as error:
-        if error.errno not in _NOT_OURS:
-            raise
 
 
 def _parsed(name: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import os
 import stat
 import struct
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 from ..host import atomic, descriptors, reserve
 from ..host.atomic import Attributes, Meddled
@@ -45,6 +45,8 @@ class State(NamedTuple):
 
 NOTHING = State(ABSENT)
 FOREIGN = State("foreign")  # marks something that no run of hardener has left there
+# Reasons why rmdir leaves a folder: it is gone, in use, or replaced.
+_NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
 # Larger than any file written here, and a lease that its owner does not return.
 _NOT_WRITTEN_BY_US = (errno.EFBIG, errno.EAGAIN)
 
@@ -290,6 +292,35 @@ def missing_directories(path: str) -> list[str]:
             missing.append(above)
             above = os.path.dirname(above)
         return missing[::-1]
+
+
+def make_folders(path: str) -> None:
+    """Make the missing folders above a path.
+
+    Raises:
+        OSError: one cannot be made.
+    """
+    for folder in missing_directories(path):
+        atomic.make_folder(folder)
+
+
+def remove_folders(made: Sequence[str]) -> None:
+    """Remove folders that were made for a file, unless they are gone, in use, or replaced.
+
+    Args:
+        made: their paths, the outermost first.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for folder in reversed(made):
+        try:
+            atomic.remove_folder(folder)
+        except (Untrusted, Meddled):
+            continue
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
 
 
 def has_folder(path: str) -> bool:

@@ -10,6 +10,8 @@ from . import files, jsonkeys
 class TemporaryKeys:
     """Changes keys of daemon.json during the context, whose end restores the file byte by byte.
 
+    Folders that the file needs exist for that time: a rollback has removed those that the run made.
+
     Args:
         path: of the file.
         will_write: called with each content before it is written, so that a rollback knows it as ours.
@@ -20,6 +22,7 @@ class TemporaryKeys:
         self._will_write = will_write
         self._before = files.read(path)
         self._modified = files.modified(path)
+        self._missing = files.missing_directories(path)
 
     def write(self, keys: Mapping[str, Any]) -> None:
         """Add keys to the file; of the keys that it has already, replace only live-restore."""
@@ -27,6 +30,7 @@ class TemporaryKeys:
         data = {**keys, **data, **{key: keys[key] for key in keys if key == "live-restore"}}
         content = jsonkeys.render(data, self._before.content)
         self._will_write(content)
+        files.make_folders(self._path)
         like = self._before if self._before.exists else files.own(b"")
         files.replace(self._path, like._replace(content=content), reserved=True)
 
@@ -36,3 +40,4 @@ class TemporaryKeys:
     def __exit__(self, *_: object) -> None:
         files.put(self._path, files.read(self._path), self._before, reserved=True)
         files.set_modified(self._path, self._modified)
+        files.remove_folders(self._missing)

@@ -18,7 +18,7 @@ from ..contract import (
     UNCONFIRMED,
     WOULD_CHANGE,
 )
-from ..host import atomic, steps
+from ..host import steps
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
 from . import (
@@ -347,8 +347,7 @@ def _make_change(change: Change) -> list[str]:
     """
     try:
         if change.rewrites and change.after.exists:
-            for folder in files.missing_directories(change.path):
-                atomic.make_folder(folder)
+            files.make_folders(change.path)
         files.put(change.path, change.before, change.after)
     except (Meddled, Untrusted, NotADirectoryError) as error:
         others = not trusted(change.before.uid) or not files.guarded(change.path)

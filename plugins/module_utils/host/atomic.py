@@ -150,6 +150,8 @@ def remove(path: str) -> None:
 
 def unlink(place: Place) -> None:
     """Remove a directory entry, if it exists."""
+    if place.missing:  # ``folder`` is one above: what has the name there is another file
+        return
     with suppress(FileNotFoundError):
         os.unlink(place.name, dir_fd=place.folder)
     sync(place.folder)

@@ -46,6 +46,8 @@ def set_aside(place: Place, size: int) -> None:
 
 def release(place: Place) -> None:
     """Free the reserved room, if there is any."""
+    if place.missing:
+        return
     with suppress(FileNotFoundError):
         os.unlink(_name(place), dir_fd=place.folder)
 

@@ -206,3 +206,11 @@ def test_with_an_acl_a_state_with_the_former_mask_counts_as_partly_set() -> None
     with_acl = AFTER._replace(acl=ACL, mode=0o664)
     assert files.between(AFTER._replace(acl=ACL, mode=0o674), AFTER, with_acl)
     assert not files.between(AFTER._replace(acl=ACL, mode=0o676), AFTER, with_acl)
+
+
+def test_reserved_room_is_freed_in_its_own_folder_only(tmp_path: Path) -> None:
+    (tmp_path / ".x.reserve.hardener~").touch()
+    files.release(str(tmp_path / "gone" / "x"))
+    assert (tmp_path / ".x.reserve.hardener~").exists()
+    files.release(str(tmp_path / "x"))
+    assert list(tmp_path.iterdir()) == []

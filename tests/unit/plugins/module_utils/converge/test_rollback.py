@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    abandon,
     activations,
     documents,
     guard,
+    guard_main,
     health,
     history,
     rollback,
@@ -19,6 +22,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
+from ansible_collections.hardener.docker.plugins.module_utils.converge.temporary_keys import TemporaryKeys
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 
 from tests.unit.plugins.loading import action
@@ -259,3 +264,154 @@ def test_a_rollback_that_is_killed_before_its_record_is_repeated(
         assert rollback.finished(host.store, found, found.why_expired)["outcome"] == "rolled_back"
     record = host.store.record(journal.run)
     assert (record["outcome"], record["reason"], host.read("x")) == ("rolled_back", "no ssh", "old")
+
+
+# --- a host that has only what its engine makes -------------------------------------------------------------
+
+
+class Engine(Activation):
+    """Writes its configuration for a moment whenever it changes, as the engine's own activation does."""
+
+    name = "systemd-reload"
+    stuck = False
+
+    def perform(self) -> None:
+        self.memory["file"] = self.settings["when"][0]
+        self.save()
+        with TemporaryKeys(self.memory["file"], self.will_write) as temporary:
+            temporary.write({"live-restore": True})
+
+    def undo(self) -> list[str]:
+        if self.stuck:
+            raise Failed("the engine hangs")
+        self.perform()
+        return []
+
+
+def on_request(host: Host, journal: Journal) -> None:
+    history.back_to(host.store, before="", who="", check=False)
+
+
+def by_the_timer(host: Host, journal: Journal) -> None:
+    journal.enter(journal.phase, seconds=-1)
+    assert guard_main._roll_back_locked(host.store, journal.run) == []
+
+
+def at_boot(host: Host, journal: Journal) -> None:
+    guard_main._boot(host.store, journal.run)
+
+
+def by_the_next_run(host: Host, journal: Journal) -> None:
+    roll_back(host, journal, "the next run")
+    on_request(host, journal)  # what that run has changed itself
+
+
+def by_a_release(host: Host, journal: Journal) -> None:
+    rollback.end(host.store, journal)
+    Release(host.store, role="", check=False, allow="reboot").run()
+
+
+def after_abandon(host: Host, journal: Journal) -> None:
+    Engine.stuck = True
+    assert rollback.finished(host.store, journal, "no ssh")["problems"] == ["the engine hangs"]
+    abandon._end_locked(host.store, journal.run)
+    Engine.stuck = False
+    on_request(host, journal)
+
+
+def killed_twice(host: Host, journal: Journal) -> None:
+    """Kill a rollback, and its repetition, while the file has temporary keys."""
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(TemporaryKeys, "__exit__", lambda *_: None)
+            patched.setattr(Journal, "note_undone", killed)
+            with pytest.raises(KilledError):
+                rollback.finished(host.store, journal, "no ssh")
+        assert Path(host.path("etc/docker/daemon.json")).exists()
+    by_the_timer(host, journal)
+
+
+KINDS_OF_ROLLBACK = (
+    on_request,
+    by_the_timer,
+    at_boot,
+    by_the_next_run,
+    by_a_release,
+    after_abandon,
+    killed_twice,
+)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> type[Engine]:
+    monkeypatch.setattr(activations, "KINDS", {Engine.name: Engine})
+    monkeypatch.setattr(Engine, "stuck", False)
+    return Engine
+
+
+def configured(host: Host, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """A run that has made the folder of its file, and waits to be confirmed."""
+    document = {
+        "name": "a",
+        "impact": "daemon-restart",
+        "resources": [host.json("etc/docker/daemon.json", {"icc": False})],
+        "activations": [{"name": Engine.name, "when": [host.path("etc/docker/daemon.json")]}],
+    }
+    request = documents.parse({"documents": [document], "allow": "reboot"}, tuple(activations.KINDS))
+    with monkeypatch.context() as patched:
+        patched.setattr(guard, "possible", lambda: True)
+        patched.setattr(guard, "arm", lambda *_, **__: None)
+        Transaction(request, host.store, Terms(TOKEN, 180, "me@here")).run()
+    journal = Journal.find(host.store)
+    assert journal is not None
+    return journal
+
+
+# What is left of the folder when the rollback begins; "gone" is what each attempt of 0.2.0 has left.
+FOLDERS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
+    "as the run left it": (let_alone, []),
+    "gone": (shutil.rmtree, []),
+    "with another file": (lambda etc: (etc / "docker/key.json").touch(), ["etc", "etc/docker/key.json"]),
+}
+
+
+@pytest.mark.parametrize("left", FOLDERS)
+@pytest.mark.parametrize("kind", KINDS_OF_ROLLBACK)
+def test_a_rollback_completes_where_the_run_has_made_the_folder(
+    host: Host,
+    engine: type[Engine],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[Host, Journal], None],
+    left: str,
+) -> None:
+    journal = configured(host, monkeypatch)
+    change, kept = FOLDERS[left]
+    change(host.folder / "etc")
+    kind(host, journal)
+    assert Journal.find(host.store) is None
+    outcome = host.store.record(journal.run).get("outcome")
+    assert outcome == (None if kind is by_a_release else "rolled_back")
+    found = [path for path in host.folder.rglob("etc*") if "hardener" not in path.parts]
+    found += [path for path in (host.folder / "etc").rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(host.folder)) for path in found) == kept
+
+
+@pytest.mark.parametrize("fails", ["perform", "problems"])
+def test_a_failed_run_is_rolled_back_where_it_has_made_the_folder(
+    host: Host, engine: type[Engine], monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    monkeypatch.setattr(health, "compare", lambda *_, **__: ([LOST], []) if fails == "problems" else ([], []))
+    if fails == "perform":
+        monkeypatch.setattr(engine, "problems", lambda _: ["the engine has other values"])
+    done = host.converge(
+        host.json("etc/docker/daemon.json", {"icc": False}),
+        activations=[{"name": Engine.name, "when": [host.path("etc/docker/daemon.json")]}],
+    )
+    assert (done["outcome"], (host.folder / "etc").exists()) == ("rolled_back", False)
