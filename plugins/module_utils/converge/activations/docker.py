@@ -261,7 +261,7 @@ class Docker(AtEngine):
             self._stage("reload")
             self._reload()
         if self.memory["switch_on"]:
-            wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
+            self._wait_for_live(True)
         if self.action in (RESTART, START):
             self._stage("restart" if self.action == RESTART else "start")
             self._restart()
@@ -270,10 +270,18 @@ class Docker(AtEngine):
         """Restart with live-restore on, so that containers keep running, and switch it off afterwards."""
         with TemporaryKeys(self.config, self.will_write) as temporary:
             temporary.write({"live-restore": True})
+            self._switch_on()  # an undo that was killed after this may have switched it off
             self._restart()
             temporary.write({"live-restore": False})
             self._reload()
-            wait_for("the engine did not switch live-restore off", lambda: self._live(False), seconds=20)
+            self._wait_for_live(False)
+
+    def _switch_on(self) -> None:
+        """Have an engine that runs take live-restore from its file, else a restart would stop containers."""
+        info = self.engine.info()
+        if info is not None and not info.get("LiveRestoreEnabled"):
+            self._reload()
+            self._wait_for_live(True)
 
     def _stage(self, name: str) -> None:
         """Store the name of the next stage before it begins."""
@@ -322,10 +330,7 @@ class Docker(AtEngine):
             # afterwards.
             self._restart_alive()
         elif memory.get("stage") == "restart" and memory.get("switch_off"):
-            # A restart would stop its containers if live-restore is off already.
-            if self.engine.info() is not None:
-                self._reload()
-                wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
+            self._switch_on()
             self._restart()
         elif memory.get("stage") == "restart":
             self._restart()
@@ -335,8 +340,7 @@ class Docker(AtEngine):
             with temporary:
                 temporary.write({key: RELOADABLE[key] for key in memory["keys"]})
                 self._reload()
-                live = bool(memory["live"])
-                wait_for("the engine did not apply its former values", lambda: self._live(live), seconds=20)
+                self._wait_for_live(bool(memory["live"]))
         if self.engine.info() is None:
             return [f"the engine does not answer at {self.engine.path}"]
         return []
@@ -349,9 +353,12 @@ class Docker(AtEngine):
 
     # --- helpers --------------------------------------------------------------------------------------------
 
-    def _live(self, expected: bool) -> bool:
-        info = self.engine.info()
-        return info is not None and bool(info.get("LiveRestoreEnabled")) is expected
+    def _wait_for_live(self, expected: bool) -> None:
+        def applied() -> bool:
+            info = self.engine.info()
+            return info is not None and bool(info.get("LiveRestoreEnabled")) is expected
+
+        wait_for(f"the engine did not switch live-restore {'on' if expected else 'off'}", applied, seconds=20)
 
     def _reload(self) -> None:
         try:

@@ -363,7 +363,7 @@ def test_an_engine_outside_of_the_unit_is_not_restarted(
 def undo(host: Host, activation: Docker, before: str | None) -> tuple[list[str], list[bytes]]:
     """What the transaction does when it rolls back: the file first, then the activation."""
     if before is None:
-        (host.folder / "daemon.json").unlink()
+        (host.folder / "daemon.json").unlink(missing_ok=True)
     else:
         host.write("daemon.json", before)
     written: list[bytes] = []
@@ -384,13 +384,14 @@ def test_containers_survive_the_rollback_of_a_file_that_the_engine_does_not_star
     engine.starts = False
     with pytest.raises(Failed):
         activation.perform()
-    problems, written = undo(host, activation, before)
-    assert problems == []
-    assert engine.containers["web"]["State"]["Running"]
-    assert engine.live is False  # as it was
-    path = host.folder / "daemon.json"
-    assert (path.read_text() if path.exists() else None) == before
-    assert [json.loads(content)["live-restore"] for content in written] == [True, False]
+    for _ in range(2):  # as where it is killed before it is noted as undone
+        problems, written = undo(host, activation, before)
+        assert problems == []
+        assert engine.containers["web"]["State"]["Running"]
+        assert engine.live is False  # as it was
+        path = host.folder / "daemon.json"
+        assert (path.read_text() if path.exists() else None) == before
+        assert [json.loads(content)["live-restore"] for content in written] == [True, False]
 
 
 def test_a_reload_is_undone_by_reloading_the_former_values(host: Host, make: Make, engine: Engine) -> None:
