@@ -1,4 +1,4 @@
-"""Run a sweep, ``--sample 12 --seed 42``, or one point, ``--only "apply 82 "``; root."""
+"""Run a sweep, ``--sample 8 --seed 42``, or one point, ``--only "apply 82 "``; root."""
 
 import os
 import sys

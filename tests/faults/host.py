@@ -55,6 +55,7 @@ class Saved:
     timers: dict[str, services.Timer]
     audited: tuple[str, ...]
     config: bytes
+    live: bool
     boot: str
     now: float
 
@@ -86,11 +87,21 @@ class Clock:
         time.sleep = ahead
 
 
+class _Dockerd(Dockerd):
+    """One whose configuration is where a package has it, and need not exist there."""
+
+    @property
+    def command(self) -> list[str]:
+        command = super().command
+        at = command.index("--config-file")
+        return [*command[:at], *command[at + 2 :]]
+
+
 class Engine:
     """The host's engine: one container that survives its restarts."""
 
     def __init__(self) -> None:
-        self.dockerd = Dockerd(flags=("--iptables=false", "--bridge=none"))
+        self.dockerd = _Dockerd(flags=("--iptables=false", "--bridge=none"))
         self.dockerd.config_file = Path(transaction.CONFIG)
         self.config = b""
         self._began = ""
@@ -103,12 +114,18 @@ class Engine:
 
     def start(self) -> None:
         """Start it on what its configuration says now."""
-        self.config = self.dockerd.config_file.read_bytes()
+        file = self.dockerd.config_file
+        self.config = file.read_bytes() if file.exists() else b""
         self.dockerd.start()
 
     def stop(self) -> None:
         """End it; its container goes on."""
         self.dockerd.stop()
+
+    @property
+    def live(self) -> bool:
+        """Whether its containers survive it, which a reload can change."""
+        return bool(self.pid and self.dockerd.api("GET", "/info")["LiveRestoreEnabled"])
 
     def kill(self) -> None:
         """End it and its container, as a reboot does."""
@@ -145,10 +162,14 @@ class Engine:
 
 
 class Host:
-    """A host in the namespaces of this process, which has to be alone in them."""
+    """A host in the namespaces of this process, which has to be alone in them.
 
-    def __init__(self) -> None:
-        _mount()
+    Args:
+        bare: it has no folder and no file that the engine can do without.
+    """
+
+    def __init__(self, *, bare: bool = False) -> None:
+        _mount(bare=bare)
         subprocess.run(["sh", "-ec", OWN_NETWORK], check=True)
         self.clock = Clock()
         self.engine = Engine()
@@ -156,7 +177,8 @@ class Host:
         self.services = Services(self.engine, scopes=self._scopes)
         self._settings = _Settings()
         self._serve()
-        for path, content in transaction.FILES.items():
+        left_out = transaction.BROUGHT if bare else {}
+        for path, content in transaction.FILES.items() - left_out.items():
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(content)
         Path(transaction.KEY).chmod(0o644)
@@ -225,6 +247,8 @@ class Host:
         for path, item in tree.read(ROOTS).items():
             if path.startswith(f"{STATE}/") and path != f"{STATE}/ownership.json":
                 continue
+            if path.endswith(".wants") and not any(Path(path).iterdir()):  # systemd ignores it
+                continue
             if path == "/etc/audit/audit.rules.prev":  # what augenrules keeps of its former result
                 continue
             first = self._first.get(path) if path in transaction.FILES else None
@@ -255,6 +279,7 @@ class Host:
             timers=dict(self.services.timers),
             audited=tuple(self.services.rules),
             config=self.engine.config,
+            live=self.engine.live,
             boot=_BOOT_ID.read_text(),
             now=time.monotonic() + self.clock.ahead,
         )
@@ -282,12 +307,15 @@ class Host:
         if not up:
             self.engine.kill()
             return
-        if not self.engine.pid or self.engine.config != saved.config:
+        if not self.engine.pid or (self.engine.config, self.engine.live) != (saved.config, saved.live):
             self.engine.stop()
-            content = Path(transaction.CONFIG).read_bytes()
-            Path(transaction.CONFIG).write_bytes(saved.config)
+            config = Path(transaction.CONFIG)
+            if saved.config:
+                config.parent.mkdir(exist_ok=True)
+                config.write_bytes(saved.config)
+            else:
+                config.unlink(missing_ok=True)
             self.engine.start()
-            Path(transaction.CONFIG).write_bytes(content)
             tree.write(ROOTS, saved.files)
         self.engine.remember()
 
@@ -340,7 +368,7 @@ def _setting(key: str) -> Path:
     return Path("/proc/sys") / key.replace(".", "/")
 
 
-def _mount() -> None:
+def _mount(*, bare: bool) -> None:
     """Folders of our own over those that a run changes."""
     room = Path("/mnt")
     _run("mount", "-t", "tmpfs", "tmpfs", str(room))
@@ -359,9 +387,11 @@ def _mount() -> None:
     for root in ROOTS:
         if root.is_dir() and root.is_relative_to("/etc"):
             shutil.rmtree(root)
-    for folder in ("/run/systemd/system", "/etc/systemd/system", "/etc/sysctl.d", "/etc/tmpfiles.d"):
+    for folder in ("/run/systemd/system", "/etc/systemd/system"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    for target in ("sysinit", "timers"):  # as every Debian has them
+    for folder in () if bare else ("/etc/sysctl.d", "/etc/tmpfiles.d"):
+        Path(folder).mkdir(exist_ok=True)
+    for target in () if bare else ("sysinit", "timers"):  # as every Debian has them
         Path(f"/etc/systemd/system/{target}.target.wants").mkdir()
         Path(f"/etc/systemd/system/{target}.target.wants/other.service").symlink_to("/usr/lib/other.service")
     Path("/run/boot_id").write_text(f"{uuid.uuid4()}\n")

@@ -196,6 +196,8 @@ class Services:
                 return Answer(1, "", f"Failed to disable unit: Unit {unit} does not exist\n")
             for link in links:
                 link.unlink()
+                with suppress(OSError):  # others are in it
+                    link.parent.rmdir()
                 said.append(f"Removed '{link}'.\n")
         self._daemon_reload([], [])
         return Answer(0, "", "" if "--quiet" in options else "".join(said))

@@ -82,8 +82,8 @@ class Operation:
 class Sweep:
     """All operations on one host."""
 
-    def __init__(self) -> None:
-        self.host = Host()
+    def __init__(self, *, bare: bool = False) -> None:
+        self.host = Host(bare=bare)
         self.store = Store(str(STATE))
         self.expected: dict[str, dict[str, Any]] = {}
         self.expected_booted: dict[str, dict[str, Any]] = {}
@@ -302,6 +302,7 @@ def _short(value: Any) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", help="operation:kind")
+    parser.add_argument("--bare", action="store_true", help="a host that has only what the engine makes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=0, help="so many points, drawn by the seed; 0 for all")
     parser.add_argument("--seconds", type=float, default=0, help="end after that")
@@ -316,7 +317,7 @@ def run() -> None:
     # An operation that wrote compiled files would do so in its first run only.
     compileall.compile_dir(ROOT / "plugins/module_utils", quiet=2)
     sys.dont_write_bytecode = True
-    sweep = Sweep()
+    sweep = Sweep(bare=arguments.bare)
     try:
         parts = arguments.parts or [f"{name}:{kind}" for name in sweep.operations for kind in KINDS]
         points = [point for part in parts for point in sweep.points(*part.split(":"))]

@@ -23,13 +23,15 @@ OnCalendar=daily
 [Install]
 WantedBy=timers.target
 """
+KEYS = {"live-restore": True, "no-new-privileges": True}
 SECONDS = 60
 TOKEN = "feedface"
 
+# What the packages of the distribution and its administrator bring; a bare host has the engine alone.
+BROUGHT = {CONFIG: '{\n  "live-restore": true\n}\n', OLD: "kernel.kptr_restrict = 1\n"}
 FILES = {
-    CONFIG: '{\n  "live-restore": true\n}\n',
+    **BROUGHT,
     KEY: "secret\n",
-    OLD: "kernel.kptr_restrict = 1\n",
     "/etc/audit/rules.d/10-site.rules": "-w /etc/passwd -p wa -k site\n",
     "/etc/audit/rules.d/audit.rules": "-D\n-b 8192\n--backlog_wait_time 60000\n-f 1\n",  # Debian's
 }
@@ -63,7 +65,7 @@ def documents() -> list[dict[str, Any]]:
         {
             "name": "docker_daemon_no_new_privileges",
             "impact": "daemon-restart",
-            "resources": [{"kind": "json", "path": CONFIG, "keys": {"no-new-privileges": True}}],
+            "resources": [{"kind": "json", "path": CONFIG, "keys": KEYS}],
             "activations": [engine],
         },
         *firewall,
