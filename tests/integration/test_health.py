@@ -122,6 +122,9 @@ def test_a_finished_container_is_a_problem_if_its_policy_restarts_it(
     assert engine.api("GET", "/containers/app/json")["State"]["ExitCode"] == 0
     away = [[begin, time.time()]]
     assert problems(seen, away=away) == (["no longer running: 1 containers (app)"] if missed else [])
+    # Where it was stopped by a run that is undone, it runs again in any case.
+    assert health.recover(seen, seconds=10, undone=True, away=away) == ([], [])
+    assert engine.api("GET", "/containers/app/json")["State"]["Running"]
 
 
 def kill(engine: Dockerd, name: str) -> None:

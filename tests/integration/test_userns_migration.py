@@ -37,7 +37,7 @@ ACL = struct.pack("<I", 2) + b"".join(
     )
 )
 DRIVER = """
-import json, os, signal, subprocess, sys, time
+import json, os, signal, subprocess, sys, threading, time
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.hardener.docker.plugins.module_utils.converge import engine_unit, main
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import move, restart
@@ -59,6 +59,8 @@ def die(self, stage, go_on=move.Migration._stage):
     go_on(self, stage)
     if stage == spec["die_at"]:
         os.kill(os.getpid(), signal.SIGKILL)
+    if (stage, spec["die_at"]) == ("stopped", "while containers stop"):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 restart.restart, restart.problem = start_again, lambda unit: ""
 engine_unit.state = lambda name: {"ActiveState": "active", "KillMode": "process", "MainPID": "0"}
@@ -144,6 +146,8 @@ class Host:
             "web",
             command=["httpd", "-f", "-p", "80", "-h", "/"],
             labels={"role": "web"},
+            StopSignal="SIGTERM",  # which it ignores
+            StopTimeout=3,
             host_config={
                 "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]},
                 "RestartPolicy": {"Name": "always"},
@@ -326,6 +330,7 @@ def test_a_migration_and_its_rollback_keep_all_data(host: Host) -> None:
     "stage",
     [
         "switching",
+        "while containers stop",
         *(
             pytest.param(each, marks=pytest.mark.slow)
             for each in ("staging", "stopped", "making", "starting", "done")
@@ -338,6 +343,8 @@ def test_a_killed_migration_is_undone(host: Host, stage: str) -> None:
     assert died["outcome"] == "interrupted", died
     recovered = host.converge(allow="daemon-restart")  # which rolls it back, and allows no more than that
     assert recovered["recovered"], recovered
+    if stage == "while containers stop":
+        time.sleep(4)  # until the engine would have killed what it was told to stop
     assert unequal(host.state(), before) == []
     assert host.serves()
     assert set(uid_maps(host).values()) == {0}

@@ -18,6 +18,9 @@ Windows = Sequence[Sequence[float]]  # intervals in which the engine was down, i
 
 # Seconds of uptime after which a restarted container counts as running: the engine retries sooner.
 SETTLED = 3
+# Seconds that the engine gives a container to stop before it kills it: by default, and at most as it is
+# waited for here.
+_GRACE, _LONGEST_GRACE = 10, 600
 _SHOWN = 10
 _STEADY = 600  # seconds after which an earlier restart no longer matters
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z")
@@ -62,6 +65,7 @@ def judge(
     *,
     away: Windows = (),
     stopped: bool = False,
+    undone: bool = False,
     now: float,
 ) -> Verdict:
     """Judge a container after a change.
@@ -71,6 +75,7 @@ def judge(
         container: what the engine says of it now.
         away: when the engine was away.
         stopped: containers were stopped on purpose; those without a restart policy stay so.
+        undone: so is the run that stopped them: all have to run again, whatever their policy and exit code.
         now: what time it is.
     """
     state, called = container["State"], before["name"]
@@ -86,9 +91,11 @@ def judge(
         return Verdict(lost=True)
     well, stays = state.get("ExitCode") == 0, stays_down(container)
     if any(begin <= finished <= end for begin, end in away):
-        if stays and (stopped or well):
+        if stays and not undone and (stopped or well):
             return Verdict()
         return Verdict(lost=True)
+    if undone and away and finished >= away[0][0] and not well and not before["restless"]:
+        return Verdict(lost=True)  # it was started again, and did not stay up
     if restarts > 0 and not well and not before["restless"]:
         return Verdict(failing=True)
     return Verdict(note=f"{called} ended by itself {_ending(state, finished)}, while the engine ran")
@@ -117,6 +124,14 @@ def stays_down(container: Mapping[str, Any]) -> bool:
     """Return whether a container stays down after the engine stopped it."""
     policy = (container["HostConfig"].get("RestartPolicy") or {}).get("Name")
     return policy in ("", "no", "on-failure", None) and not swarm.is_task(container)
+
+
+def grace(container: Mapping[str, Any]) -> float:
+    """Return the seconds after which the engine kills a container that it has been asked to stop."""
+    seconds = (container.get("Config") or {}).get("StopTimeout")
+    if not isinstance(seconds, int):
+        return _GRACE
+    return float(seconds if 0 <= seconds <= _LONGEST_GRACE else _LONGEST_GRACE)  # -1: for ever
 
 
 def name(container: Mapping[str, Any]) -> str:

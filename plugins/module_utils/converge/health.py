@@ -33,6 +33,7 @@ _ADDRESS = re.compile(r"[0-9a-fA-F:.]+")
 # before gets some times what its baseline took.
 _AT_LEAST, _STARTING = 10, 60
 _TIMES_BASELINE = 5
+_BETWEEN = 5  # seconds after which containers that are down are started again
 
 
 def take_baseline(
@@ -84,7 +85,12 @@ def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str])
 
 
 def compare(
-    baseline: Baseline, *, seconds: float | None = None, stopped: bool = False, away: Windows = ()
+    baseline: Baseline,
+    *,
+    seconds: float | None = None,
+    stopped: bool = False,
+    undone: bool = False,
+    away: Windows = (),
 ) -> tuple[list[str], list[str]]:
     """Return the checks that passed in the baseline and still fail after a waiting time.
 
@@ -93,6 +99,7 @@ def compare(
         seconds: how long to wait. By default that depends on how long the baseline took, and on whether
             containers have to start.
         stopped: containers were stopped on purpose; those without a restart policy stay down.
+        undone: so is the run that stopped them: all have to run again.
         away: intervals in which the engine was down.
 
     Returns:
@@ -106,28 +113,57 @@ def compare(
     while True:
         # One comparison may take seconds: do not decide by one that began before the deadline.
         last = time.monotonic() >= deadline
-        problems, notes = _differences(baseline, stopped=stopped, away=away, last=last)
+        problems, notes = _differences(baseline, stopped=stopped, undone=undone, away=away, last=last)
         if not problems or last:
             return problems, notes
         time.sleep(0.3)
 
 
-def revive(baseline: Baseline, *, away: Windows = ()) -> None:
+def recover(
+    baseline: Baseline, *, seconds: float, undone: bool = False, away: Windows = ()
+) -> tuple[list[str], list[str]]:
+    """Start each container that is down, once, and wait until all works as before; see ``compare``."""
+    deadline = time.monotonic() + seconds
+    started: frozenset[str] = frozenset()
+    while True:
+        started |= revive(baseline, undone=undone, away=away, but=started)
+        problems, notes = compare(baseline, seconds=min(_BETWEEN, seconds), undone=undone, away=away)
+        if not problems or time.monotonic() >= deadline:
+            return problems, notes
+
+
+def revive(
+    baseline: Baseline, *, undone: bool = False, away: Windows = (), but: frozenset[str] = frozenset()
+) -> frozenset[str]:
     """Start containers that stopped with the engine, and no others: a finished job is not repeated.
 
     ``compare`` reports those that cannot be started.
+
+    Args:
+        baseline: result of ``take_baseline``.
+        undone: see ``compare``.
+        away: intervals in which the engine was down.
+        but: ids of containers that are not started.
+
+    Returns:
+        The ids of those that were started.
     """
     engine = Engine(baseline["engine"])
+    started = []
     for container, known in baseline["containers"].items():
         try:
-            if containers.judge(known, engine.inspect(container), away=away, now=time.time()).lost:
+            found = engine.inspect(container)
+            lost = containers.judge(known, found, undone=undone, away=away, now=time.time()).lost
+            if lost and container not in but:
                 engine.start(container)
+                started.append(container)
         except NoAnswer:
             continue
+    return frozenset(started)
 
 
 def _differences(
-    baseline: Baseline, *, stopped: bool, away: Windows, last: bool
+    baseline: Baseline, *, stopped: bool, undone: bool, away: Windows, last: bool
 ) -> tuple[list[str], list[str]]:
     problems: list[str] = []
     notes: list[str] = []
@@ -146,7 +182,7 @@ def _differences(
     ]
     try:
         running, found, said = _containers(
-            engine, baseline["containers"], stopped=stopped, away=away, last=last
+            engine, baseline["containers"], stopped=stopped, undone=undone, away=away, last=last
         )
     except NoAnswer as error:
         return [*problems, str(error)], notes
@@ -168,19 +204,31 @@ def _differences(
 
 
 def _containers(
-    engine: Engine, before: Mapping[str, Mapping[str, Any]], *, away: Windows, stopped: bool, last: bool
+    engine: Engine,
+    before: Mapping[str, Mapping[str, Any]],
+    *,
+    away: Windows,
+    stopped: bool,
+    undone: bool,
+    last: bool,
 ) -> tuple[dict[str, int], list[str], list[str]]:
     """Return pids of the running containers, problems of containers, and notes."""
     running: dict[str, int] = {}
-    lost, failing, notes = [], [], []
+    lost: list[str] = []
+    failing: list[str] = []
+    gone: list[str] = []
+    notes: list[str] = []
     for container, known in before.items():
         try:
             inspected = engine.inspect(container)
         except NotFound:
             if not known["task"] and not _replaced(engine, known["name"]):
-                notes.append(f"{known['name']} was removed meanwhile")
+                # The engine itself removes a container of `docker run --rm` that the run has stopped.
+                (gone if undone else notes).append(f"{known['name']} was removed meanwhile")
             continue
-        verdict = containers.judge(known, inspected, away=away, stopped=stopped, now=time.time())
+        verdict = containers.judge(
+            known, inspected, away=away, stopped=stopped, undone=undone, now=time.time()
+        )
         if verdict.runs or (verdict.undecided and last):
             running[container] = int(inspected["State"].get("Pid") or 0)
         if verdict.lost:
@@ -192,7 +240,7 @@ def _containers(
     found = [f"no longer running: {containers.listed(sorted(lost))}"] if lost else []
     if failing:
         found.append(f"ended and restarted: {containers.listed(sorted(failing))}")
-    return running, found, notes
+    return running, found + gone, notes
 
 
 def _replaced(engine: Engine, name: str) -> bool:

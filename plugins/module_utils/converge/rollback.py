@@ -97,11 +97,17 @@ def _failed(
 
 def _missing(journal: Journal) -> tuple[list[str], list[str]]:
     """Start containers that have stopped; return problems and notes of the health check after a restore."""
+    problems: list[str] = []
+    notes: list[str] = []
     try:
-        health.revive(journal.baseline, away=journal.away)
-        return health.compare(journal.baseline, seconds=60, away=journal.away)
+        pictures = [*(each.baseline for each in begun(journal)), journal.baseline]
+        for picture in {tuple(sorted(each["containers"])): each for each in pictures if each}.values():
+            found, more = health.recover(picture, seconds=60, undone=journal.stopped, away=journal.away)
+            problems += found
+            notes += more
     except Exception as error:  # the restore has succeeded all the same
-        return [reason_of(error)], []
+        problems.append(reason_of(error))
+    return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))
 
 
 def end(store: Store, journal: Journal) -> None:

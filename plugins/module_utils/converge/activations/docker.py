@@ -198,6 +198,8 @@ class Docker(AtEngine):
         self.memory["switch_on"] = bool(running or unread) and not self.memory["live"] and not reason
         if (running or unread) and reason:
             self.impact = contract.CONTAINERS_STOP
+            self.memory["grace"] = max(map(containers.grace, running), default=0)
+            self.longest += 2 * self._grace
             self.stopping = sorted([*map(containers.name, running), *unread])
             self.staying_down = sorted(
                 containers.name(each) for each in running if containers.stays_down(each)
@@ -353,6 +355,14 @@ class Docker(AtEngine):
 
     # --- helpers --------------------------------------------------------------------------------------------
 
+    @property
+    def _grace(self) -> float:
+        """Return the seconds that an engine takes to stop its containers.
+
+        The next engine takes as many again if systemd has lost its patience with the one that ends.
+        """
+        return float(self.memory.get("grace", 0))
+
     def _wait_for_live(self, expected: bool) -> None:
         def applied() -> bool:
             info = self.engine.info()
@@ -370,7 +380,8 @@ class Docker(AtEngine):
         """Restart the unit, and reset its start limit (three in a minute) first."""
         system.run("systemctl", "reset-failed", "--", self.unit)
         begun, former = time.time(), engine_unit.state(self.unit).get("MainPID", "")
-        outcome = system.run("systemctl", "restart", "--", self.unit, timeout=self.timeout)
+        patience = self.timeout + 2 * self._grace
+        outcome = system.run("systemctl", "restart", "--", self.unit, timeout=patience)
         if outcome.code != 0:
             words = engine_unit.last_words(self.served.dockerd, since=begun, former=former)
             raise Failed(f"{self.unit} does not start: {words or outcome.said}")

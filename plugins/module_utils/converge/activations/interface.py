@@ -94,6 +94,11 @@ class Activation:
         return False
 
     @property
+    def baseline(self) -> Mapping[str, Any]:
+        """Return what worked before it stopped containers, if it did; see ``health``."""
+        return {}
+
+    @property
     def due(self) -> bool:
         """Return whether the activation has to be performed."""
         return bool(self.reasons)

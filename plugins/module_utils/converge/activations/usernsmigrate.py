@@ -67,6 +67,12 @@ class UsernsMigrate(AtEngine):
         """Return True: the engine stops during the migration."""
         return True
 
+    @property
+    def baseline(self) -> Mapping[str, Any]:
+        """Return what worked before the containers of the old data root were stopped."""
+        found: Mapping[str, Any] = self.memory.get("picture", {})
+        return found
+
     def prepare(self, plan: Plan) -> None:
         """Mark the activation as due if remapping is to be enabled; refuse if data cannot be moved."""
         self.locate()

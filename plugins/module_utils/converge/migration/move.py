@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 from ...docker.client import quoted
 from ...docker.http import NotFound
 from ...host import atomic, descriptors
-from .. import health
+from .. import containers, health
 from ..errors import Failed
 from . import bridges, definition, restart, staging, survey, tree
 from .client import Client
@@ -26,7 +26,6 @@ from .undo import Undo
 _SETTLED = 5  # seconds of uptime after which a container counts as running
 _HEALTHY = 120
 _AT_ONCE = 8
-_GRACE = 10
 _REACHED = 30  # seconds within which a published port must answer again
 
 
@@ -181,10 +180,8 @@ class Migration:
             self._client.call("POST", f"/containers/{container}/unpause")
 
         def stop(container: Inspected) -> None:
-            grace = container["Config"].get("StopTimeout") or _GRACE
-            self._client.call(
-                "POST", f"/containers/{container['Id']}/stop", accept=(304,), seconds=grace + 60
-            )
+            seconds = containers.grace(container) + 60
+            self._client.call("POST", f"/containers/{container['Id']}/stop", accept=(304,), seconds=seconds)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(stop, running))

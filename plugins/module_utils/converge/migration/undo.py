@@ -12,15 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Mapping
 
-from ...docker.http import NoAnswer
+from ...docker.http import NotFound
 from ...host import atomic
-from .. import system
+from .. import containers, system
 from ..errors import Failed
 from . import definition, remains, restart, staging
 from .client import Client
-from .stages import DONE, IN_NEW_ROOT, STARTING
+from .stages import DONE, IN_NEW_ROOT, STARTING, STOPPED, SWITCHING
 
 _AT_ONCE = 8
+_KILLED = 10  # seconds within which a killed container has ended, also on a busy host
 
 
 class Undo:
@@ -42,6 +43,9 @@ class Undo:
     def run(self) -> list[str]:
         """Return the engine to its old data root, start its containers, and return what is still wrong.
 
+        A container that cannot be started is not among it: no repetition would help. The health check that
+        follows names it.
+
         Raises:
             Failed: the engine does not come back.
         """
@@ -51,9 +55,11 @@ class Undo:
             return []
         if stage in IN_NEW_ROOT:
             self._leave_new_root()
-        problems = self._start_again()
+        elif stage == STOPPED:
+            self._wait_for_stops()
+        self._start_again()
         self._dispose(keep=stage in (STARTING, DONE))
-        return problems
+        return [] if self._client.info() else [f"the engine does not answer at {self._client.path}"]
 
     def at_boot(self) -> list[str]:
         """Undo during boot: the engine will start on its old data root by itself.
@@ -75,7 +81,8 @@ class Undo:
                 list(pool.map(self._end, self._client.get("/containers/json?all=1")))
         else:
             remains.end_orphans(f"moby-{os.path.basename(new_root)}")
-        if where != old_root:
+        # A restart goes on when its client is killed: the engine that answers may be about to end.
+        if where != old_root or self._memory["stage"] == SWITCHING:
             restart.restart_engine(self._client, self._unit, timeout=self._timeout)
             where = self._client.data_root()
             if where != old_root:
@@ -86,26 +93,43 @@ class Undo:
         path = f"/containers/{container['Id']}"
         with suppress(Failed):
             self._client.call("POST", f"{path}/unpause")
-        self._client.call("POST", f"{path}/stop", accept=(304, 404))
+        found = self._inspected(container["Id"])
+        if found:
+            seconds = containers.grace(found) + 60
+            self._client.call("POST", f"{path}/stop", accept=(304, 404), seconds=seconds)
 
-    def _start_again(self) -> list[str]:
-        problems = []
-        waiting = list(self._memory.get("running", ()))
-        inspected = {}
-        for identity in waiting:
-            try:
-                inspected[identity] = self._client.inspect(identity)
-            except NoAnswer:
-                problems.append(f"the container {identity[:12]} is gone")
-        for container in definition.ordered(inspected.values()):
-            try:
+    def _inspected(self, identity: str) -> definition.Inspected | None:
+        """Return the inspect data of a container; None if it is gone."""
+        try:
+            return self._client.inspect(identity)
+        except NotFound:
+            return None
+
+    def _wait_for_stops(self) -> None:
+        """Wait for the stops that a killed worker has requested: the engine completes them without it."""
+        begun = time.monotonic()
+        waiting = list(self._memory["running"])
+        while waiting:
+            passed = time.monotonic() - begun
+            found = {identity: self._inspected(identity) for identity in waiting}
+            waiting = [
+                identity
+                for identity, container in found.items()
+                if container
+                and container["State"].get("Running")
+                and passed < containers.grace(container) + _KILLED
+            ]
+            if waiting:
+                time.sleep(0.5)
+
+    def _start_again(self) -> None:
+        inspected = map(self._inspected, self._memory.get("running", ()))
+        for container in definition.ordered([each for each in inspected if each]):
+            with suppress(Failed):
                 self._client.call("POST", f"/containers/{container['Id']}/start", accept=(304,))
-            except Failed as failed:
-                problems.append(str(failed))
         for identity in self._memory.get("paused", ()):
             with suppress(Failed):  # it is paused already
                 self._client.call("POST", f"/containers/{identity}/pause")
-        return problems
 
     def _dispose(self, *, keep: bool) -> None:
         """Remove copies from the new data root; keep files that containers may have changed since.

@@ -103,7 +103,7 @@ def no_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]
 
     monkeypatch.setattr(health, "take_baseline", lambda *_, **__: picture)
     monkeypatch.setattr(health, "compare", compare)
-    monkeypatch.setattr(health, "revive", lambda *_, **__: None)
+    monkeypatch.setattr(health, "recover", compare)
     return found
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, health
-from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
+from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, health, swarm
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer, NotFound
 
 SEEN, GONE, BACK, NOW = 1000.0, 1010.0, 1014.0, 1030.0  # the picture, the engine goes and is back, the look
 AWAY = [[GONE, BACK]]
@@ -165,6 +166,21 @@ def test_a_container_that_the_run_may_stop_is_a_problem_only_if_its_policy_resta
     assert verdict.lost is (policy == "always")
 
 
+@pytest.mark.parametrize(("event", "moment", "policy"), CASES)
+def test_what_a_run_has_stopped_has_to_run_again_once_the_run_is_undone(
+    event: str, moment: str, policy: str
+) -> None:
+    found = EVENTS[event](policy, moment)
+    verdict = containers.judge(before(policy), found, away=AWAY, undone=True, now=NOW)
+    state = found["State"]
+    down = "Running" not in state or not (state["Running"] or state.get("Restarting"))
+    by_the_run = moment == "away" or (moment == "after" and state.get("ExitCode"))
+    if down and by_the_run and event != "is being removed":
+        assert verdict.lost
+    else:
+        assert kind(verdict) == expected(event, moment, policy), verdict
+
+
 @pytest.mark.parametrize("event", ["loops", "loops, and gives up", "ends with an error", "ends well"])
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -254,7 +270,9 @@ def test_the_result_for_a_container_does_not_depend_on_other_containers(
         {name: EVENTS[event](policy, moment) for name, (event, moment, policy) in chosen.items()}
     )
     engine.found["shop-web-1"] = container("always")  # what compose has put in its place
-    running, problems, notes = health._containers(engine, pictures, away=AWAY, stopped=False, last=True)
+    running, problems, notes = health._containers(
+        engine, pictures, away=AWAY, stopped=False, undone=False, last=True
+    )
     counting = {name for name, case in chosen.items() if expected(*case) == COUNTS}
     named = {name for name in pictures if any(note.startswith(f"{name} ") for note in notes)}
     told = {name for name, case in chosen.items() if expected(*case) == TOLD or case[0] == "is unhealthy"}
@@ -266,3 +284,57 @@ def test_the_result_for_a_container_does_not_depend_on_other_containers(
     monkeypatch.setattr(health, "Engine", lambda _: engine)
     health.revive({"engine": "", "containers": pictures}, away=AWAY)
     assert set(engine.started) <= counting
+
+
+class Stubborn(Engine):
+    """An engine that answers late, and whose containers end as soon as they have started."""
+
+    path = "/run/docker.sock"
+
+    def __init__(self, found: dict[str, dict[str, Any]], *, absent: int, stays: bool) -> None:
+        super().__init__(found)
+        self.absent = absent
+        self.stays = stays
+
+    def info(self) -> dict[str, Any] | None:
+        return None if self.absent else {}
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        if self.absent:
+            raise NoAnswer("no such socket")
+        return super().inspect(name)
+
+    def start(self, name: str) -> None:
+        super().start(name)
+        self.found[name] = container("no") if self.stays else exited("no", NOW, 1)
+
+    def pause(self, _: float) -> None:
+        self.absent = max(0, self.absent - 1)
+
+
+@pytest.mark.parametrize("absent", [0, 3, 30])
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_rollback_starts_each_container_once_and_names_what_does_not_stay_up(
+    monkeypatch: pytest.MonkeyPatch, absent: int, *, stays: bool
+) -> None:
+    engine = Stubborn({"job": exited("no", MOMENTS["away"], 0)}, absent=absent, stays=stays)
+    clock = iter(range(10_000))
+    monkeypatch.setattr(health, "Engine", lambda _: engine)
+    monkeypatch.setattr(
+        health,
+        "time",
+        SimpleNamespace(monotonic=lambda: next(clock), sleep=engine.pause, time=lambda: NOW),
+    )
+    monkeypatch.setattr(swarm, "lost", lambda *_: [])
+    baseline = {
+        "engine": engine.path,
+        "containers": {name: {**before(), "name": name} for name in ("job", "with --rm")},
+        "services": {},
+        "ports": [],
+        "networks": [],
+        "login": 0,
+    }
+    problems, _ = health.recover(baseline, seconds=60, undone=True, away=AWAY)
+    assert engine.started == ["job"]
+    lost = [] if stays else ["no longer running: 1 containers (job)"]
+    assert problems == [*lost, "with --rm was removed meanwhile"]

@@ -77,9 +77,9 @@ def loaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Loaded]:
 @pytest.fixture(autouse=True)
 def no_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is looked at but what a test says."""
-    monkeypatch.setattr(health, "take_baseline", lambda *_, **__: {"engine": ""})
+    monkeypatch.setattr(health, "take_baseline", lambda *_, **__: {"engine": "", "containers": {}})
     monkeypatch.setattr(health, "compare", lambda *_, **__: ([], []))
-    monkeypatch.setattr(health, "revive", lambda *_, **__: None)
+    monkeypatch.setattr(health, "recover", lambda *_, **__: health.compare({}))
 
 
 def changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> Journal:
@@ -157,7 +157,7 @@ def test_the_outcome_of_a_rollback_depends_on_later_changes_and_on_its_caller(
     if missing:
         monkeypatch.setattr(health, "compare", lambda *_, **__: ([LOST], []))
         if who == "the next run":
-            journal.remember(picture={"engine": ""})
+            journal.remember(picture={"engine": "", "containers": {}})
     done = roll_back(host, journal, who)
 
     kept = later != "nothing"
@@ -264,6 +264,27 @@ def test_a_rollback_that_is_killed_before_its_record_is_repeated(
         assert rollback.finished(host.store, found, found.why_expired)["outcome"] == "rolled_back"
     record = host.store.record(journal.run)
     assert (record["outcome"], record["reason"], host.read("x")) == ("rolled_back", "no ssh", "old")
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+@pytest.mark.parametrize("same", [True, False])
+def test_containers_that_an_activation_stopped_are_checked_as_well(
+    host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch, *, stopped: bool, same: bool
+) -> None:
+    own, run = ({"engine": "", "containers": {name: {}}} for name in ("old", "old" if same else "new"))
+    asked: list[tuple[list[str], bool]] = []
+
+    def recover(baseline: dict[str, Any], *, undone: bool, **_: Any) -> tuple[list[str], list[str]]:
+        asked.append((list(baseline["containers"]), undone))
+        return [LOST], []
+
+    monkeypatch.setattr(loaded, "baseline", own)
+    monkeypatch.setattr(health, "recover", recover)
+    journal = changed(host, monkeypatch)
+    journal.remember(picture=run, stopped=stopped)
+    done = rollback.finished(host.store, journal, "no ssh")
+    assert (done["outcome"], done["missing"]) == ("rolled_back", [LOST])
+    assert asked == [(["old"], stopped), *([] if same else [(["new"], stopped)])]
 
 
 # --- a host that has only what its engine makes -------------------------------------------------------------

@@ -113,6 +113,7 @@ class Engine:
 
 
 Make = Callable[..., Docker]
+RESTART = Docker._restart  # which the fixture replaces
 
 
 @pytest.fixture
@@ -277,6 +278,28 @@ def test_a_restart_names_the_containers_that_it_stops_and_those_that_stay_down(
     assert (described["stops"], described["stay_down"]) == (["job", "web"], ["job"])
     activation.perform()
     assert activation.problems() == []  # web is back by its policy, job is known to stay down
+
+
+@pytest.mark.parametrize("timeout", [None, 300, -1])
+def test_a_restart_waits_as_long_as_the_engine_waits_for_its_containers(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch, timeout: int | None
+) -> None:
+    monkeypatch.setattr(Docker, "_restart", RESTART)
+    waited: list[float] = []
+
+    def run(*command: str, timeout: float = 0) -> system.Outcome:
+        waited.append(timeout)
+        return system.Outcome(0, "", "")
+
+    monkeypatch.setattr(system, "run", run)
+    engine.run_container("job")
+    engine.containers["job"]["Config"] = {"StopTimeout": timeout}
+    activation = prepare(host, make(), {"icc": False})
+    patience = activation.timeout + 2 * {None: 10, 300: 300, -1: 600}[timeout]
+    assert activation.longest > patience
+    activation.perform()
+    undo(host, activation, None)
+    assert waited[1::2] == [patience, patience]
 
 
 def test_a_wrong_effective_option_of_the_default_bridge_causes_one_restart(

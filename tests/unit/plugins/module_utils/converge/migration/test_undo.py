@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,17 +15,34 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.migration
     restart,
     stages,
     staging,
+    undo,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.undo import Undo
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 
 
 class Engine:
-    """An engine that lists one container, and whose root is this."""
+    """An engine that lists one container, and whose root is this.
+
+    Attributes:
+        down_at: by container, the second at which a stop that was requested earlier ends it; else it runs.
+        timeout: seconds that it gives a container to stop; None for the engine's own.
+        refuses: it starts no container.
+    """
+
+    path = "/run/docker.sock"
 
     def __init__(self, root: str) -> None:
         self.root = root
         self.asked: list[str] = []
+        self.down_at: dict[str, float] = {}
+        self.timeout: int | None = None
+        self.refuses = False
+        self.up = True
+        self.clock = 0.0
+
+    def info(self) -> dict[str, Any] | None:
+        return {"DockerRootDir": self.root} if self.up else None
 
     def data_root(self) -> str:
         return self.root
@@ -31,15 +50,26 @@ class Engine:
     def get(self, _path: str) -> list[dict[str, str]]:
         return [{"Id": "new"}]
 
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
     def call(self, method: str, path: str, **_: Any) -> None:
         self.asked.append(f"{method} {path}")
+        if self.refuses and path.endswith("/start"):
+            raise Failed("the port is already allocated")
         if path.endswith("/unpause"):
             raise Failed("it is not paused")
 
     def inspect(self, identity: str) -> dict[str, Any]:
         if identity == "gone":
             raise NotFound("no such container")
-        return {"Id": identity, "Name": f"/{identity}", "HostConfig": {}}
+        return {
+            "Id": identity,
+            "Name": f"/{identity}",
+            "HostConfig": {},
+            "Config": {"StopTimeout": self.timeout},
+            "State": {"Running": self.clock < self.down_at.get(identity, float("inf"))},
+        }
 
 
 class Host:
@@ -76,6 +106,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         engine.asked.append(f"restart {unit} within {timeout} s")
         engine.root = found.old
 
+    clock = SimpleNamespace(
+        monotonic=lambda: found.engine.clock,
+        sleep=found.engine.sleep,
+        strftime=time.strftime,
+        gmtime=time.gmtime,
+    )
+    monkeypatch.setattr(undo, "time", clock)
     monkeypatch.setattr(restart, "restart_engine", restart_engine)
     monkeypatch.setattr(staging, "end_leftover", lambda: None)
     monkeypatch.setattr(staging, "remove", lambda: None)
@@ -83,7 +120,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 
 def test_an_undo_stops_containers_of_the_new_root_and_starts_the_former_ones(host: Host) -> None:
-    assert host.undo.run() == ["the container gone is gone"]
+    assert host.undo.run() == []
     assert host.engine.asked == [
         "POST /containers/new/unpause",
         "POST /containers/new/stop",
@@ -98,6 +135,54 @@ def test_an_engine_that_still_uses_its_old_data_root_is_not_restarted(host: Host
     host.memory["stage"], host.engine.root = stages.STOPPED, host.old
     host.undo.run()
     assert host.engine.asked == ["POST /containers/one/start", "POST /containers/one/pause"]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "down_at", "waited"),
+    [
+        (None, 9, 9),  # the engine's own
+        (0, 1, 1),
+        (300, 299, 299),
+        (300, 2, 2),
+        (None, None, 20),  # no stop was in progress
+        (-1, None, 610),  # that engine would wait for ever
+        (99999, None, 610),
+    ],
+)
+def test_containers_are_started_once_the_stops_of_a_killed_worker_have_ended(
+    host: Host, timeout: int | None, down_at: float | None, waited: float
+) -> None:
+    host.memory["stage"], host.engine.root = stages.STOPPED, host.old
+    host.engine.timeout = timeout
+    if down_at is not None:
+        host.engine.down_at["one"] = down_at
+    assert host.undo.run() == []
+    assert host.engine.asked == ["POST /containers/one/start", "POST /containers/one/pause"]
+    assert host.engine.clock == waited
+
+
+@pytest.mark.parametrize("stage", [stages.STAGING, *stages.IN_NEW_ROOT])
+def test_no_stop_is_waited_for_where_none_can_be_in_progress(host: Host, stage: str) -> None:
+    host.memory["stage"] = stage
+    host.undo.run()
+    assert host.engine.clock == 0
+
+
+def test_an_engine_that_may_be_about_to_restart_is_restarted(host: Host) -> None:
+    host.memory["stage"], host.engine.root = stages.SWITCHING, host.old
+    host.undo.run()
+    assert host.engine.asked[0] == "restart docker.service within 1 s"
+
+
+def test_an_undo_is_complete_although_a_container_does_not_start(host: Host) -> None:
+    host.engine.refuses = True
+    assert host.undo.run() == []
+    assert host.roots() == []
+
+
+def test_an_engine_that_does_not_answer_is_an_error(host: Host) -> None:
+    host.engine.up = False
+    assert host.undo.run() == ["the engine does not answer at /run/docker.sock"]
 
 
 def test_an_engine_that_stays_on_the_new_data_root_is_an_error(
