@@ -24,7 +24,7 @@ UNIT = "/etc/systemd/system/hardener-guard.service"
 # All that a run changes or may break; what the guard itself needs is not to be among it afterwards.
 STATE = r"""
 find /etc -type f -exec sha256sum {} + | sort -k2
-find /etc/systemd/system /usr/local -printf '%p %m %u %g %l\n' | sort
+find /etc/docker /etc/systemd/system /usr/local -printf '%p %m %u %g %l\n' | sort
 systemctl is-active docker ssh
 systemctl list-units --all --plain --no-legend 'hardener-*' | awk '{print $1}'
 docker ps --all --format '{{.Names}} {{.State}}' | sort

@@ -27,6 +27,12 @@ mkdir -p /etc/docker
 echo '{{"live-restore": true}}' >{DAEMON_JSON}
 systemctl restart docker
 """
+# What Debian's package of the engine brings beside it, and the site's own settings.
+BARE = """
+rm -rf /etc/docker /etc/default/docker /etc/systemd/system/docker.service.d
+systemctl daemon-reload
+systemctl restart docker
+"""
 ENGINE = r"""
 systemctl is-active docker
 cat /etc/docker/daemon.json 2>/dev/null || echo none

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 from hardener import lab
 from tests.hosts.command import hardener
+from tests.hosts.fixtures import Boot
 from tests.hosts.guard import (
     JOURNAL,
     NOT_HERE,
@@ -32,14 +33,19 @@ from tests.hosts.guard import (
 )
 from tests.hosts.play import kill
 from tests.hosts.waiting import until
-from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell, with_containers
+from tests.hosts.workload import BARE, CONTAINERS, DAEMON_JSON, running, shell, with_containers
 
 pytestmark = pytest.mark.independent
 
 KILLS = int(os.environ.get("HARDENER_TEST_KILLS", "6"))
 SEED = int(os.environ.get("HARDENER_TEST_SEED") or random.randrange(1 << 32))
 # A restart of the engine, a new file, and the mode of another one.
-ONLY = ("daemon-no-new-privileges", "daemon-seccomp-custom", "file-daemon-json-mode")
+ONLY = (
+    "daemon-live-restore",
+    "daemon-no-new-privileges",
+    "daemon-seccomp-custom",
+    "file-daemon-json-mode",
+)
 VICTIMS = ("controller", "program", "both")
 SPANS = ("change", "run")  # the changes on the host, the whole command: a kill comes at a random share
 # What hardener runs on a host: the worker in its scope, and the process that waits for it.
@@ -49,12 +55,21 @@ NEWEST = "cat $(ls -d /var/lib/hardener/backups/*/result.json | tail -n 1)"
 SAID = {"changed": "planned", "rolled_back": "before"}  # what the record of the newest run says of the host
 
 
-@pytest.fixture(scope="module")
-def host(guest: lab.Guest) -> lab.Guest:
-    """A host whose engine runs containers; every test leaves it as it found it."""
-    with_containers(guest, surviving=True)
-    shell(guest, f"chmod 0666 {DAEMON_JSON}")
-    return guest
+@pytest.fixture(scope="module", params=["configured", "bare"])
+def host(request: pytest.FixtureRequest, pristine: Boot) -> Iterator[lab.Guest]:
+    """A host whose engine runs containers; every test leaves it as it found it.
+
+    A bare one has only what the engine itself makes, and its containers do not survive a restart yet.
+    """
+    guest = pristine("13")
+    if request.param == "bare":
+        shell(guest, BARE)
+        with_containers(guest)
+    else:
+        with_containers(guest, surviving=True)
+        shell(guest, f"chmod 0666 {DAEMON_JSON}")
+    yield guest
+    guest.stop()
 
 
 class Loop:
@@ -193,7 +208,7 @@ def test_a_run_during_which_etc_becomes_read_only_completes_or_restores_the_host
     try:
         background(host, f"{once(condition)}; {REMOUNT}")
         done = play(host, tmp_path, engine(**keys)).result()
-        daemon_json = json.loads(shell(host, f"cat {DAEMON_JSON}"))
+        daemon_json = json.loads(shell(host, f"cat {DAEMON_JSON} || echo {{}}"))
     finally:
         shell(host, WRITABLE)
     print(f"{moment}: {done['outcome']}: {done['msg']}")
