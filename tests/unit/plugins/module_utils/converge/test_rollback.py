@@ -13,6 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     abandon,
     activations,
     documents,
+    files,
     guard,
     guard_main,
     health,
@@ -359,7 +360,22 @@ def killed_twice(host: Host, journal: Journal) -> None:
     by_the_timer(host, journal)
 
 
+def after_attempts_of_0_2_0(host: Host, journal: Journal) -> None:
+    """Have a version that makes no folder try twice, which leaves the journal."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "make_folders", lambda _: None)
+        if not Path(host.path("etc/docker/key.json")).exists():  # else it had no problem
+            for _ in range(2):
+                done = rollback.finished(host.store, journal, "no ssh")
+                said = [f"{host.path('etc/docker/daemon.json')}: No such file or directory"]
+                assert (done["outcome"], done["problems"]) == ("rollback_failed", said)
+    found = Journal.find(host.store)
+    assert found is not None
+    by_the_next_run(host, found)
+
+
 KINDS_OF_ROLLBACK = (
+    after_attempts_of_0_2_0,
     on_request,
     by_the_timer,
     at_boot,
