@@ -83,13 +83,19 @@ LOCKED_OUT = {
 }
 
 
-def play(guest: lab.Guest, folder: Path, *documents: Document, timeout: float = TIMEOUT) -> Run:
+def play(
+    guest: lab.Guest,
+    folder: Path,
+    *documents: Document,
+    timeout: float = TIMEOUT,
+    allow: str = "connectivity",
+) -> Run:
     """A transaction of these documents that may cost the connection."""
     return Run(
         guest,
         folder,
         documents=documents,
-        converge_allow="connectivity",
+        converge_allow=allow,
         converge_confirm_timeout=timeout,
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from hardener import lab
 from tests.hosts.command import hardener
+from tests.hosts.fixtures import Boot
 from tests.hosts.guard import (
     JOURNAL,
     LOCKED_OUT,
@@ -116,6 +117,20 @@ def test_an_engine_that_does_not_start_is_repaired_without_controller_and_worker
     assert shell(host, STATE) == before
     assert running(shell(host, CONTAINERS)) == containers
     assert record(host)["outcome"] == "rolled_back"
+
+
+def test_containers_that_a_failed_run_has_stopped_run_again(boot: Boot, tmp_path: Path) -> None:
+    host = with_containers(boot("13"))  # with no restart policy, and code 0 when they are stopped
+    before = names(host)
+    assert len(before) == 2
+    document = engine(**NOT_HERE, **{"live-restore": False})
+    done = play(host, tmp_path, document, allow="containers-stop").result()
+    assert (done["outcome"], done.get("missing")) == ("rolled_back", []), done
+    assert names(host) == before
+
+
+def names(host: lab.Guest) -> list[str]:
+    return [line.split()[0] for line in running(shell(host, CONTAINERS))]
 
 
 def test_a_second_controller_is_refused_with_the_reason(host: lab.Guest, tmp_path: Path) -> None:
