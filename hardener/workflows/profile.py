@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,10 @@ from hardener.reports.profile_page import html, markdown
 from hardener.text import line
 from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
-from hardener.workload.compose_nodes import limits_below_deploy
 from hardener.workload.page import Section, sections
 from hardener.workload.profile import Profile, make
-from hardener.workload.profile_document import foreign
-from hardener.workload.proven import check, read_folder
+from hardener.workload.profile_document import PROOF, foreign
+from hardener.workload.proven import MOST, Proven, check
 from hardener.workload.recording import load
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.verdict import Verdict
@@ -36,6 +35,7 @@ class ProfileRequest:
         allow_extra: recorded system calls that are permitted although the engine's default refuses them.
         drop: capabilities that are dropped although their use was recorded.
         keep_user: keep root although another user would do.
+        require_proof: write nothing if the profile is not proven safe, or no exercise reached the container.
         compose: the files of a project, as docker compose takes them; the last one gets the settings.
         service: of the compose file; empty for the recorded one.
     """
@@ -45,6 +45,7 @@ class ProfileRequest:
     allow_extra: Sequence[str] = ()
     drop: Sequence[str] = ()
     keep_user: bool = False
+    require_proof: bool = False
     compose: Sequence[Path] = ()
     service: str = ""
 
@@ -81,6 +82,7 @@ class ProfileResult:
         served: whether an exercise reached the container in one of them.
         change: of the compose file; None without one.
         proven: whether the folder has a proof that exactly this profile is safe.
+        removed_proof: whether a proof of another profile was removed from the folder.
         apparmor: name of the AppArmor profile that the settings request; empty for none.
         user: the user in place of root; empty if root stays.
     """
@@ -92,6 +94,7 @@ class ProfileResult:
     served: bool
     change: ComposeChange | None
     proven: bool
+    removed_proof: bool
     apparmor: str
     user: str
 
@@ -100,8 +103,8 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     """Make the profile and write its files; a compose file is only read.
 
     Raises:
-        HardenerError: a recording or the compose file is unreadable or unsuitable, or the folder has files
-            that do not belong to a profile.
+        HardenerError: a recording or the compose file is unreadable or unsuitable, the folder has files that
+            do not belong to a profile, or the required proof is missing.
     """
     made = make(
         [(str(path), load(path)) for path in request.recordings],
@@ -112,22 +115,33 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     folder = request.out or Path(f"{made.name}-profile")
     project = request.compose[0].parent if request.compose else folder
     seccomp = _relative(folder / SECCOMP, project)
-    service, change, limited = request.service, None, False
+    service, change = request.service, None
     if request.compose:
         service = service or _recorded_service(made)
-        limited = any(_is_limited(path, service) for path in request.compose)
-        change = _change(request.compose, made, service=service, seccomp=seccomp, limited=limited)
+        change = _change(request.compose, made, service=service, seccomp=seccomp)
+    served = any(each.served for each in made.merged.recordings)
     page = list(sections(made))
-    files = {
-        **artefacts(made, seccomp=seccomp, service=service, limited=limited),
-        "profile.md": markdown(page),
-        "profile.html": html(page),
-    }
-    if other := foreign(folder, files):
+    files = artefacts(made, seccomp=seccomp, service=service)
+    proof, unproven = _proof(folder, files)
+    if request.require_proof and not served:
+        raise HardenerError(
+            "--apply: in no recording did an exercise reach the container",
+            hint="record it with --run or --run-in, or add --unproven",
+        )
+    if request.require_proof and unproven:
+        name = line(str(folder), 1000)
+        raise HardenerError(
+            f"--apply: {name} has no proof that this profile is safe: {unproven}",
+            hint=f"repeat the command without --apply, then `hardener workload prove {name} --run COMMAND`;"
+            " or add --unproven",
+        )
+    files |= {"profile.md": markdown(page), "profile.html": html(page)}
+    if other := foreign(folder, [*files, PROOF]):
         raise HardenerError(
             f"{line(str(folder))} has a file {other} that does not belong to its profile",
             hint="name another folder with --out, or remove the file",
         )
+    removed_proof = proof is None and _remove(folder / PROOF)
     for name, text in files.items():
         write_text(folder / name, text)
     return ProfileResult(
@@ -135,19 +149,38 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         files=tuple(files),
         page=page,
         complete=made.merged.complete,
-        served=any(each.served for each in made.merged.recordings),
+        served=served,
         change=change,
-        proven=_proven(folder),
+        proven=not unproven,
+        removed_proof=removed_proof,
         user=str(made.user or ""),
         apparmor=made.apparmor.name if made.apparmor and made.confined_by_apparmor else "",
     )
 
 
-def _proven(folder: Path) -> bool:
+def _proof(folder: Path, files: Mapping[str, str]) -> tuple[Proven | None, str]:
+    """Return a folder's proof of the profile in these files, and the reason if it does not prove it safe."""
     try:
-        return check(read_folder(folder)).proof.verdict == Verdict.SAFE.value
-    except HardenerError:
+        data = read(folder / PROOF, most=MOST)
+    except (OSError, ValueError):
+        return None, f"there is no {PROOF}"
+    try:
+        found = check({PROOF: data, **{name: text.encode() for name, text in files.items()}})
+    except HardenerError as error:
+        return None, error.message
+    verdict = found.proof.verdict
+    return found, "" if verdict == Verdict.SAFE.value else f"{PROOF}: the verdict is: {verdict}"
+
+
+def _remove(path: Path) -> bool:
+    """Remove a file; return whether it was there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
         return False
+    except OSError as error:
+        raise HardenerError(f"cannot remove {line(str(path))}: {error.strerror}") from error
+    return True
 
 
 def _recorded_service(made: Profile) -> str:
@@ -160,13 +193,7 @@ def _recorded_service(made: Profile) -> str:
     return recorded.service
 
 
-def _is_limited(compose: Path, service: str) -> bool:
-    return limits_below_deploy(str(compose), service=service, read=lambda path: _text(Path(path)))
-
-
-def _change(
-    files: Sequence[Path], made: Profile, *, service: str, seccomp: str, limited: bool
-) -> ComposeChange:
+def _change(files: Sequence[Path], made: Profile, *, service: str, seccomp: str) -> ComposeChange:
     """Return the change of the last one of these compose files."""
     before = _text(files[-1])
     after = edited(
@@ -176,7 +203,6 @@ def _change(
         name=str(files[-1]),
         recorded=recorded_keys(made),
         several=len(files) > 1,
-        limited=limited,
     )
     return ComposeChange(files[-1], before, after)
 

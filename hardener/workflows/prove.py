@@ -11,6 +11,7 @@ from hardener.files import require_writable, write_text
 from hardener.fleet import Fleet
 from hardener.history.proofs import Proofs
 from hardener.reports.proof_junit import proof_junit
+from hardener.text import line
 from hardener.workflows.try_confinements import Listener, TrialRequest, try_confinements
 from hardener.workload import exercise, profile_document
 from hardener.workload import proof as proofs
@@ -81,6 +82,12 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
             host.
     """
     document = profile_document.load(request.folder)
+    profile = _digest(request.folder)
+    if document.limits.pids is not None:
+        raise HardenerError(
+            f"{line(str(request.folder))} has a limit of {document.limits.pids} processes from a recording",
+            hint="make the profile again with `hardener workload profile`: it sets no such limit any more",
+        )
     path = request.folder / proofs.NAME
     for file in (path, *([request.junit] if request.junit else [])):
         require_writable(file)
@@ -111,7 +118,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
     proof = judge(trials, tried.observations, user=user)
     found = proofs.proof_document(
         proof,
-        folder=request.folder,
+        profile=profile,
         name=document.name,
         began=began,
         ended=now(),
@@ -122,12 +129,20 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         observations=tried.observations,
         missing=[*tried.missing, *_not_tried(document)],
     )
+    if _digest(request.folder) != profile:
+        raise HardenerError(
+            f"the profile in {line(str(request.folder))} was replaced during its proof", hint="prove it again"
+        )
     write_text(path, proofs.text(found))
     if request.junit:
         properties = {"profile": found.profile, "image": found.container.digest, "engine": found.host.engine}
         write_text(request.junit, proof_junit(proof, name=document.name, properties=properties))
     kept, problem = _keep(request)
     return ProveResult(document=found, path=path, verdict=proof.verdict, kept=kept, problem=problem)
+
+
+def _digest(folder: Path) -> str:
+    return profile_document.digest((folder / profile_document.NAME).read_bytes())
 
 
 def _keep(request: ProveRequest) -> tuple[str, str]:

@@ -13,16 +13,13 @@ OVERRIDE = "compose.override.yaml"
 RUN = "docker-run.txt"
 
 
-def artefacts(
-    profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "", limited: bool = False
-) -> dict[str, str]:
+def artefacts(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> dict[str, str]:
     """Return the files of a profile except its pages, in the order of writing; ``profile.json`` comes last.
 
     Args:
         profile: the profile.
         seccomp: the seccomp profile's path from the folder of the compose file.
         service: of the compose file; without, as recorded.
-        limited: whether the service has limits below ``deploy``.
     """
     files = {}
     if profile.seccomp:
@@ -30,5 +27,5 @@ def artefacts(
     if profile.apparmor:
         files[APPARMOR] = profile.apparmor.text
     files[RUN] = run_text(profile)
-    files[OVERRIDE] = override(profile, seccomp=seccomp, service=service, limited=limited)
+    files[OVERRIDE] = override(profile, seccomp=seccomp, service=service)
     return {**files, profile_document.NAME: profile_document.text(profile_document.document(profile, files))}

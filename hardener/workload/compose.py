@@ -6,8 +6,7 @@ impossible the file is refused, and an override file serves instead.
 
 A service also takes settings from elsewhere: by a merge key (``<<``), whose value its own key replaces, and
 by ``extends`` or an earlier file, to whose lists compose appends its own unless these have the tag
-``!override``. And where a service has limits below ``deploy``, compose requires that the limit of processes
-there is equal to ``pids_limit``, also if there is none.
+``!override``.
 """
 
 from __future__ import annotations
@@ -27,17 +26,14 @@ from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.compose_nodes import (
     OVERRIDE,
-    PIDS,
     RESET,
     Entry,
     all_entries,
-    at,
     child,
     composed,
     content,
     effective,
     entries,
-    nested,
     strings,
 )
 from hardener.workload.yamltext import entry, quoted
@@ -45,7 +41,6 @@ from hardener.workload.yamltext import entry, quoted
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
 _BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
 _OTHERWISE = "use compose.override.yaml instead"
-_LIMIT = "pids_limit"
 _APPENDED = frozenset({"cap_add", "cap_drop", "security_opt"})  # lists of which a profile needs no other item
 
 
@@ -66,7 +61,6 @@ def edited(
     name: str,
     recorded: Mapping[str, Sequence[str]],
     several: bool = False,
-    limited: bool = False,
 ) -> str:
     """Return the text of a compose file after these settings are applied to one of its services.
 
@@ -78,7 +72,6 @@ def edited(
         recorded: values of ``cap_add`` and ``security_opt`` that the container had. What the file does not
             say itself comes from another one.
         several: whether the project has earlier files.
-        limited: whether the service has limits below ``deploy`` (``limits_below_deploy``).
 
     Raises:
         HardenerError: the file cannot be read, has no such service, or cannot be changed for it alone.
@@ -86,9 +79,8 @@ def edited(
     parse = partial(_File, service=service, name=name, recorded=recorded, several=several)
     file = parse(text)
     wanted = {key: file.joined(key, each) for key, each in settings.items() if file.needs(key, each)}
-    limit = wanted.get(_LIMIT) if limited else None
     result, done = "", 0
-    for edit in sorted(file.edits(wanted, limit), key=lambda each: (each.begin, each.end)):
+    for edit in sorted(file.edits(wanted), key=lambda each: (each.begin, each.end)):
         result += text[done : edit.begin] + edit.text
         done = edit.end
     result += text[done:]
@@ -102,7 +94,7 @@ def edited(
             hint=_OTHERWISE,
         )
     expected = file.own() | {key: _as_content(each) for key, each in wanted.items()}
-    if _unordered(after.own()) != _unordered(expected) or (limit is not None and after.limit() != str(limit)):
+    if _unordered(after.own()) != _unordered(expected):
         raise file.unfit()
     return result
 
@@ -161,13 +153,6 @@ class _File:
         """Return an error: the layout of the file has no place for a setting."""
         return HardenerError(f"{self.name} has a layout that does not allow the change", hint=_OTHERWISE)
 
-    def shared(self) -> HardenerError:
-        """Return an error: the service takes the limit of processes from a place that others use too."""
-        return HardenerError(
-            f"{self.name}: service {line(self._service)} takes its limits below `deploy` from elsewhere",
-            hint=_OTHERWISE,
-        )
-
     def _must_override(self, key: str) -> bool:
         """Return whether a list needs the tag ``!override``, whatever is in it."""
         nodes = child(self._node, key), effective(self._node, key)
@@ -182,11 +167,6 @@ class _File:
     def needs(self, key: str, value: Any) -> bool:
         """Return whether a setting has to be written: an empty list only in place of another one."""
         return value != [] or effective(self._node, key) is not None or bool(self._tag(key))
-
-    def limit(self) -> str | None:
-        """Return the limit of processes below ``deploy``."""
-        node = at(self._node, PIDS)
-        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
     def joined(self, key: str, value: Any) -> Any:
         """Merge a setting with the existing one: tmpfs mounts are added, other values replaced."""
@@ -219,56 +199,19 @@ class _File:
         return PurePath(file).name == self._file or "$" in file
 
     def own(self) -> dict[str, Any]:
-        """Return the service's own keys, without anchors and comments, and without the limit of processes."""
-        found = {key.value: content(value) for key, value in entries(self._node)}
-        found["deploy"] = _pruned(found.get("deploy", []), PIDS[1:])
-        return found
+        """Return the service's own keys, without anchors and comments."""
+        return {key.value: content(value) for key, value in entries(self._node)}
 
-    def edits(self, settings: Mapping[str, Any], limit: int | None) -> Iterator[_Edit]:
-        """Return the edits that apply these settings to the service.
-
-        Args:
-            settings: keys of the service, with their values.
-            limit: of processes below ``deploy``; None to leave that as it is.
-        """
+    def edits(self, settings: Mapping[str, Any]) -> Iterator[_Edit]:
+        """Return the edits that apply these settings, by key, to the service."""
         new: list[str] = []
         for key, value in settings.items():
             if key in self._pairs:
                 yield from self._changed(self._pairs[key], value)
             else:
                 new += self._written(key, value)
-        if limit is not None and "deploy" in self._pairs:
-            yield self._nested(self._node, PIDS, limit)
-        elif limit is not None and effective(self._node, "deploy") is not None:
-            raise self.shared()
-        elif limit is not None:
-            new += self._written("deploy", nested(PIDS[1:], limit))
         if new:
             yield self._behind(self._last_line(self._node), new)
-
-    def _nested(self, node: yaml.MappingNode, path: Sequence[str], value: Any) -> _Edit:
-        """Return the edit that sets a value below keys of a mapping."""
-        step, *rest = path
-        pair = {key.value: (key, each) for key, each in entries(node)}.get(step)
-        if pair is None:
-            if effective(node, step) is not None:
-                raise self.shared()
-            value = nested(rest, value)
-            if node.flow_style:
-                begin = node.value[0][0].start_mark.index
-                return _Edit(begin, begin, f"{step}: {quoted(value)}, ")
-            lead = " " * node.value[0][0].start_mark.column
-            return self._behind(self._last_line(node), [*entry(step, value, lead=lead)])
-        key, found = pair
-        if _is_alias(key, found):
-            raise self.shared()
-        if found.tag.startswith("!"):
-            raise self.unfit()
-        if rest and isinstance(found, yaml.MappingNode) and found.value:
-            return self._nested(found, rest, value)
-        if rest or not isinstance(found, yaml.ScalarNode) or found.style in _BLOCKS:
-            raise self.unfit()
-        return _Edit(found.start_mark.index, found.end_mark.index, quoted(value))
 
     def _changed(self, pair: Entry, value: Any) -> Iterator[_Edit]:
         key, node = pair
@@ -362,21 +305,6 @@ def _kinds(key: str, values: Sequence[str]) -> list[str]:
     if key == "security_opt":
         return [split(each)[0] for each in values]  # a profile is recorded as its digest
     return [each.upper().removeprefix("CAP_") for each in values]
-
-
-def _pruned(plain: Any, path: Sequence[str]) -> Any:
-    """Return a plain value without a key below others, and without what is empty then."""
-    if not path:
-        return []
-    if not isinstance(plain, list):
-        return plain
-    kept = []
-    for each in plain:
-        key, value = each if isinstance(each, tuple) else (each, None)
-        left = _pruned(value, path[1:]) if key[1:] == (path[0],) else value
-        if left != []:
-            kept.append((key, left))
-    return kept
 
 
 def _is_alias(key: yaml.ScalarNode, node: yaml.Node) -> bool:

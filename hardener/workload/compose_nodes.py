@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from posixpath import dirname, join
 from typing import Any
 
 import yaml
@@ -14,12 +12,9 @@ from hardener.text import line
 OVERRIDE = "!override"
 RESET = "!reset"  # compose drops such a key, and all values of it from elsewhere, but not of a merge key
 NULL = "tag:yaml.org,2002:null"
-LIMITS = ("deploy", "resources", "limits")
-PIDS = (*LIMITS, "pids")
 _MERGE = "<<"
 _MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
 _MOST_VALUES = 50_000  # with aliases expanded
-_MOST_EXTENDS = 10
 
 Entry = tuple[yaml.ScalarNode, yaml.Node]
 
@@ -44,36 +39,6 @@ def composed(text: str, *, name: str) -> yaml.Node | None:
     return root
 
 
-def limits_below_deploy(
-    file: str, *, service: str, read: Callable[[str], str], depth: int = _MOST_EXTENDS
-) -> bool:
-    """Return whether a service of a file has limits below ``deploy``, itself or by ``extends``.
-
-    Args:
-        file: the path.
-        service: which service; one that the file does not have has no limits. One that resets them may still
-            have those of another file.
-        read: returns the content of a file.
-        depth: how many ``extends`` are followed.
-
-    Raises:
-        HardenerError: the file cannot be read. One that it names and that cannot be read has no limits.
-    """
-    node = effective(effective(composed(read(file), name=line(file)), "services"), service)
-    limits = at(node, LIMITS)
-    if limits is not None and limits.tag != NULL:
-        return True
-    base = effective(node, "extends")
-    if base is None or depth == 0:
-        return False
-    other, name = effective(base, "file"), effective(base, "service") or base
-    path = join(dirname(file), str(other.value)) if other is not None else file
-    try:
-        return limits_below_deploy(path, service=str(name.value), read=read, depth=depth - 1)
-    except HardenerError:
-        return False
-
-
 def entries(node: yaml.Node | None) -> list[Entry]:
     """Return the entries of a mapping with plain keys, without those of merge keys."""
     if not isinstance(node, yaml.MappingNode):
@@ -96,20 +61,6 @@ def effective(node: yaml.Node | None, name: str) -> yaml.Node | None:
         if found is not None:
             return found
     return own
-
-
-def at(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
-    """Return the value below several keys, as ``effective`` does for one."""
-    for step in path:
-        node = effective(node, step)
-    return node
-
-
-def nested(path: Sequence[str], value: Any) -> Any:
-    """Return a value below several keys."""
-    for step in reversed(path):
-        value = {step: value}
-    return value
 
 
 def all_entries(node: yaml.Node | None) -> dict[str, yaml.Node]:

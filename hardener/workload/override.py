@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from hardener.workload.compose_nodes import OVERRIDE, PIDS, nested
+from hardener.workload.compose_nodes import OVERRIDE
 from hardener.workload.profile import Profile
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.yamltext import entry, quoted
 
 
-def override(
-    profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "", limited: bool = False
-) -> str:
+def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> str:
     """Return a compose override file: ``docker compose -f compose.yaml -f FILE``.
 
     Args:
         profile: the profile.
         seccomp: the seccomp profile's path from the project's folder.
         service: its name; without, as recorded.
-        limited: whether the service has limits below ``deploy``.
     """
     container = profile.merged.one.container
     name = service or (container.compose.service if container.compose else profile.name)
     recorded = recorded_keys(profile)
     keys = interpolated(service_keys(profile, seccomp=seccomp))
-    if limited and "pids_limit" in keys:  # compose requires that both are equal
-        keys |= nested(PIDS, keys["pids_limit"])
     replaced = {key for key, values in recorded.items() if values}
     lines = [
         "# Written by hardener from recordings of one container; profile.md says what each line is for.",
@@ -37,12 +30,4 @@ def override(
     lines += ["services:", f"  {quoted(name)}:"]
     for key, value in keys.items():
         lines += entry(key, value, lead="    ", tag=OVERRIDE if key in replaced else "")
-    lines += [f"    # {each}" for each in comments(profile)]
     return "\n".join(lines) + "\n"
-
-
-def comments(profile: Profile) -> Iterator[str]:
-    """Return comments on values that are known but not set."""
-    if profile.memory:
-        mebibytes = -(-profile.memory // (1 << 20))
-        yield f"mem_limit: not set; the recorded peak was {mebibytes} MiB"

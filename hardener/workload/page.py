@@ -66,7 +66,7 @@ def sections(profile: Profile) -> Iterator[Section]:
     yield _capabilities(profile)
     yield _privileges(profile)
     yield _root(profile)
-    yield _limits(profile)
+    yield _peaks(profile)
     yield _apparmor(profile)
     yield _repeat(profile)
 
@@ -302,24 +302,28 @@ def _root(profile: Profile) -> Section:
     )
 
 
-def _limits(profile: Profile) -> Section:
+def _peaks(profile: Profile) -> Section:
     rows = []
     peaks = [each.peak for each in profile.merged.recordings]
-    if profile.pids_limit:
-        own = ["the container's own limit"] if profile.pids_limit == profile.merged.pids_limit else []
-        most = [_most((peak.pids for peak in peaks), "processes and threads")] if profile.pids_peak else []
-        rows.append(Row(Name(f"pids {profile.pids_limit}"), ("; ".join([*most, *own]),)))
+    own = profile.merged.pids_limit
+    if profile.pids_peak:
+        limited = f"; the container's own limit is {own}" if own else ""
+        rows.append(Row(Name("processes and threads"), (_most(peak.pids for peak in peaks), limited)))
     if profile.memory:
         mebibytes = (-(-(peak.memory_bytes or 0) // (1 << 20)) for peak in peaks)
-        rows.append(Row(Name("memory: no limit"), (_most(mebibytes, "MiB"),)))
-    return Section(title="Limits", rows=tuple(rows))
+        rows.append(Row(Name("memory in MiB"), (_most(mebibytes),)))
+    return Section(
+        title="Measured",
+        sentences=(("The profile sets no limit from these peaks: production may need more than a test.",),),
+        rows=tuple(rows),
+    )
 
 
-def _most(peaks: Iterable[int | None], what: str) -> str:
+def _most(peaks: Iterable[int | None]) -> str:
     """Return the highest of the known peaks, and the lowest where recordings differ."""
     known = sorted({each for each in peaks if each})
     differs = f"; {known[0]} in another recording" if len(known) > 1 else ""
-    return f"{known[-1]} {what} at most{differs}"
+    return f"{known[-1]} at most{differs}"
 
 
 def _unused(profile: Profile) -> Words:

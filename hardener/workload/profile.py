@@ -35,8 +35,6 @@ from hardener.workload.syscalls import (
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
-_TIMES_PEAK = 4
-_FEWEST_PIDS = 32
 APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
 _GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
@@ -92,8 +90,8 @@ class Profile:
         writes: what it writes to.
         hurdles: why no-new-privileges is not set; it is where there are none.
         apparmor: the profile; None where files could not be seen.
-        pids_limit: None where the peak is not known.
-        memory: the peak in bytes, where it is known: nothing is limited by it.
+        pids_peak: of processes and threads, where it is known. No limit follows from what was measured.
+        memory: the peak in bytes, where it is known.
     """
 
     name: str
@@ -110,7 +108,6 @@ class Profile:
     writes: WriteSet
     hurdles: tuple[Hurdle, ...]
     apparmor: AppArmor | None
-    pids_limit: int | None
     pids_peak: int | None
     memory: int | None
 
@@ -193,7 +190,7 @@ def make(
             extra=allow_extra,
             crypto_sockets="AF_ALG" in merged.families or "sockets" in merged.unseen,
         )
-    pids_peak = max((each.peak.pids for each in merged.recordings if each.peak.pids), default=None)
+    pids = [each.peak.pids for each in merged.recordings if each.peak.pids]
     memory = [each.peak.memory_bytes for each in merged.recordings if each.peak.memory_bytes]
     return Profile(
         name=name,
@@ -216,8 +213,7 @@ def make(
             writes=writes,
             calls=calls.keys(),
         ),
-        pids_limit=_pids_limit(merged, pids_peak),
-        pids_peak=pids_peak,
+        pids_peak=max(pids, default=None),
         memory=max(memory, default=None),
     )
 
@@ -247,12 +243,6 @@ def _default(merged: Merged) -> Default | None:
         own=granted.own.model_dump(mode="json", exclude_none=True) if granted.own else None,
         chosen=tuple(each.model_dump(mode="json", exclude_none=True) for each in merged.chosen),
     )
-
-
-def _pids_limit(merged: Merged, peak: int | None) -> int | None:
-    """Return a multiple of the peak, unless the container's own limit is lower."""
-    enough = None if peak is None else max(_FEWEST_PIDS, _TIMES_PEAK * peak)
-    return min(filter(None, (merged.pids_limit, enough)), default=None)
 
 
 def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool, replaces_root: bool) -> dict[str, Why]:

@@ -32,6 +32,7 @@ FORMAT: Literal["hardener.profile/1"] = "hardener.profile/1"
 NAME = "profile.json"
 FILES = frozenset({"seccomp.json", "apparmor", "docker-run.txt", "compose.override.yaml"})
 PAGES = frozenset({"profile.md", "profile.html"})
+PROOF = "proof.json"
 _MOST = 16 << 20  # bytes of a file
 _MOST_VALUES = 500_000
 
@@ -183,9 +184,9 @@ class AppArmorPart(_Part):
 
 
 class LimitPart(_Part):
-    """The limits, and the measured peaks behind them."""
+    """The measured peaks: no limit follows from them."""
 
-    pids: int | None
+    pids: int | None = Field(default=None, description="null; hardener 0.2 set it from a recording")
     pids_peak: int | None
     memory_peak: int | None
 
@@ -264,7 +265,7 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
             hurdles=tuple(HurdlePart(path=each.path, kind=each.kind) for each in profile.hurdles),
         ),
         apparmor=_apparmor(profile),
-        limits=LimitPart(pids=profile.pids_limit, pids_peak=profile.pids_peak, memory_peak=profile.memory),
+        limits=LimitPart(pids_peak=profile.pids_peak, memory_peak=profile.memory),
         files={name: digest(text.encode()) for name, text in files.items()},
     )
 
@@ -328,7 +329,7 @@ def foreign(folder: Path, names: Iterable[str]) -> str:
     try:
         data = parse(read(folder / NAME, most=_MOST), most_values=_MOST_VALUES)
         if data["format"] == FORMAT:
-            written = {NAME, *PAGES, *data["files"]}
+            written = {NAME, *PAGES, PROOF, *data["files"]}
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return next((name for name in present if name not in written), "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -18,13 +17,13 @@ from hardener import __version__
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.observation import Observation, Refusal
-from hardener.workload.profile_document import digest
+from hardener.workload.profile_document import PROOF
 from hardener.workload.shapes import Digest, Moment, Part
 from hardener.workload.trials import Kind, Trial
 from hardener.workload.verdict import Proof
 
 FORMAT: Literal["hardener.proof/1"] = "hardener.proof/1"
-NAME = "proof.json"
+NAME = PROOF
 _MOST_VALUES = 1_000_000
 
 
@@ -68,7 +67,7 @@ class ProofDocument(Part):
 def proof_document(
     proof: Proof,
     *,
-    folder: Path,
+    profile: str,
     name: str,
     began: str,
     ended: str,
@@ -83,7 +82,7 @@ def proof_document(
 
     Args:
         proof: the verdict, with its reasons.
-        folder: of the profile.
+        profile: digest of its ``profile.json``.
         name: of the profile.
         began: when the first trial began.
         ended: when the last one ended.
@@ -94,13 +93,12 @@ def proof_document(
         observations: what was seen, by the keys of the trials.
         missing: what was not part of it.
     """
-    profile = (folder / "profile.json").read_bytes()
     return ProofDocument(
         hardener=__version__,
         name=name,
         began=began,
         ended=ended,
-        profile=digest(profile),
+        profile=profile,
         host=host,
         container=container,
         exercise="command in the container" if run_in else "command",

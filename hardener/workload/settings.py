@@ -46,8 +46,6 @@ def _arguments(profile: Profile, seccomp: str) -> Iterator[str]:
     if profile.read_only:
         yield "--read-only"
         yield from (f"--tmpfs={each}" for each in tmpfs(profile))
-    if profile.pids_limit:
-        yield f"--pids-limit={profile.pids_limit}"
 
 
 def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
@@ -69,8 +67,6 @@ def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
         keys["read_only"] = True
         if profile.writes.folders:
             keys["tmpfs"] = list(tmpfs(profile))
-    if profile.pids_limit:
-        keys["pids_limit"] = profile.pids_limit
     return keys
 
 

@@ -39,7 +39,6 @@ class Confinement:
     no_new_privileges: bool
     read_only: bool
     tmpfs: Mapping[str, str | None]
-    pids_limit: int | None
     userns_mode: str
     devices: tuple[str, ...]
     options: tuple[str, ...] = ()
@@ -64,7 +63,7 @@ class Confinement:
         options += [f"apparmor={self.apparmor}"] if self.apparmor else []
         options += ["no-new-privileges=true"] if self.no_new_privileges else []
         options += self.options
-        found: dict[str, Any] = {
+        return {
             "Privileged": False,
             "CapDrop": ["ALL"],
             "CapAdd": [name.removeprefix("CAP_") for name in self.capabilities],
@@ -73,9 +72,6 @@ class Confinement:
             "Tmpfs": dict(self.tmpfs) if self.read_only else {},
             "UsernsMode": self.userns_mode,
         }
-        if self.pids_limit:
-            found["PidsLimit"] = self.pids_limit
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +110,6 @@ def confinement(document: Document, *, seccomp: Mapping[str, Any] | None) -> Con
         no_new_privileges=document.privileges.no_new_privileges,
         read_only=document.root.read_only,
         tmpfs={mount.path: mount.options for mount in document.root.tmpfs},
-        pids_limit=document.limits.pids,
         userns_mode=container.userns_mode,
         devices=container.devices,
         options=tuple(kept_options(container.security_options, apparmor=bool(apparmor and apparmor.used))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 _WORD = re.compile(r"[A-Z][A-Z_]{2,40}")
@@ -26,7 +26,7 @@ def quoted(value: Any) -> str:
 
 
 def entry(key: str, value: Any, *, lead: str, tag: str = "") -> Iterator[str]:
-    """Yield the lines of a mapping's key: a list has one item on each line, a mapping its own keys.
+    """Yield the lines of a mapping's key: a list has one item on each line.
 
     Args:
         key: a word that needs no quotes.
@@ -35,11 +35,7 @@ def entry(key: str, value: Any, *, lead: str, tag: str = "") -> Iterator[str]:
         tag: of the value, such as ``!override``.
     """
     begin = f"{lead}{key}:{f' {tag}' if tag else ''}"
-    if isinstance(value, Mapping):
-        yield begin
-        for name, each in value.items():
-            yield from entry(name, each, lead=f"{lead}  ")
-    elif isinstance(value, list) and value:
+    if isinstance(value, list) and value:
         yield begin
         yield from (f"{lead}  - {quoted(each)}" for each in value)
     else:

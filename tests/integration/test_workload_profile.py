@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from hardener.errors import HardenerError
 from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
-from hardener.workload.compose_nodes import limits_below_deploy
 from hardener.workload.override import override
 from hardener.workload.profile import Profile, make
 from hardener.workload.recording import build
@@ -139,7 +137,7 @@ def test_the_arguments_are_quoted_for_a_shell(engine: Dockerd, folder: Path) -> 
     found = engine.api("GET", f"/containers/{container}/json")["HostConfig"]
     assert (found["CapDrop"], found["CapAdd"]) == (["ALL"], ["CHOWN"])
     assert found["ReadonlyRootfs"] is True
-    assert found["PidsLimit"] == 32
+    assert found["PidsLimit"] is None
     assert found["Tmpfs"] == {"/run": "rw,nosuid,nodev,noexec,mode=1777"}
     assert "no-new-privileges=true" in found["SecurityOpt"]
 
@@ -181,7 +179,7 @@ def test_both_compose_files_mean_the_same_to_docker_compose(
     changed = understood(compose, folder, "changed.yaml")
     assert changed == understood(compose, folder, "plain.yaml", "compose.override.yaml")
     assert changed["cap_add"] == ["CHOWN"]
-    assert changed["pids_limit"] == 32
+    assert "pids_limit" not in changed
     assert changed["read_only"] is True
 
 
@@ -227,7 +225,6 @@ def having(keys: list[str], profile: Profile) -> Profile:
     data = one.model_dump(mode="json")
     for key in keys:
         data["container"].update(HAD[key][1])
-    data["pids_limit"] = LIMIT if {"limit", "deployed"} & {*keys} else None
     return make([("probe", build(data, name="probe"))])
 
 
@@ -240,34 +237,25 @@ def test_a_service_gets_exactly_the_rights_of_its_profile_from_wherever_it_had_o
     compose: list[str], profile: Profile, folder: Path
 ) -> None:
     files = projects()
-    refused, overrides = set(), []
+    overrides = []
     for name, text in files.items():
         (folder / name).write_text(text)
-
-    def limited(file: str, service: str) -> bool:
-        return limits_below_deploy(file, service=service, read=lambda path: (folder / path).read_text())
 
     for number, keys in enumerate(HAVING):
         made = having(keys, profile)
         settings = interpolated(service_keys(made, seccomp="./seccomp.json"))
         for service in ("own", "merge", "extended", "file", "earlier"):
             file, named = "later.yaml" if service == "earlier" else "one.yaml", f"{service}{number}"
-            below = limited("one.yaml", named) or limited("earlier.yaml", named)
             overrides.append(f"override-{named}.yaml")
-            (folder / overrides[-1]).write_text(override(made, service=named, limited=below))
-            try:
-                files[file] = edited(
-                    files[file],
-                    settings,
-                    service=named,
-                    name=file,
-                    recorded=recorded_keys(made),
-                    several=service == "earlier",
-                    limited=below,
-                )
-            except HardenerError:
-                refused.add((service, *keys))
-    assert refused == {("merge", "deployed"), ("merge", "memory below"), ("merge", *HAVING[-2])}
+            (folder / overrides[-1]).write_text(override(made, service=named))
+            files[file] = edited(
+                files[file],
+                settings,
+                service=named,
+                name=file,
+                recorded=recorded_keys(made),
+                several=service == "earlier",
+            )
     for name, text in files.items():
         (folder / f"changed-{name}").write_text(text)
     found = [
@@ -280,15 +268,15 @@ def test_a_service_gets_exactly_the_rights_of_its_profile_from_wherever_it_had_o
     for services in found:
         for name, service in services.items():
             kind, keys = name.rstrip("0123456789"), HAVING[int(name[-1])]
-            if kind == "base" or (services is found[0] and (kind, *keys) in refused):
+            if kind == "base":
                 continue
             checked += 1
             assert service["cap_add"] == ["CHOWN"], name
             assert service["security_opt"] == ["seccomp=./seccomp.json", "no-new-privileges=true"], name
             targets = {each.partition(":")[0] for each in service["tmpfs"]}
             assert targets == ({"/run", "/tmp"} if "tmpfs" in keys else {"/run"}), name
-            assert limits(service) == {32}, name
-    assert checked == 10 * len(HAVING) - len(refused)
+            assert limits(service) == ({LIMIT} if {"limit", "deployed"} & {*keys} else set()), name
+    assert checked == 10 * len(HAVING)
 
 
 def test_docker_compose_starts_the_service(compose: list[str], folder: Path) -> None:

@@ -50,7 +50,10 @@ if TYPE_CHECKING:
 @click.option(
     "--service", default="", metavar="NAME", help="Service of the compose file.  [default: as recorded]"
 )
-@click.option("--apply", is_flag=True, help="Write the change to the compose file.")
+@click.option(
+    "--apply", is_flag=True, help="Write the change to the compose file, once this profile is proven safe."
+)
+@click.option("--unproven", is_flag=True, help="Let --apply write a profile that is not proven safe.")
 @verbose_option
 def profile(
     *,
@@ -62,6 +65,7 @@ def profile(
     compose: Sequence[Path],
     service: str,
     apply: bool,
+    unproven: bool,
 ) -> ExitCode:
     """Make a profile with the least privileges under which all recorded use still works.
 
@@ -71,10 +75,16 @@ def profile(
     give the same files. System calls that the engine's default refuses stay refused, unless --allow-extra
     names them; the capabilities of recorded use are kept, unless --drop names them.
 
+    --apply needs a proof: make the profile without it, run `prove`, and repeat the command with --apply. It
+    is refused if DIR has no proof that exactly this profile is safe, or if no exercise reached the recorded
+    container, unless --unproven is given. Writing another profile into DIR removes the proof there.
+
     The exit code is 4 if a recording is incomplete, or if an exercise reached the container in none of them.
 
     \b
     hardener workload profile web.recording.json
+    hardener workload profile web-*.json --compose compose.yaml --service web
+    hardener workload prove web-profile --run ./smoke-test.sh
     hardener workload profile web-*.json --compose compose.yaml --service web --apply
     """  # noqa: D301 - click reads the \b
     from hardener.terminal.console import console
@@ -85,6 +95,8 @@ def profile(
 
     if not compose and (service or apply):
         raise click.UsageError("--service and --apply need --compose FILE")
+    if unproven and not apply:
+        raise click.UsageError("--unproven needs --apply")
     made = make_profile(
         ProfileRequest(
             recordings=recordings,
@@ -92,6 +104,7 @@ def profile(
             allow_extra=allow_extra,
             drop=drop,
             keep_user=keep_user,
+            require_proof=apply and not unproven,
             compose=compose,
             service=service,
         )
@@ -100,6 +113,8 @@ def profile(
         console(sys.stdout).print(part)
     folder = line(str(made.folder), 1000)
     click.echo(f"wrote {', '.join(made.files)} in {folder}", err=True)
+    if made.removed_proof:
+        click.echo(f"removed proof.json from {folder}: it does not prove this profile", err=True)
     if made.change:
         _show(made.change)
         if apply and made.change.after != made.change.before:

@@ -23,7 +23,6 @@ _CONFINING = (
     "CapDrop",
     "SecurityOpt",
     "ReadonlyRootfs",
-    "PidsLimit",
     "UsernsMode",
 )
 

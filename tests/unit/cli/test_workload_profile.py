@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from click.testing import Result
 
 from hardener.cli import main
 from hardener.errors import ExitCode
+from hardener.workload import proof as proofs
 from hardener.workload.recording import build
 from tests.unit.cli.fake_fleet import runner
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
@@ -134,7 +137,7 @@ def test_the_last_of_several_files_gets_the_settings_with_paths_from_the_folder_
     Path("compose.yaml").write_text(COMPOSE)
     Path("overlays/production.yaml").write_text("services:\n  web:\n    restart: always\n")
     files = ["--compose", "compose.yaml", "--compose", "overlays/production.yaml"]
-    result = run(recording, *files, "--service", "web", "--apply")
+    result = run(recording, *files, "--service", "web", "--apply", "--unproven")
     assert result.exit_code == 0, result.output
     assert Path("compose.yaml").read_text() == COMPOSE
     assert '"seccomp=./web-profile/seccomp.json"' in Path("overlays/production.yaml").read_text()
@@ -146,12 +149,12 @@ def test_the_option_apply_adds_the_settings_to_the_compose_file(recording: Path)
     compose = Path("compose.yaml")
     compose.write_text(COMPOSE)
     compose.chmod(0o640)
-    result = run(recording, "--compose", compose, "--service", "web", "--apply")
+    result = run(recording, "--compose", compose, "--service", "web", "--apply", "--unproven")
     assert result.exit_code == 0, result.output
     assert compose.read_text().startswith(COMPOSE + "    cap_drop:\n      - ALL\n")
     assert '"seccomp=./web-profile/seccomp.json"' in compose.read_text()
     assert compose.stat().st_mode & 0o777 == 0o640
-    again = run(recording, "--compose", compose, "--service", "web", "--apply")
+    again = run(recording, "--compose", compose, "--service", "web", "--apply", "--unproven")
     assert "\ncompose.yaml already contains the whole profile\n" in again.stderr
 
 
@@ -162,6 +165,143 @@ def test_the_command_prove_is_suggested_until_this_profile_is_proven_safe(record
     proven(Path("web-profile"))
     assert hint not in run(recording).stderr
     assert hint in run(recording, "--drop", "CAP_CHOWN").stderr  # another profile
+
+
+PROJECT = ["--compose", "compose.yaml", "--service", "web"]
+SERVED = [{"name": "serve", "exercised": True, "reason": "a connection", "seconds": 1.0}]
+UNSERVED = [{**SERVED[0], "exercised": False}]
+
+
+@pytest.fixture
+def provable(recording: Path) -> Path:
+    recording.write_text(recorded(phases=SERVED).dump())
+    Path("compose.yaml").write_text(COMPOSE)
+    return recording
+
+
+def contents() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+def test_a_profile_is_applied_after_its_proof(provable: Path) -> None:
+    assert run(provable, *PROJECT).exit_code == 0
+    files = proven(Path("web-profile"))
+    result = run(provable, *PROJECT, "--apply")
+    assert result.exit_code == 0, result.output
+    assert "read_only: true" in Path("compose.yaml").read_text()
+    assert {name: Path("web-profile", name).read_bytes() for name in files} == files  # with its proof
+    assert "removed" not in result.stderr
+
+
+def no_proof() -> None:
+    pass
+
+
+def no_folder() -> None:
+    shutil.rmtree("web-profile")
+
+
+def altered() -> None:
+    proven(Path("web-profile"))
+    path = Path("web-profile/proof.json")
+    data = json.loads(path.read_text())
+    data["evidence"][0]["needed"] = False
+    path.write_text(proofs.text(proofs.decode(json.dumps(data).encode(), name="x")))
+
+
+def of_another_profile() -> None:
+    assert run("web.json", *PROJECT, "--drop", "CAP_CHOWN").exit_code == 0
+    proven(Path("web-profile"))
+
+
+def of_another_path() -> None:
+    assert run("web.json", "--out", "web-profile").exit_code == 0
+    proven(Path("web-profile"))
+
+
+def not_exercised() -> None:
+    proven(Path("web-profile"), passes=frozenset({"control", "second control"}))
+
+
+def not_safe() -> None:
+    proven(Path("web-profile"), fails=frozenset({"profile"}))
+
+
+def no_json() -> None:
+    Path("web-profile/proof.json").write_text("safe")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "why"),
+    [
+        (no_proof, "there is no proof.json"),
+        (no_folder, "there is no proof.json"),
+        (altered, "does not follow from the observations"),
+        (of_another_profile, "the proof belongs to another profile"),
+        (of_another_path, "the proof belongs to another profile"),
+        (not_exercised, "the verdict is: not exercised"),
+        (not_safe, "the verdict is: not safe"),
+        (no_json, "proof.json"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_profile_without_a_valid_proof_is_applied_only_on_request(
+    provable: Path, prepare: Callable[[], None], why: str
+) -> None:
+    assert run(provable, *PROJECT).exit_code == 0
+    prepare()
+    before = contents()
+    result = run(provable, *PROJECT, "--apply")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (ExitCode.USAGE, "", 1)
+    assert "--apply: web-profile has no proof that this profile is safe: " in result.stderr
+    assert why in result.stderr
+    assert "`hardener workload prove web-profile --run COMMAND`; or add --unproven" in result.stderr
+    assert contents() == before
+    result = run(provable, *PROJECT, "--apply", "--unproven")
+    assert result.exit_code == 0, result.output
+    assert "read_only: true" in Path("compose.yaml").read_text()
+
+
+def test_a_recording_without_an_exercise_is_applied_only_on_request(provable: Path) -> None:
+    provable.write_text(recorded(phases=UNSERVED).dump())
+    assert run(provable, *PROJECT).exit_code == ExitCode.INCOMPLETE
+    proven(Path("web-profile"))
+    before = contents()
+    result = run(provable, *PROJECT, "--apply")
+    assert result.exit_code == ExitCode.USAGE
+    assert "--apply: in no recording did an exercise reach the container (record it" in result.stderr
+    assert contents() == before
+    assert run(provable, *PROJECT, "--apply", "--unproven").exit_code == ExitCode.INCOMPLETE
+    assert Path("compose.yaml").read_text() != COMPOSE
+
+
+@pytest.mark.parametrize(
+    ("options", "stays"),
+    [
+        (PROJECT, True),
+        ([*PROJECT, "--drop", "CAP_CHOWN"], False),
+        ([*PROJECT, "--allow-extra", "keyctl"], False),
+        ([*PROJECT, "--service", "db"], False),
+        ([], False),
+    ],
+)
+def test_a_proof_stays_only_beside_its_own_profile(provable: Path, options: list[str], stays: bool) -> None:
+    Path("compose.yaml").write_text(f"{COMPOSE}  db:\n    image: postgres\n")
+    assert run(provable, *PROJECT).exit_code == 0
+    proof = proven(Path("web-profile"))["proof.json"]
+    result = run(provable, *options)
+    assert result.exit_code == 0, result.output
+    path = Path("web-profile/proof.json")
+    assert path.exists() == stays == ("removed proof.json from web-profile: " not in result.stderr)
+    assert not stays or path.read_bytes() == proof
+
+
+def test_a_proof_of_nobody_known_is_not_removed(provable: Path) -> None:
+    Path("proof.json").write_text("{}")
+    result = run(provable, "--out", ".")
+    assert result.exit_code == ExitCode.USAGE
+    assert "has a file proof.json that does not belong to its profile" in result.stderr
+    assert Path("proof.json").read_text() == "{}"
 
 
 def test_by_default_the_recorded_service_of_the_compose_file_is_changed(recording: Path) -> None:
@@ -182,7 +322,7 @@ def test_a_file_that_cannot_be_replaced_stays_unchanged(
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", full)
-    result = run(recording, "--compose", "compose.yaml", "--service", "web", "--apply")
+    result = run(recording, "--compose", "compose.yaml", "--service", "web", "--apply", "--unproven")
     assert result.exit_code == ExitCode.USAGE
     assert "No space left on device" in result.stderr
     assert Path("compose.yaml").read_text() == COMPOSE
@@ -193,6 +333,7 @@ REFUSED = [
     (["missing.json"], "cannot read recording missing.json: No such file"),
     (["web.json", "--apply"], "--service and --apply need --compose"),
     (["web.json", "--service", "x"], "--service and --apply need --compose"),
+    (["web.json", "--unproven"], "--unproven needs --apply"),
     (["web.json", "--compose", "none.yaml", "--service", "x"], "cannot read none.yaml: No such file"),
     (
         ["web.json", "--compose", "compose.yaml"],
@@ -267,7 +408,7 @@ def test_a_compose_file_changed_in_the_meantime_is_not_written(
         compose.write_text(later)
 
     monkeypatch.setattr("hardener.cli.workload.profile._show", edit)
-    result = run(recording, "--compose", compose, "--service", "web", "--apply")
+    result = run(recording, "--compose", compose, "--service", "web", "--apply", "--unproven")
     assert result.exit_code == ExitCode.USAGE
     assert "was changed in the meantime" in result.stderr
     assert compose.read_text() == later

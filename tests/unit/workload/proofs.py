@@ -8,7 +8,7 @@ from pathlib import Path
 from hardener.workload import proof as proofs
 from hardener.workload.exercise import Exercise
 from hardener.workload.observation import Observation, observation
-from hardener.workload.profile_document import load
+from hardener.workload.profile_document import NAME, digest, load
 from hardener.workload.proven import read_folder
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import judge
@@ -22,14 +22,20 @@ def proven_files(folder: Path, *, ended: str = "2026-11-27T10:05:00Z") -> dict[s
     return proven(folder, ended=ended)
 
 
-def proven(folder: Path, *, ended: str = "2026-11-27T10:05:00Z") -> dict[str, bytes]:
-    """The files of the profile of a folder, with a proof that it is safe."""
+def proven(
+    folder: Path,
+    *,
+    ended: str = "2026-11-27T10:05:00Z",
+    fails: frozenset[str] = frozenset(),
+    passes: frozenset[str] = frozenset(),
+) -> dict[str, bytes]:
+    """The files of the profile of a folder, with a proof; it is safe unless these trials fail or pass."""
     document = load(folder)
     trials = plan(document, seccomp=json.loads((folder / "seccomp.json").read_text()))
-    observations = {trial.key: observed(trial) for trial in trials}
+    observations = {trial.key: observed(trial, fails=fails, passes=passes) for trial in trials}
     found = proofs.proof_document(
         judge(trials, observations),
-        folder=folder,
+        profile=digest((folder / NAME).read_bytes()),
         name=document.name,
         began="2026-11-27T10:00:00Z",
         ended=ended,
@@ -40,25 +46,28 @@ def proven(folder: Path, *, ended: str = "2026-11-27T10:05:00Z") -> dict[str, by
         observations=observations,
         missing=(),
     )
-    assert found.verdict == "safe"
+    assert (found.verdict == "safe") is not bool(fails or passes)
     (folder / proofs.NAME).write_text(proofs.text(found))
     return read_folder(folder)
 
 
-def observed(trial: Trial) -> Observation:
+def observed(
+    trial: Trial, *, fails: frozenset[str] = frozenset(), passes: frozenset[str] = frozenset()
+) -> Observation:
     """What a host tells of a trial: those that are too tight, or lack a capability, fail."""
-    fails = trial.kind == "control" or trial.key.startswith("capability")
+    failing = trial.kind == "control" or trial.key.startswith("capability") or trial.key in fails
+    failing &= trial.key not in passes
     serve = {
         "name": "serve",
-        "exercised": not fails,
+        "exercised": not failing,
         "reason": "the command ended with code 7",
         "seconds": 0.1,
     }
-    changes = {"phases": [serve]} if fails else {}
+    changes = {"phases": [serve]} if failing else {}
     return observation(
         "host",
         answer(starts=trial.starts, attempts=trial.starts, **changes),
         machine="x86_64",
-        exercise=Exercise(0.1, "the command ended with code 7" if fails else ""),
+        exercise=Exercise(0.1, "the command ended with code 7" if failing else ""),
         control=trial.kind == "control",
     )

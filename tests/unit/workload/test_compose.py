@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from hardener.errors import HardenerError
 from hardener.workload.compose import edited
-from hardener.workload.compose_nodes import limits_below_deploy
 from hardener.workload.difference import difference
 
 SETTINGS: dict[str, Any] = {
@@ -21,7 +20,6 @@ SETTINGS: dict[str, Any] = {
     "security_opt": ["seccomp=./profile/seccomp.json", "no-new-privileges=true"],
     "read_only": True,
     "tmpfs": ["/run:rw,nosuid"],
-    "pids_limit": 64,
 }
 
 FILE = """\
@@ -72,7 +70,6 @@ services:
           - "seccomp=./profile/seccomp.json"
           - "no-new-privileges=true"
         read_only: true
-        pids_limit: 64
 
     # the database
     db:
@@ -92,13 +89,11 @@ def change(
     settings: dict[str, Any] = SETTINGS,
     *,
     several: bool = False,
-    limited: bool = False,
     **recorded: list[str],
 ) -> str:
     """The changed text, which a second change leaves as it is."""
 
     def edit(before: str) -> str:
-        below = limits_below_deploy("compose.yaml", service=service, read=lambda _: before)
         return edited(
             before,
             settings,
@@ -106,7 +101,6 @@ def change(
             name="folder/compose.yaml",
             recorded=recorded,
             several=several,
-            limited=limited or below,
         )
 
     found = edit(text)
@@ -254,92 +248,19 @@ def test_an_order_of_a_list_is_kept() -> None:
     assert found == text.replace("    - NET_ADMIN\n", "")
 
 
-BLOCK = "deploy:\n      resources:\n        limits:\n          "
-
-
 @pytest.mark.parametrize(
-    ("before", "limited", "after"),
+    "own",
     [
-        ("image: a", False, "image: a\n    pids_limit: 64"),
-        ("mem_limit: 1g", False, "mem_limit: 1g\n    pids_limit: 64"),
-        ("deploy: {replicas: 2}", False, "deploy: {replicas: 2}\n    pids_limit: 64"),
-        ("deploy: {resources: {limits: }}", False, "deploy: {resources: {limits: }}\n    pids_limit: 64"),
-        ("deploy: [[a], b, {c: d}]", False, "deploy: [[a], b, {c: d}]\n    pids_limit: 64"),
-        ("pids_limit: 99", False, "pids_limit: 64"),
-        ("pids_limit: 99", True, f"pids_limit: 64\n    {BLOCK}pids: 64"),
-        (f"{BLOCK}pids: '99' # few", False, f"{BLOCK}pids: 64 # few\n    pids_limit: 64"),
-        (f"{BLOCK}memory: 1g # x", False, f"{BLOCK}memory: 1g # x\n          pids: 64\n    pids_limit: 64"),
-        (
-            "deploy: {resources: {limits: {memory: 1g}}}",
-            False,
-            "deploy: {resources: {limits: {pids: 64, memory: 1g}}}\n    pids_limit: 64",
-        ),
-        (
-            "deploy: {resources: {limits: &l # {a}\n      {cpus: 1}}}",
-            False,
-            "deploy: {resources: {limits: &l # {a}\n      {pids: 64, cpus: 1}}}\n    pids_limit: 64",
-        ),
-        (
-            "deploy: {replicas: 2}",
-            True,
-            'deploy: {resources: {"limits": {"pids": 64}}, replicas: 2}\n    pids_limit: 64',
-        ),
-        (
-            "deploy:\n      replicas: 2\n    user: a",
-            True,
-            BLOCK.replace("\n", "\n      replicas: 2\n", 1) + "pids: 64\n    user: a\n    pids_limit: 64",
-        ),
-        ("<<: *limited", False, None),
-        ("deploy: *deploy", False, None),
-        ("deploy: !reset {resources: {limits: {pids: 99}}}", False, None),
-        ("<<: *limited\n    deploy: !reset null", False, None),
-        ("deploy: {resources: {limits: }}", True, None),
-        ("deploy: {resources: {limits: {}}}", True, None),
-        ("deploy: a", True, None),
+        "pids_limit: 99 # measured under load",
+        "mem_limit: 1g",
+        "deploy: {resources: {limits: {pids: 99, memory: 1g}}}",
+        "deploy:\n      resources:\n        limits:\n          pids: '99'",
+        "<<: {pids_limit: 99}",
     ],
 )
-def test_a_limit_of_processes_is_set_in_both_forms_where_compose_compares_them(
-    before: str, limited: bool, after: str | None
-) -> None:
-    begin = "x: &limited\n  deploy: &deploy {resources: {limits: {pids: 99}}}\nservices:\n  web:\n    "
-    if after is None:
-        with pytest.raises(HardenerError, match=r"compose\.override\.yaml"):
-            change(f"{begin}{before}\n", settings={"pids_limit": 64}, limited=limited)
-        return
-    assert change(f"{begin}{before}\n", settings={"pids_limit": 64}, limited=limited) == f"{begin}{after}\n"
-
-
-LIMITED = "{deploy: {resources: {limits: {cpus: '1'}}}}"
-
-
-@pytest.mark.parametrize(
-    ("web", "expected"),
-    [
-        ("{image: a}", False),
-        (LIMITED, True),
-        ("{<<: *x}", True),
-        ("{extends: base}", True),
-        ("{<<: *y}", True),
-        ("{extends: {service: a, file: sub/more.yaml}}", True),
-        ("{extends: {service: none, file: sub/more.yaml}}", False),
-        ("{extends: {service: a, file: none.yaml}}", False),
-        ("{extends: web}", False),
-    ],
-)
-def test_limits_of_a_service_are_found_in_all_files_that_it_extends(web: str, expected: bool) -> None:
-    files = {
-        "p/compose.yaml": f"x: &x {LIMITED}\ny: &y {{extends: base}}\n"
-        f"services: {{base: {LIMITED}, web: {web}}}",
-        "p/sub/more.yaml": "services: {a: {extends: {file: last.yaml, service: b}}}",
-        "p/sub/last.yaml": f"services: {{b: {LIMITED}}}",
-    }
-
-    def read(path: str) -> str:
-        if path not in files:
-            raise HardenerError("there is no such file")
-        return files[path]
-
-    assert limits_below_deploy("p/compose.yaml", service="web", read=read) is expected
+def test_limits_of_a_service_stay_as_they_are(own: str) -> None:
+    text = f"services:\n  web:\n    image: a\n    {own}\n"
+    assert change(text, settings={"read_only": True}) == f"{text}    read_only: true\n"
 
 
 ANCHORED = "services:\n  web: &web\n    image: a\n  job:\n    <<: *web\n    command: b\n"

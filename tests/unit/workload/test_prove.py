@@ -13,11 +13,12 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet
+from hardener.workflows import prove as workflow
 from hardener.workflows import twins
 from hardener.workflows.try_confinements import TrialRequest, Tried, try_confinements
 from hardener.workload import proof as proofs
 from hardener.workload.exercise import Exercise
-from hardener.workload.profile_document import Document, load
+from hardener.workload.profile_document import NAME, Document, digest, load
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import judge
 from tests.unit.workload.observations import answer
@@ -301,7 +302,7 @@ def test_the_proof_follows_its_schema(run: Run, tmp_path: Path) -> None:
         return proofs.text(
             proofs.proof_document(
                 judge(trials, tried.observations),
-                folder=tmp_path,
+                profile=digest((tmp_path / NAME).read_bytes()),
                 name=document.name,
                 began="2026-01-01T00:00:00Z",
                 ended=ended,
@@ -321,3 +322,35 @@ def test_the_proof_follows_its_schema(run: Run, tmp_path: Path) -> None:
     assert {each["key"] for each in found["trials"] if each["observation"] is None} == {"second control"}
     other = json.loads(text("2026-01-01T00:02:00Z"))
     assert {key for key in found if found[key] != other[key]} == {"ended"}
+
+
+def test_a_profile_that_is_replaced_during_its_proof_gets_no_proof(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tried = run()
+
+    def replaced(*_: object, **__: object) -> Tried:
+        write(tmp_path, allow_extra=("keyctl",))
+        return tried
+
+    monkeypatch.setattr(workflow, "try_confinements", replaced)
+    request = workflow.ProveRequest(
+        folder=tmp_path, seconds=9, starts=20, command="true", home=tmp_path / "home"
+    )
+    with pytest.raises(HardenerError, match="was replaced during its proof"):
+        workflow.prove(cast("Fleet", None), request, listener=cast("Host", None))
+    assert not (tmp_path / proofs.NAME).exists()
+
+
+def test_a_profile_of_hardener_0_2_with_a_limit_of_processes_is_read_and_not_proven(tmp_path: Path) -> None:
+    path = write(tmp_path) / NAME
+    data = json.loads(path.read_text())
+    data["limits"]["pids"] = 32
+    path.write_text(json.dumps(data))
+    assert load(tmp_path).limits.pids == 32
+    request = workflow.ProveRequest(
+        folder=tmp_path, seconds=9, starts=20, command="true", home=tmp_path / "home"
+    )
+    with pytest.raises(HardenerError, match="has a limit of 32 processes from a recording") as refused:
+        workflow.prove(cast("Fleet", None), request, listener=cast("Host", None))
+    assert "make the profile again" in refused.value.hint

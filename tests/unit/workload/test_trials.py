@@ -121,7 +121,6 @@ def test_a_confinement_is_written_as_a_request_of_the_engine(tmp_path: Path) -> 
         "ReadonlyRootfs": True,
         "Tmpfs": {"/run": "rw,nosuid,nodev,noexec,mode=1777"},
         "UsernsMode": "",
-        "PidsLimit": 32,
     }
 
 

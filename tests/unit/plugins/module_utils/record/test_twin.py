@@ -141,7 +141,7 @@ def confinement(**host: Any) -> dict[str, Any]:
 
 def test_a_confined_twin_has_only_the_rights_of_the_confinement() -> None:
     devices = [{"PathInContainer": path, "PathOnHost": path} for path in ("/dev/fuse", "/dev/kvm")]
-    body = plan(Devices=devices, Privileged=True, Tmpfs={"/own": "rw"}).body
+    body = plan(Devices=devices, Privileged=True, PidsLimit=100, Tmpfs={"/own": "rw"}).body
     given = confinement(
         Privileged=False, CapAdd=["CHOWN"], Tmpfs={"/run": "rw"}, ReadonlyRootfs=True, NetworkMode="host"
     )
@@ -152,7 +152,7 @@ def test_a_confined_twin_has_only_the_rights_of_the_confinement() -> None:
     assert host["Tmpfs"] == {"/own": "rw", "/run": "rw"}
     assert [each["PathInContainer"] for each in host["Devices"]] == ["/dev/fuse"]
     assert (found["User"], host["ReadonlyRootfs"], host["Memory"]) == ("33:33", True, 1 << 30)
-    assert host["NetworkMode"] == "own"  # which no confinement decides
+    assert (host["PidsLimit"], host["NetworkMode"]) == (100, "own")  # which no confinement decides
     assert body["HostConfig"]["CapAdd"] == ["ALL"]  # as before
     assert twin.confined(body, given)["User"] == "33"
 
