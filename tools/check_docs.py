@@ -2,7 +2,7 @@
 
 Every command in a block of shell lines, and every `hardener …` and `make …` within a sentence, has to
 exist with the options that it is shown with. Generated pages have to be up to date, the README short, and
-its exit codes complete.
+its exit codes complete. No file of the repository may install hardener by name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hardener.cli import main as hardener
 from hardener.errors import ExitCode
 from tools import docs
 from tools.fences import Piece, pieces
+from tools.install_lines import by_name, tracked
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_README = 8 * 1024  # bytes
@@ -60,6 +61,11 @@ def problems() -> Iterator[Problem]:
         for line, command, whole in commands(text):
             yield from (Problem(f"{name}:{line}", message) for message in wrong(command, whole=whole))
         yield from (Problem(name, message) for message in wrong_exit_codes(name, text))
+    for name, text in tracked(ROOT):
+        for line, what in by_name(text, file=name):
+            yield Problem(
+                f"{name}:{line}", f"`{what}` installs a name that is not ours, or an address without a hash"
+            )
     yield from _readme((ROOT / "README.md").read_text(encoding="utf-8"))
     yield from (Problem(str(path.relative_to(ROOT)), "is not up to date: make docs") for path in docs.stale())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,7 @@ def test_zizmor_finds_nothing_in_the_action_and_its_workflow(name: str) -> None:
 def test_zizmor_detects_an_injected_template(tmp_path: Path) -> None:
     text = (GITHUB / "action.yml").read_text()
     (tmp_path / "action.yml").write_text(
-        text.replace('"hardener==$VERSION"', '"hardener==${{ inputs.version }}"')
+        text.replace('"hardener @ $WHEEL#', '"hardener @ ${{ inputs.wheel }}#')
     )
     found = run("zizmor", "--offline", "--format=json", str(tmp_path / "action.yml"))
     assert "template-injection" in found.stdout
@@ -79,7 +81,7 @@ MISTAKES = (
     ("workflow.yml", "timeout-minutes", "timeout-minuts", 'unexpected key "timeout-minuts"'),
     ("workflow.yml", "secrets.SSH_KEY }}", "secret.SSH_KEY }}", 'undefined variable "secret"'),
     ("workflow.yml", "17 3 * * *", "17 30 * * *", "invalid CRON format"),
-    ("action.yml", "inputs.version", "inputs.versoin", 'property "versoin" is not defined'),
+    ("action.yml", "inputs.wheel", "inputs.whele", 'property "whele" is not defined'),
     ("action.yml", "steps.audit.outputs", "steps.adit.outputs", 'property "adit" is not defined'),
 )
 
@@ -138,6 +140,71 @@ def test_the_action_reports_the_result_of_the_audit(
     assert not (tmp_path / "injected").exists()
 
 
+def installs() -> dict[str, str]:
+    """The script of each job that installs hardener; pip stands for pipx, which takes the same words."""
+    steps = yaml.safe_load((GITHUB / "action.yml").read_text())["runs"]["steps"]
+    jenkins = (ROOT / "contrib/jenkins/Jenkinsfile").read_text()
+    guide = re.findall(
+        r"^ *- (?:run: )?pipx? (install .*)$", (ROOT / "docs/guides/ci.md").read_text(), re.MULTILINE
+    )
+    assert len(guide) == 2
+    return {
+        "action": next(step["run"] for step in steps if step["name"] == "Install hardener"),
+        "jenkins": next(each for each in jenkins.split("'''") if "pip install" in each),
+        **{f"guide {number}": f"pip {line}" for number, line in enumerate(guide)},
+    }
+
+
+def wheel(path: Path) -> str:
+    """Write a wheel of this name without dependencies; return its SHA-256."""
+    about = "hardener-0.2.0.dist-info"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: hardener\nVersion: 0.2.0\n")
+        packed.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        packed.writestr(f"{about}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("job", installs())
+def test_a_job_installs_only_the_wheel_with_its_hash(tmp_path: Path, job: str) -> None:
+    """As `sh` of a CI runs it, with a pip of its own and without an index."""
+    subprocess.run([sys.executable, "-m", "venv", "own"], cwd=tmp_path, check=True)
+    file = tmp_path / "hardener-0.2.0-py3-none-any.whl"
+    right = wheel(file)
+    variables = {
+        "PATH": f"{tmp_path}/own/bin:/usr/bin:/bin",
+        "RUNNER_TEMP": str(tmp_path),
+        "PIP_NO_INDEX": "1",
+    }
+
+    def ends(address: str | None, digest: str | None) -> int:
+        given = {
+            name: value
+            for names, value in (
+                (("WHEEL", "HARDENER_WHEEL"), address),
+                (("SHA256", "HARDENER_SHA256"), digest),
+            )
+            for name in names
+            if value is not None
+        }
+        shell = ["bash", "-eo", "pipefail"] if job == "action" else ["sh", "-xe"]
+        return subprocess.run(
+            [*shell, "-c", installs()[job]], cwd=tmp_path, env={**variables, **given}, check=False
+        ).returncode
+
+    # Older versions of pip (25.1) install any file for an empty hash.
+    for address, digest in (
+        (file.as_uri(), "0" * 64),
+        (file.as_uri(), ""),
+        (file.as_uri(), None),
+        (None, right),
+    ):
+        assert ends(address, digest) != 0, digest
+    assert not [*tmp_path.rglob("site-packages/hardener-*")]
+    assert ends(file.as_uri(), right) == 0
+    assert len([*tmp_path.rglob("site-packages/hardener-*")]) == 1
+
+
 def test_every_option_of_the_action_and_of_the_jenkinsfile_exists() -> None:
     text = (GITHUB / "action.yml").read_text() + (ROOT / "contrib/jenkins/Jenkinsfile").read_text()
     shown = subprocess.run(
@@ -173,7 +240,7 @@ def test_ansible_builder_accepts_the_execution_environment(tmp_path: Path) -> No
     )
     assert made.returncode == 0, made.stdout + made.stderr
     build = tmp_path / "context" / "_build"
-    assert (build / "requirements.txt").read_text().split() == ["hardener==0.2.0"]
+    assert (build / "requirements.txt").read_text() == "hardener @ WHEEL_URL#sha256=WHEEL_SHA256"
     assert "openssh-client" in (build / "bindep.txt").read_text()
     assert "ansible-core>=2.19,<2.22" in (tmp_path / "context" / "Containerfile").read_text()
 
