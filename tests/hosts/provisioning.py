@@ -17,6 +17,13 @@ ls /usr/sbin/policy-rc.d /etc/systemd/system/docker.service /run/systemd/system/
 systemctl list-unit-files --state=masked,masked-runtime --no-legend | grep -e docker -e containerd
 true
 """
+# The host's packages stay in its cache of apt. What its engine has written elsewhere goes with the reboot.
+WITHOUT_DOCKER = """
+set -eu
+systemctl disable --now docker.socket docker.service containerd.service
+apt-get purge --yes --quiet=2 --autoremove docker.io docker-cli containerd runc
+rm -rf /var/lib/docker/* /var/lib/containerd /etc/docker /etc/containerd /var/log/journal
+"""
 
 
 def starts(guest: lab.Guest) -> list[str]:

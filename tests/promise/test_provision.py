@@ -14,17 +14,10 @@ import pytest
 from hardener import lab
 from tests.hosts import namespace_host
 from tests.hosts.production import Report, without_the_sites_choice
-from tests.hosts.provisioning import provisioned
+from tests.hosts.provisioning import WITHOUT_DOCKER, provisioned
 from tests.hosts.reboot import reboot
 from tests.hosts.workload import CONTAINERS, IMAGE, WHOLE_HOST, running, shell
 
-# The host's packages stay in its cache of apt. What its engine has written elsewhere goes with the reboot.
-WITHOUT_DOCKER = """
-set -eu
-systemctl disable --now docker.socket docker.service containerd.service
-apt-get purge --yes --quiet=2 --autoremove docker.io docker-cli containerd runc
-rm -rf /var/lib/docker/* /var/lib/containerd /etc/docker /etc/containerd /var/log/journal
-"""
 CONTAINER = f"{IMAGE}\ndocker run --detach --name web --restart always --ulimit nofile=1024 busybox:test stay"
 OF_THE_KERNEL = ("audit-", "host-kernel-settings", "host-lsm-enforcing")
 
