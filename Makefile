@@ -1,6 +1,8 @@
 # Everything a developer or a curious visitor needs. `make` alone lists the targets; docs/testing.md explains the tests.
 
-PYTHON ?= python3
+# Debian's own where there is one: `pipx install .` takes it too.
+PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
+OLDEST_PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -18,6 +20,9 @@ TOGETHER = $(PYTHON) tools/together.py
 # Build what guests start from, where it is not cached, and say so: pytest would keep it to itself. It needs no
 # package of the environment, which is installed meanwhile.
 BUILT = $(PYTHON) -c 'from hardener import lab; lab.build(lab.release_named("$(1)"), report=print)'
+# Environments with other packages than the newest: the lowest versions that pyproject.toml allows, and a former Ansible.
+LOWEST := PYTHON=$(OLDEST_PYTHON) VENV=.venv-lowest EXTRA=test CONSTRAINTS=.ci/constraints-lowest.txt
+ANSIBLE_2_20 := VENV=.venv-2.20 EXTRA=test CONSTRAINTS=.ci/constraints-ansible-2.20.txt
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
@@ -46,23 +51,16 @@ test: test-packages ## unit and integration tests, and the product's promise on 
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) environment unit integration"
 
 .PHONY: test-all
-test-all: test small-parts integration-slow system faults oracles workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
+test-all: test fleet-others small-parts integration-slow system faults oracles workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
 	$(if $(MEMORY),PYTEST_DEBUG_TEMPROOT=$(MEMORY)) $(PYTEST) tests/unit $(UNIT_OPTIONS) -o tmp_path_retention_policy=failed
 
-.PHONY: unit-other-python
-unit-other-python: ## the unit tests on Debian's own Python too, where it is another
-	@if [ -x /usr/bin/python3 ] && [ "$$(/usr/bin/python3 -V)" != "$$($(PYTHON) -V)" ]; then \
-	    $(MAKE) --no-print-directory unit PYTHON=/usr/bin/python3 VENV=.venv-debian; \
-	else echo "unit-other-python: /usr/bin/python3 is missing or of the same version as $(PYTHON)"; fi
-
 # What runs on hosts imports the standard library alone (tests/unit/walls): no version of a package changes it.
 .PHONY: unit-lowest
-unit-lowest: ## the unit tests with the lowest versions that pyproject.toml allows, but for programs that run on hosts
-	$(MAKE) --no-print-directory unit VENV=.venv-lowest EXTRA=test CONSTRAINTS=.ci/constraints-lowest.txt \
-	    UNIT_OPTIONS=--ignore=tests/unit/plugins/module_utils
+unit-lowest: ## the unit tests with Python 3.11 and the lowest versions allowed, but for programs that run on hosts
+	$(MAKE) --no-print-directory unit $(LOWEST) UNIT_OPTIONS=--ignore=tests/unit/plugins/module_utils
 
 .PHONY: integration
 integration: test-packages $(VENV)/.installed ## the tests against a private dockerd and sshd (root)
@@ -77,12 +75,23 @@ integration-slow: test-packages $(VENV)/.installed ## the integration tests that
 promise: test-packages ## the product's promise, on a virtual machine and a host in namespaces (root)
 	$(call BUILT,13)
 	@$(MAKE) --no-print-directory environment
-	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host"
+	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host fleet"
 # Two chains by hand: pytest-xdist gives a worker its next module before the one at hand ends.
 promise-loop:
 	$(PYTEST) tests/promise/test_loop.py --verbose --exitfirst
 promise-host:
 	$(PYTEST) tests/promise/test_provision.py --verbose
+
+.PHONY: fleet fleet-lowest fleet-others
+fleet: test-packages ## six hosts that differ: together each gets what it gets alone (root)
+	$(call BUILT,13)
+	@$(MAKE) --no-print-directory environment
+	$(PYTEST) tests/promise/test_fleet.py -m "$(or $(FLEET_MARK),not slow)" --verbose
+fleet-lowest: ## the same with Python 3.11 and the lowest versions allowed (root)
+	$(MAKE) --no-print-directory fleet $(LOWEST)
+fleet-others: fleet-lowest ## that, the same with ansible-core 2.20, and what `make fleet` leaves out (root)
+	$(MAKE) --no-print-directory fleet $(ANSIBLE_2_20)
+	$(MAKE) --no-print-directory fleet FLEET_MARK=slow
 
 .PHONY: readers
 readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/, pandas and others
@@ -212,10 +221,16 @@ bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang
 package: $(VENV)/.installed ## build wheel, source archive, collection, SBOM and checksums into dist/ (DOCS_URL=address of the site)
 	HARDENER_DOCS_URL='$(DOCS_URL)' $(BIN)/python -m tools.package dist
 
-.PHONY: lock lock-lowest lock-readers
+.PHONY: lock lock-former lock-lowest lock-readers
 lock: ## write the versions of a fresh environment, with the hashes of their files, to .ci/constraints-X.Y.txt
 	$(call freeze,.[dev],,.ci/constraints-$(PYVER).txt)
 
+lock-former: ## write the same with ansible-core 2.20 to .ci/constraints-ansible-2.20.txt
+	echo 'ansible-core==2.20.*' >.ci/former.txt
+	$(call freeze,.[test],.ci/former.txt,.ci/constraints-ansible-2.20.txt)
+	rm .ci/former.txt
+
+lock-lowest: PYTHON = $(OLDEST_PYTHON)
 lock-lowest: ## write the lowest versions that pyproject.toml allows to .ci/constraints-lowest.txt, with what they need
 	$(PYTHON) tools/lowest_versions.py pyproject.toml >.ci/lowest.txt
 	$(call freeze,.[test],.ci/lowest.txt,.ci/constraints-lowest.txt)
@@ -236,7 +251,7 @@ endef
 
 .PHONY: clean
 clean: ## remove what was built here (not the cached lab images)
-	rm -rf .venv .venv-debian .venv-lowest .venv-lock .venv-readers dist build $(RESULTS) test-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-2.20 .venv-lowest .venv-lock .venv-readers dist build $(RESULTS) test-results .pytest_cache .mypy_cache .ruff_cache
 
 .PHONY: lab-packages test-packages lab-image
 lab-packages: ; @.ci/install-packages $(PYTHON_PACKAGES) $(LAB_PACKAGES)
@@ -249,7 +264,7 @@ environment: ; @flock pyproject.toml $(MAKE) --no-print-directory $(VENV)/.insta
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@.ci/install-packages $(PYTHON_PACKAGES)
 	@echo "Python environment: $(VENV)/ ($(PYTHON), $(PYVER))" >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -V 2>/dev/null | grep -q ' $(PYVER)[.]' || $(PYTHON) -m venv --clear $(VENV)
 	@$(if $(CONSTRAINTS),$(PIP) --require-hashes --no-deps --only-binary :all: -r $(CONSTRAINTS))
 # What is locked is all there is to take: what pyproject.toml asks for beside it fails here.
 	@$(PIP) $(if $(CONSTRAINTS),--no-index --no-build-isolation) -e '.[$(EXTRA)]'
