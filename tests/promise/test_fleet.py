@@ -249,7 +249,7 @@ def test_a_fleet_is_hardened_repaired_rolled_back_and_released(
     after = fleet.states()
     for name, planned in alone.plan["hosts"].items():
         new = {line.split()[1] for line in set(after[name]) - set(before[name]) if len(line.split()[0]) == 64}
-        assert new - {"/etc/group", "/etc/gshadow"} == {each["path"] for each in planned["changes"]}
+        assert new - {"/etc/group", "/etc/gshadow"} == {each["path"] for each in planned["changes"]}, said
     assert {**after, **hardened} == after
     hardened.update(after)
 
