@@ -59,11 +59,15 @@ class Impact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remediation:
-    """The role and its variable that remediate a control, and the impact of the remediation."""
+    """The role and its variable that remediate a control, and the impact of the remediation.
+
+    With ``needs_default``, the control passes only if the variable has the default of the role.
+    """
 
     role: str
     variable: str
     impact: Impact
+    needs_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ansible_collections.hardener.docker.plugins.module_utils.contract import (
@@ -15,6 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import (
     HELD,
     REFUSED,
     UNCHANGED,
+    WISH_APPLIED,
 )
 
 from hardener.model import Assessment, Finding, Impact, Standing
@@ -61,13 +62,26 @@ class Plan:
     beyond: tuple[Finding, ...] = ()  # failing controls that no role remediates
     withheld: tuple[Withheld, ...] = ()
     waived: frozenset[tuple[str, str]] = frozenset()  # steps that would also remediate a waived control
+    wishes: tuple[str, ...] = ()  # roles of which the site sets variables, or of which wishes were applied
+    only_applied: bool = False  # whether only wishes are carried out that were applied before
+    guarded: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # see ``_guarded``
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether there is nothing to ask of the host."""
+        return not (self.steps or self.wishes)
 
     @property
     def variables(self) -> dict[str, list[str]]:
-        """Return the variables to apply, by role, in the order and form of the playbook's parameter."""
+        """Return the variables to apply, by role, in the order and form of the playbook's parameter.
+
+        A role with wishes has a key too; the role itself determines the variables of wishes.
+        """
         by_role: dict[str, list[str]] = {}
         for step in self.steps:
             by_role.setdefault(step.role, []).append(step.variable)
+        for role in self.wishes:
+            by_role.setdefault(role, [])
         return by_role
 
 
@@ -101,6 +115,8 @@ class DocumentResult:
     impact: Impact
     reason: str
     paths: tuple[str, ...]
+    wish: str = ""  # the state of the wish of the site; empty if it is none
+    variables: tuple[str, ...] = ()  # that the site has set for it; none if it no longer does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,26 +156,62 @@ class TransactionResult:
 
 
 @dataclass(frozen=True, slots=True)
+class WishResult:
+    """A wish of the site, and its result on its host; ``state`` is one of the contract's states of a wish.
+
+    ``document`` is applied because of ``variables``; without any, the inventory no longer sets them.
+    """
+
+    role: str
+    document: str
+    variables: tuple[str, ...]
+    state: str
+    fate: Fate
+    impact: Impact
+    reason: str = ""
+    paths: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the variables that the inventory sets, or the document whose variables it no longer sets."""
+        return ", ".join(self.variables) or f"{self.document} (no longer set)"
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a plan does on one host: the result of each step, all changes, and the activations."""
+    """What a plan does on one host: the result of each step and wish, all changes, and the activations."""
 
     plan: Plan
     decisions: tuple[Decision, ...]
     result: TransactionResult = TransactionResult()
     left: tuple[str, ...] = ()  # documents of a role beside the steps that are held
     failure: str = ""  # the reason why the host gave no answer
+    wishes: tuple[WishResult, ...] = ()
 
     @property
     def host(self) -> str:
         """Return the name of the host."""
         return self.plan.host
 
+    @property
+    def has_all(self) -> bool:
+        """Return whether the host has all wishes, but for held and blocked ones, and remembers them."""
+        due = self.result.changes or self.result.activations or self.failure
+        unknown = (each.state != WISH_APPLIED and each.fate is Fate.UNCHANGED for each in self.wishes)
+        return not due and not any(unknown)
+
 
 _FATES = {CHANGE: Fate.CHANGE, HELD: Fate.HELD, REFUSED: Fate.BLOCKED, UNCHANGED: Fate.UNCHANGED}
 
 
-def plan(assessment: Assessment) -> Plan:
-    """Plan the remediation of one host. Waived controls are not remediated."""
+def plan(assessment: Assessment, wishes: Sequence[str] = (), *, accepted: Collection[str] = ()) -> Plan:
+    """Plan the remediation of one host. Waived controls are not remediated.
+
+    Args:
+        assessment: of the host.
+        wishes: the roles with wishes of the site.
+        accepted: the slugs of controls that wishes may weaken, or repair although they are waived.
+    """
     by_variable: dict[tuple[str, str], list[Finding]] = {}
     waived: dict[tuple[str, str], list[Finding]] = {}
     beyond = []
@@ -180,7 +232,40 @@ def plan(assessment: Assessment) -> Plan:
         if (step.role, step.variable) in waived
     )
     left = tuple(step for step in steps if (step.role, step.variable) not in waived)
-    return Plan(assessment.host, left, tuple(beyond), withheld, frozenset(waived))
+    guarded = _guarded(assessment, accepted) if wishes else {}
+    return Plan(
+        assessment.host,
+        left,
+        tuple(beyond),
+        withheld,
+        frozenset(waived),
+        wishes=tuple(wishes),
+        guarded=guarded,
+    )
+
+
+def _guarded(assessment: Assessment, accepted: Collection[str]) -> dict[str, dict[str, object]]:
+    """Return the variables whose wishes may be held: by variable the ``reason`` and ``only_default``.
+
+    ``only_default``: true if only the role's default is applied, since another value weakens a control;
+    false if only that is held, since it repairs a waived control; None if every value is held.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for finding in assessment.findings:
+        control, remediation = finding.control, finding.control.remediation
+        if not remediation or control.slug in accepted:
+            continue
+        name = f"{control.id_in(assessment.benchmark)}: --accept-weaker {control.slug} applies it"
+        if finding.waived:
+            only_default = False if remediation.needs_default else None
+            found[remediation.variable] = {
+                "reason": f"it repairs the waived control {name}",
+                "only_default": only_default,
+            }
+        elif remediation.needs_default:
+            rule = {"reason": f"it weakens {name}", "only_default": True}
+            found.setdefault(remediation.variable, rule)
+    return found
 
 
 def outlook(plan: Plan, result: TransactionResult | None, *, failure: str = "") -> Outlook:
@@ -199,6 +284,7 @@ def outlook(plan: Plan, result: TransactionResult | None, *, failure: str = "") 
         result,
         left=tuple(_left(plan, documents)),
         failure=failure or result.reason if not documents else "",
+        wishes=tuple(_wishes(plan, result.documents)),
     )
 
 
@@ -212,6 +298,26 @@ def _decision(step: Step, documents: Mapping[str, DocumentResult]) -> Decision:
     return Decision(step, fate, impact, document.reason, document.paths)
 
 
+def _wishes(plan: Plan, documents: Sequence[DocumentResult]) -> Iterator[WishResult]:
+    """Yield the wishes that no step of the plan applies too."""
+    steps = {step.variable for step in plan.steps}
+    for each in documents:
+        if each.wish and each.name not in steps:
+            role = max(
+                (role for role in plan.wishes if f"{each.name}_".startswith(f"{role}_")), key=len, default=""
+            )
+            yield WishResult(
+                role,
+                each.name,
+                each.variables,
+                each.wish,
+                _FATES[each.state],
+                each.impact,
+                each.reason,
+                each.paths,
+            )
+
+
 def _in_force(finding: Finding) -> Iterator[str]:
     return (each.waiver.id for each in finding.waivers if each.standing is Standing.IN_FORCE)
 
@@ -219,7 +325,7 @@ def _in_force(finding: Finding) -> Iterator[str]:
 def _left(plan: Plan, documents: Mapping[str, DocumentResult]) -> Iterator[str]:
     named = {name for step in plan.steps for name in (step.variable, step.role)}
     for name, document in documents.items():
-        if name not in named and document.state == HELD:
+        if name not in named and document.state == HELD and not document.wish:
             yield f"held ({document.impact}): {name}: {document.reason}"
 
 

@@ -1,8 +1,9 @@
 """Write a plan as JSON for review, and read it again to apply exactly that plan.
 
 One object: ``schema``, ``tool_version``, ``benchmark``, ``created``, and in ``hosts`` by name ``digest``,
-``allow``, ``controls`` (each with role, variable, impact, fate, reason and paths), ``changes`` (with their
-diffs), ``activations``, ``notes`` and ``failure``.
+``allow``, ``controls`` (each with role, variable, impact, fate, reason and paths), ``wishes`` (the variables
+that the inventory sets, with the same fields and their state), ``changes`` (with their diffs),
+``activations``, ``notes`` and ``failure``.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def load(path: Path) -> Plans:
 
 def _applied(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     variables: dict[str, list[str]] = {}
-    for control in plan["controls"]:
+    for control in (*plan["controls"], *plan.get("wishes", ())):
         if control["fate"] == Fate.CHANGE:
             own = variables.setdefault(_word(control["role"], _NAME), [])
             variable = _word(control["variable"], _NAME)
@@ -118,6 +119,19 @@ def _host(outlook: Outlook, benchmark: str) -> dict[str, Any]:
         "allow": outlook.result.allow,
         "failure": scalar(outlook.failure) or None,
         "controls": list(_controls(outlook, benchmark)),
+        "wishes": [
+            {
+                "role": wish.role,
+                "variable": wish.document,
+                "set": list(wish.variables),
+                "state": wish.state,
+                "impact": wish.impact.value,
+                "fate": wish.fate.value,
+                "reason": scalar(wish.reason) or None,
+                "paths": [scalar(path) for path in wish.paths],
+            }
+            for wish in outlook.wishes
+        ],
         "changes": [
             {"path": scalar(change.path), "what": change.what, "diff": change.diff}
             for change in outlook.result.changes

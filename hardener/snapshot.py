@@ -193,6 +193,14 @@ class Snapshot:
         runs = self.fact_or("hardener.runs", {}).get("runs") or ()
         return runs[0] if runs else None
 
+    def wish_roles(self, inventory: str) -> frozenset[str]:
+        """Return the roles of which wishes of an inventory were applied; none if that cannot be read."""
+        try:
+            wishes = (self.fact_or("hardener.runs", {}).get("wishes") or {}).values()
+            return frozenset(str(wish["role"]) for wish in wishes if wish["inventory"] == inventory)
+        except (FactUnavailable, AttributeError, LookupError, TypeError):
+            return frozenset()
+
     # --- the daemon's declared configuration ------------------------------------------------------------
 
     @cached_property

@@ -24,6 +24,8 @@ from hardener.errors import HardenerError
 from hardener.model import BenchmarkRef, Control, FrameworkMapping, Impact, Remediation, Severity
 
 DEFAULT_BENCHMARK = "cis-docker-1.8.0"
+WISHES = "wishes"  # selects the wishes of all roles
+_WITHOUT_CONTROLS = frozenset({WISHES, "activity", "content_trust", "vulnerability_scan"})
 
 _SETTINGS = "{kernel settings}"  # in a text: replaced by the settings
 EVERY = "every"  # in place of a benchmark version: the control has the same place in all versions
@@ -140,13 +142,14 @@ def select(
         controls: where to select from.
         benchmark: whose ids and levels count.
         level: 1 for the level-1 controls alone, 2 for both levels.
-        only: slugs, ids, beginnings of ids (``5`` and ``1.1`` select what lies below) or sections
-            (``runtime``); none selects everything.
+        only: slugs, ids, beginnings of ids (``5`` and ``1.1`` select what lies below), sections (``runtime``)
+            or roles (``firewall``); none selects everything, as do selectors of wishes alone.
 
     Raises:
         HardenerError: a selector names nothing, or nothing is left.
     """
     chosen: set[str] = set()
+    only = [selector for selector in only if selects_controls(selector)]
     for selector in only:
         named = {control.slug for control in controls if matches(control, selector, benchmark)}
         if not named:
@@ -174,10 +177,23 @@ def digest() -> str:
 
 
 def matches(control: Control, selector: str, benchmark: str) -> bool:
-    """Return whether a selector names a control: by slug, section, id or the beginning of an id."""
+    """Return whether a selector names a control: by slug, section, role, id or the beginning of an id."""
     wanted = selector.strip().casefold()
     place = control.benchmarks[benchmark].id.casefold()
-    return wanted in (control.slug, control.section, place) or place.startswith(f"{wanted}.")
+    role = control.remediation.role if control.remediation else None
+    return wanted in (control.slug, control.section, role, place) or place.startswith(f"{wanted}.")
+
+
+@cache
+def roles() -> frozenset[str]:
+    """Return the roles that hosts with Docker can have, by which wishes are selected."""
+    remediating = {each.remediation.role for each in every_control() if each.remediation}
+    return frozenset(remediating) | _WITHOUT_CONTROLS - {WISHES}
+
+
+def selects_controls(selector: str) -> bool:
+    """Return whether a selector can name controls, and not only wishes."""
+    return selector.strip().casefold() not in _WITHOUT_CONTROLS
 
 
 def _hint(wanted: str, controls: Sequence[Control], benchmark: str, *, sections: bool = False) -> str:
@@ -227,8 +243,12 @@ def _judged_settings() -> str:
     return f"{', '.join(told[:-1])} and {told[-1]}."
 
 
-def _remediation(entry: Mapping[str, str] | None) -> Remediation | None:
-    return Remediation(entry["role"], entry["variable"], Impact(entry["impact"])) if entry else None
+def _remediation(entry: Mapping[str, Any] | None) -> Remediation | None:
+    if not entry:
+        return None
+    return Remediation(
+        entry["role"], entry["variable"], Impact(entry["impact"]), bool(entry.get("needs_default"))
+    )
 
 
 def _mappings(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[FrameworkMapping]:

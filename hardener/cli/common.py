@@ -132,9 +132,11 @@ selection_options = option_group(
     click.option(
         "--only",
         multiple=True,
-        metavar="SLUG|CIS-ID|SECTION",
+        metavar="SLUG|CIS-ID|SECTION|ROLE",
         shell_complete=completers.selector,
-        help="Judge only this control or section; repeatable. `hardener controls` lists them.",
+        help="Judge only this control or section, or what this role remediates; repeatable. `hardener"
+        " controls` lists them. Then changes apply variables of the inventory only of a role that is named"
+        " here, or with `wishes` those of all roles.",
     ),
 )
 
@@ -221,6 +223,14 @@ def _share(*, least: int) -> Callable[[click.Context, click.Parameter, str | Non
 
     return parse
 
+
+accept_weaker_option = click.option(
+    "--accept-weaker",
+    multiple=True,
+    metavar="CONTROL",
+    help="Apply variables of the inventory although they weaken this control, or repair it although it is"
+    " waived. Repeatable.",
+)
 
 batch_options = option_group(
     "batches",

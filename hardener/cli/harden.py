@@ -9,6 +9,7 @@ import click
 from hardener.batches import Batches
 from hardener.cli.common import (
     Conversation,
+    accept_weaker_option,
     batch_options,
     change_options,
     decision_options,
@@ -21,7 +22,7 @@ from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
 from hardener.model import Severity
-from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
+from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, accepted_controls
 
 
 @click.command(short_help="Remediate failing controls, and audit again.")
@@ -29,6 +30,7 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
 @selection_options
 @decision_options
 @change_options
+@accept_weaker_option
 @batch_options
 @click.option(
     "--plan",
@@ -50,6 +52,7 @@ def harden(
     selection: Selection,
     decided: DecisionFiles,
     changes: Changes,
+    accept_weaker: tuple[str, ...],
     batches: Batches,
     plan_file: Path | None,
     files: ReportFiles,
@@ -79,6 +82,7 @@ def harden(
         selection=selection,
         decided=decided,
         changes=changes,
+        accepted=accepted_controls(selection.benchmark, accept_weaker),
         batches=batches,
         files=files,
         fail_on=fail_on,

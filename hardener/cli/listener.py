@@ -17,6 +17,7 @@ from hardener.text import first, line
 if TYPE_CHECKING:
     from hardener.batches import Batch
     from hardener.comparison import Drift
+    from hardener.comparison.wishes import WishComparison
     from hardener.history import StoredRun
     from hardener.history.journal import Unfinished
     from hardener.plan import Outlook, Plan
@@ -175,6 +176,12 @@ class TerminalListener:
                 decisions=decisions,
                 hosts_option=result.hosts_option,
             )
+
+    def wishes_compared(self, found: WishComparison) -> None:
+        """Show the differences between hosts and the wishes of their inventory."""
+        from hardener.terminal import changes
+
+        self._tell(*changes.wishes(found))
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
         """Show the changes since an earlier run."""

@@ -8,6 +8,7 @@ import click
 
 from hardener.cli.common import (
     Conversation,
+    accept_weaker_option,
     allow_option,
     decision_options,
     screen_beside,
@@ -18,7 +19,7 @@ from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.result_options import fail_on_option
 from hardener.errors import ExitCode
 from hardener.model import Impact, Severity
-from hardener.workflows.options import DecisionFiles, Selection
+from hardener.workflows.options import DecisionFiles, Selection, accepted_controls
 
 
 @click.command(short_help="Show what hardening would change, and its impact; change nothing.")
@@ -26,6 +27,7 @@ from hardener.workflows.options import DecisionFiles, Selection
 @selection_options
 @decision_options
 @allow_option
+@accept_weaker_option
 @click.option(
     "--json",
     "json_file",
@@ -43,6 +45,7 @@ def plan(
     selection: Selection,
     decided: DecisionFiles,
     allow: Impact | None,
+    accept_weaker: tuple[str, ...],
     json_file: Path | None,
     fail_on: Severity | None,
 ) -> ExitCode:
@@ -68,6 +71,7 @@ def plan(
         selection=selection,
         decided=decided,
         allow=allow,
+        accepted=accepted_controls(selection.benchmark, accept_weaker),
         json_file=json_file,
         fail_on=fail_on,
     )

@@ -9,6 +9,7 @@ import click
 from hardener.batches import Batches
 from hardener.cli.common import (
     Conversation,
+    accept_weaker_option,
     batch_options,
     change_options,
     decision_options,
@@ -21,7 +22,7 @@ from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
 from hardener.model import Severity
-from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
+from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, accepted_controls
 
 
 @click.command(short_help="Install Docker on hosts without it, and harden them.")
@@ -29,6 +30,7 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
 @selection_options
 @decision_options
 @change_options
+@accept_weaker_option
 @batch_options
 @report_options
 @fail_on_option
@@ -43,6 +45,7 @@ def provision(
     selection: Selection,
     decided: DecisionFiles,
     changes: Changes,
+    accept_weaker: tuple[str, ...],
     batches: Batches,
     files: ReportFiles,
     fail_on: Severity | None,
@@ -67,6 +70,7 @@ def provision(
         selection=selection,
         decided=decided,
         changes=changes,
+        accepted=accepted_controls(selection.benchmark, accept_weaker),
         batches=batches,
         files=files,
         fail_on=fail_on,

@@ -108,6 +108,8 @@ def _document(raw: Mapping[str, Any]) -> DocumentResult:
         impact=Impact(raw["impact"]),
         reason=str(raw["reason"]),
         paths=tuple(map(str, raw["paths"])),
+        wish=str(raw.get("wish", "")),
+        variables=tuple(map(str, raw.get("variables", ()))),
     )
 
 
@@ -126,10 +128,11 @@ def _activation(raw: Mapping[str, Any]) -> ActivationResult:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The snapshot of a host, in a file."""
+    """The snapshot of a host, in a file; and if requested, the roles of which the site sets variables."""
 
     host: str
     snapshot: Path
+    wishes: tuple[str, ...] = ()
 
 
 _T = TypeVar("_T")

@@ -51,6 +51,11 @@ class Fleet:
         self._only: tuple[str, ...] | None = None
         self._number: Mapping[str, Any] = {}
 
+    @property
+    def inventory_name(self) -> str:
+        """Return the name of the inventory, see ``inventory.inventory_name``."""
+        return inventories.inventory_name(self._inventory)
+
     def only(self, hosts: Sequence[str]) -> Fleet:
         """Return this fleet, limited to the given hosts."""
         part = copy(self)

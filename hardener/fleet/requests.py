@@ -48,15 +48,16 @@ class Limits:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def collect(fleet: Fleet, folder: Path, *, socket: str = "") -> Answers[Collected]:
+def collect(fleet: Fleet, folder: Path, *, socket: str = "", wishes: bool = False) -> Answers[Collected]:
     """Request the snapshots of all hosts.
 
     Args:
         fleet: the hosts.
         folder: where the snapshots arrive, a file each.
         socket: the engine's socket; empty where the hosts find it.
+        wishes: return also the roles of which the inventory sets variables.
     """
-    variables = {"collect_dest": str(folder), **_engine(socket)}
+    variables = {"collect_dest": str(folder), "collect_wishes": wishes, **_engine(socket)}
     return Answers(fleet.run("audit", variables=variables), "collect", _collected)
 
 
@@ -66,7 +67,11 @@ def _engine(socket: str) -> dict[str, str]:
 
 
 def _collected(result: TaskResult) -> Collected | None:
-    return Collected(result.host, Path(result.data["snapshot"])) if "snapshot" in result.data else None
+    if "snapshot" not in result.data:
+        return None
+    return Collected(
+        result.host, Path(result.data["snapshot"]), tuple(map(str, result.data.get("wishes", ())))
+    )
 
 
 def harden(
@@ -90,6 +95,13 @@ def harden(
     """
     hosts = [plan.host for plan in plans]
     variables = {**limits.variables(), "harden_plan": {plan.host: plan.variables for plan in plans}}
+    if any(plan.wishes for plan in plans):
+        variables["converge_wishes"] = {
+            "inventory": fleet.inventory_name,
+            "guarded": {plan.host: plan.guarded for plan in plans} if reviewed is None else {},
+            "if_applied": any(plan.only_applied for plan in plans),
+            "reviewed": reviewed is not None,
+        }
     if reviewed is not None:
         variables["harden_plan"] = {host: reviewed[host].variables for host in hosts}
         variables["harden_reviewed"] = {

@@ -60,6 +60,7 @@ class AssessmentStore(Iterable[Assessment]):
         self.not_begun = 0  # hosts whose change was not begun
         self.change_failed = 0  # hosts whose change failed
         self.unreachable: dict[str, str] = {}  # host to reason
+        self.wishes: dict[str, tuple[str, ...]] = {}  # host to the roles with wishes; not in the history
 
     def __iter__(self) -> Iterator[Assessment]:
         yield from self.among(self._places)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hardener.comparison.wishes import WishComparison
 from hardener.plan import Fate, Outlook, Plan
 from hardener.text import line
 
@@ -19,12 +20,15 @@ def planned(plans: Sequence[Plan]) -> Iterator[str]:
             role: sum(len(step.findings) for step in plan.steps if step.role == role)
             for role in plan.variables
         }
-        steps = ", ".join(f"{role} ({count} failing)" for role, count in failing.items())
+        steps = ", ".join(
+            f"{role} ({count} failing)" if count else f"{role} (set by the inventory)"
+            for role, count in failing.items()
+        )
         alike.setdefault(steps, []).append(line(plan.host))
     for what, hosts in alike.items():
         yield f"plan: {_listed(hosts)}: {what}"
     if not plans:
-        yield "plan: no role remediates a failing control"
+        yield "plan: no role remediates a failing control, and no value of the inventory has to be applied"
 
 
 def withheld(plans: Sequence[Plan]) -> Iterator[str]:
@@ -47,8 +51,26 @@ def remaining(outlooks: Sequence[Outlook]) -> Iterator[str]:
                 slugs = ", ".join(finding.control.slug for finding in decision.step.findings)
                 what = f"{_LEFT[decision.fate]} ({decision.impact}): {slugs}"
                 yield f"{line(each.host)}: {what}: {line(decision.reason, 2000)}"
+        for wish in each.wishes:
+            if wish.fate in _LEFT:
+                what = f"{_LEFT[wish.fate]} ({wish.impact}): {wish.name}"
+                yield f"{line(each.host)}: {what}: {line(wish.reason, 2000)}"
         for left in each.left:
             yield f"{line(each.host)}: {line(left)}"
+
+
+def wishes(found: WishComparison) -> Iterator[str]:
+    """Show the differences between hosts and the wishes of their inventory."""
+    for host, results in found.left.items():
+        for each in results:
+            why = f": {line(each.reason, 2000)}" if each.reason else ""
+            yield f"{line(host)}: drifted from the inventory: {each.name}{why}"
+    for host, results in found.pending.items():
+        for each in results:
+            why = line(each.reason, 2000) or "`hardener harden` applies it"
+            yield f"{line(host)}: not applied yet: {each.name}: {why}"
+    for host, reason in found.unknown.items():
+        yield f"{line(host)}: not compared with the inventory: {line(reason, 2000)}"
 
 
 def _listed(hosts: Sequence[str]) -> str:

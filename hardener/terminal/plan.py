@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.model import Impact
-from hardener.plan import Decision, Fate, Outlook
+from hardener.plan import Decision, Fate, Outlook, WishResult
 from hardener.terminal.unified_diff import COLOURS
 from hardener.text import block, first, line
 
@@ -30,7 +30,7 @@ _IMPACTS = {Impact.NONE: "bright_black", Impact.RELOAD: "cyan", Impact.DAEMON_RE
 
 
 class _Row(NamedTuple):
-    """A control of a step; ``more`` are the lines below its title."""
+    """A control of a step, or a wish, which has no id; ``more`` are the lines below its title."""
 
     id: str
     impact: Impact
@@ -47,6 +47,7 @@ class _Section:
 
     failure: str
     steps: tuple[tuple[Fate, tuple[_Row, ...]], ...]
+    wishes: tuple[_Row, ...]
     withheld: tuple[tuple[str, str, str], ...]  # ids of controls, step, reason
     withheld_controls: int
     beyond: tuple[str, ...]  # ids of controls
@@ -77,6 +78,7 @@ def _section(outlook: Outlook, benchmark: str) -> _Section:
             for fate, decisions in by_fate.items()
             if decisions
         ),
+        wishes=tuple(_wish(each) for each in outlook.wishes if each.fate is not Fate.UNCHANGED),
         withheld=tuple(
             (
                 line(", ".join(finding.control.id_in(benchmark) for finding in each.step.findings)),
@@ -106,6 +108,13 @@ def _rows(decision: Decision, benchmark: str) -> Iterator[_Row]:
         yield _Row(finding.control.id_in(benchmark), decision.impact, line(finding.control.title), more)
 
 
+def _wish(wish: WishResult) -> _Row:
+    fate = [] if wish.fate is Fate.CHANGE else [_FATES[wish.fate][0]]
+    return _Row(
+        "", wish.impact, f"{wish.role}: {line(wish.name)}", (*fate, *filter(None, [line(wish.reason)]))
+    )
+
+
 def _parts(section: _Section, *, narrow: bool) -> Iterator[RenderableType]:
     if section.failure:
         yield Padding(Text(f"no plan: {section.failure}", style="magenta"), (0, 1))
@@ -113,6 +122,9 @@ def _parts(section: _Section, *, narrow: bool) -> Iterator[RenderableType]:
         title, colour = _FATES[fate]
         yield Padding(Text(f"{title} ({len(rows)})", style=f"bold {colour}"), (1, 1, 0, 1))
         yield Padding(_steps(rows, narrow=narrow), (0, 1))
+    if section.wishes:
+        yield Padding(Text(f"Set by the inventory ({len(section.wishes)})", style="bold cyan"), (1, 1, 0, 1))
+        yield Padding(_steps(section.wishes, narrow=narrow), (0, 1))
     if section.withheld:
         title = f"Not changed, because of waived controls ({section.withheld_controls})"
         yield Padding(Text(title, style="bold yellow"), (1, 1, 0, 1))

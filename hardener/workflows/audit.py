@@ -5,6 +5,7 @@ Ansible takes half a second to start. What judges and reports is imported meanwh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -130,6 +131,7 @@ def assess_fleet(
     recorder: Recorder | None = None,
     label: str = "audit",
     done: RemediationResult | None = None,
+    wishes: bool = False,
 ) -> Iterator[AssessmentStore]:
     """Collect and judge snapshots; return the assessments, which can be read repeatedly, in inventory order.
 
@@ -145,8 +147,12 @@ def assess_fleet(
         recorder: records the snapshots.
         label: the name of the phase.
         done: the changes of the run; hosts that were not changed as asked are marked with the reason.
+        wishes: find the roles with wishes of the site.
     """
-    with _snapshot_folder(snapshots) as folder, requests.collect(fleet, folder) as answers:
+    with (
+        _snapshot_folder(snapshots) as folder,
+        requests.collect(fleet, folder, wishes=wishes) as answers,
+    ):
         with listener.phase(label) as phase:
             from hardener.checks import all_checks
 
@@ -164,6 +170,7 @@ def assess_fleet(
                 recorder,
                 keep=snapshots is not None,
                 done=done,
+                wishes_of=fleet.inventory_name if wishes else "",
             )
             assessments = judge.all(answers, phase)
         yield assessments
@@ -188,6 +195,9 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
     yield kept.absolute()
 
 
+_ROLE = re.compile(r"[a-z][a-z_]{0,40}")  # of a role of ours; a host may name others
+
+
 class _Judge:
     """Judges each host when its snapshot arrives; hosts without a snapshot are unreachable."""
 
@@ -200,6 +210,7 @@ class _Judge:
         *,
         keep: bool,
         done: RemediationResult | None,
+        wishes_of: str,
     ) -> None:
         self._benchmark = benchmark
         self._controls = controls
@@ -207,6 +218,8 @@ class _Judge:
         self._recorder = recorder
         self._keep = keep
         self._done = done
+        self._wishes_of = wishes_of
+        self._wishes: dict[str, tuple[str, ...]] = {}
 
     def all(self, answers: Answers[Collected], watcher: Watcher) -> AssessmentStore:
         """Collect and judge all hosts of a fleet."""
@@ -221,6 +234,7 @@ class _Judge:
             if not judged.has(host):
                 judged.add(self._marked(self._unreachable(host, outcome.reason, answers.groups)))
         judged.arrange(answers.outcomes)
+        judged.wishes |= self._wishes
         return judged
 
     def _one(self, collected: Collected, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
@@ -237,6 +251,9 @@ class _Judge:
         assessment = assess(
             snapshot, self._controls, benchmark=self._benchmark, host=host, decisions=self._decisions
         )
+        if self._wishes_of:
+            roles = snapshot.wish_roles(self._wishes_of).union(collected.wishes)
+            self._wishes[host] = tuple(sorted(filter(_ROLE.fullmatch, roles)))
         if self._recorder:
             self._recorder.see(snapshot)
             self._recorder.keep(host, collected.snapshot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Protocol
@@ -26,7 +26,7 @@ from hardener.workflows.change_run import ChangeRun
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
 from hardener.workflows.recorder import Recorder
-from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
+from hardener.workflows.remediate import ChangeListener, RemediationResult, planned, remediate
 from hardener.workflows.report import report, report_difference, run_info
 from hardener.workflows.resume import ResumeListener, confirmed_before
 from hardener.workflows.rollout import Rollout, RolloutListener, canary_group
@@ -44,6 +44,7 @@ class ChangeRequest:
         files: which reports are written.
         batches: how the hosts are divided, and how many may fail.
         fail_on: the lowest severity of a result that decides the exit code; None for all.
+        accepted: the slugs of controls that wishes may weaken.
     """
 
     target: Target
@@ -53,6 +54,7 @@ class ChangeRequest:
     files: ReportFiles
     batches: Batches = AT_ONCE
     fail_on: Severity | None = None
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Session:
             inventory=self.request.target.inventory,
         )
 
-    def look(self, fleet: Fleet) -> AbstractContextManager[AssessmentStore]:
+    def look(self, fleet: Fleet, *, wishes: bool = False) -> AbstractContextManager[AssessmentStore]:
         """Audit the hosts of a batch, without recording the audit."""
         return assess_fleet(
             fleet,
@@ -117,6 +119,7 @@ class Session:
             self.decisions,
             snapshots=None,
             label="audit the batch",
+            wishes=wishes,
             listener=self.listener,
         )
 
@@ -126,6 +129,7 @@ class Session:
         snapshots: str = "",
         label: str = "audit",
         done: RemediationResult | None = None,
+        wishes: bool = False,
     ) -> AbstractContextManager[AssessmentStore]:
         """Audit the fleet.
 
@@ -133,6 +137,7 @@ class Session:
             snapshots: the name under which they are kept, where the user asked for them.
             label: what the phase is called.
             done: the changes of the run until then.
+            wishes: find the roles with wishes of the site.
         """
         return assess_fleet(
             self.fleet,
@@ -142,6 +147,7 @@ class Session:
             recorder=self.recorder,
             label=label,
             done=done,
+            wishes=wishes,
             listener=self.listener,
         )
 
@@ -152,6 +158,23 @@ class Session:
             for host, reason in before.unreachable.items()
             if host not in self.change_run.confirmed
         }
+
+    def plans(self, assessments: AssessmentStore) -> dict[str, Plan]:
+        """Plan the remediation and the wishes of hosts."""
+        return planned(assessments, self.request.selection, self.request.accepted)
+
+    def due(self, plans: Sequence[Plan]) -> list[Plan]:
+        """Return the plans of hosts that have something to change.
+
+        Hosts on which only wishes may have to be applied are asked first.
+        """
+        changes = self.request.changes
+        asked = [] if changes.check else [each for each in plans if each.wishes and not each.steps]
+        predicted = remediate(self.fleet, asked, replace(changes, check=True, diff=False), self.listener)
+        complete = [each for each in predicted.outlooks if each.has_all]
+        self.listener.remaining(complete)
+        hosts = {each.host for each in complete}
+        return [each for each in plans if not each.is_empty and each.host not in hosts]
 
     def record_before(self, run: RunInfo, before: AssessmentStore) -> None:
         """Record the state of the hosts before any change."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from hardener.batches import AT_ONCE, Batches
 from hardener.comparison import Drift
+from hardener.comparison.wishes import WishComparison, compare_wishes
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, ansible_version, inventory_name
 from hardener.history import DRIFT_VERBS, AssessmentStore, History, StoredRun
@@ -71,6 +72,7 @@ class DriftResult:
         before: the earlier run.
         found: the changes before a repair; None until they are known.
         remaining: the changes that are left after a repair.
+        wishes: the last comparison with the wishes of the inventory.
         run_id: the id of the run in the history; empty until it is recorded.
         exit_code: the exit code.
     """
@@ -78,12 +80,16 @@ class DriftResult:
     before: StoredRun
     found: Drift | None = None
     remaining: Drift | None = None
+    wishes: WishComparison = field(default_factory=WishComparison)
     run_id: str = ""
     exit_code: ExitCode = field(default=ExitCode.COMPLIANT)
 
 
 class DriftListener(ChangeListener, RolloutListener, ResumeListener, Protocol):
     """Receives the progress of a comparison with an earlier run."""
+
+    def wishes_compared(self, found: WishComparison) -> None:
+        """Report the differences between hosts and the wishes of their inventory."""
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
         """Report that the hosts were compared; ``files`` are the reports that were written."""
@@ -180,12 +186,15 @@ class _Comparing:
         request, listener = self.request, self.listener
         with self._assess_fleet("before", "audit") as assessments:
             found = self.result.found = self._compare(assessments)
+            wishes = self._compare_wishes(assessments)
             plans: list[Plan] = []
             if request.repair:
-                plans = _plans(assessments, found)
+                plans = _plans(assessments, found, wishes)
                 listener.withheld(plans)
-                plans = [each for each in plans if each.steps and each.host not in self.change_run.confirmed]
-        if request.repair and found.is_drift:
+                plans = [
+                    each for each in plans if not each.is_empty and each.host not in self.change_run.confirmed
+                ]
+        if request.repair and (found.is_drift or wishes.left):
             listener.planned(plans)
         changing = bool(plans) and not request.changes.check
         if changing:  # Record the drift now, in case this process is killed.
@@ -199,14 +208,30 @@ class _Comparing:
             self.change_run.ended([each.host for each in plans], remediation)
             self.change_run.close(left=bool(remediation.failed or remediation.not_begun))
         if not changing:
-            code = exit_codes.highest(exit_codes.of_drift(found, request.fail_on), remediation.exit_code)
+            code = exit_codes.highest(
+                exit_codes.of_drift(found, request.fail_on),
+                exit_codes.of_wishes(wishes),
+                remediation.exit_code,
+            )
             return self._end(assessments, found, code)
         with self._assess_fleet("after", "audit again", remediation) as assessments:
             remaining = self.result.remaining = self._compare(assessments)
             code = exit_codes.highest(
-                ExitCode.REPAIRED, exit_codes.of_drift(remaining, request.fail_on), remediation.exit_code
+                ExitCode.REPAIRED,
+                exit_codes.of_drift(remaining, request.fail_on),
+                exit_codes.of_wishes(self._compare_wishes(assessments)),
+                remediation.exit_code,
             )
             return self._end(assessments, remaining, code)
+
+    def _compare_wishes(self, assessments: AssessmentStore) -> WishComparison:
+        """Ask the hosts with wishes for the differences."""
+        plans = [Plan(host, (), wishes=roles) for host, roles in assessments.wishes.items() if roles]
+        changes = dataclasses.replace(self.request.changes, check=True, diff=False)
+        found = compare_wishes(remediate(self.fleet, plans, changes, self.listener).outlooks)
+        self.result.wishes = found
+        self.listener.wishes_compared(found)
+        return found
 
     def _remediate(self, plans: Sequence[Plan], before: AssessmentStore) -> RemediationResult:
         request, by_host = self.request, {each.host: each for each in plans}
@@ -244,6 +269,7 @@ class _Comparing:
             recorder=self.recorder,
             label=label,
             done=done,
+            wishes=True,
             listener=self.listener,
         )
 
@@ -278,12 +304,15 @@ class _Comparing:
         )
 
 
-def _plans(assessments: Iterable[Assessment], drift: Drift) -> list[Plan]:
-    """Plan the repair of the controls that have drifted, and of no others."""
+def _plans(assessments: Iterable[Assessment], drift: Drift, wishes: WishComparison) -> list[Plan]:
+    """Plan the repair of the controls and the applied wishes that have drifted, and of no others."""
     plans = []
     for assessment in assessments:
         drifted = drift.drifted.get(assessment.host, set())
         # Keep waived findings: the planner must not change them while fixing others.
         findings = (each for each in assessment.findings if each.waived or each.control.slug in drifted)
-        plans.append(plan(dataclasses.replace(assessment, findings=tuple(findings))))
+        made = plan(dataclasses.replace(assessment, findings=tuple(findings)))
+        left = wishes.left.get(assessment.host, ())
+        roles = tuple(dict.fromkeys(each.role for each in left))
+        plans.append(dataclasses.replace(made, wishes=roles, only_applied=True))
     return plans

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from hardener.activity import HostActivity
     from hardener.comparison import Drift
+    from hardener.comparison.wishes import WishComparison
     from hardener.model import Assessment, Severity
     from hardener.scan.record import Scan
     from hardener.workload.verdict import Verdict
@@ -102,6 +103,11 @@ def of_drift(drift: Drift, fail_on: Severity | None = None) -> ExitCode:
 def complete(is_complete: bool) -> ExitCode:
     """Return the exit code of work that is either complete or not."""
     return ExitCode.COMPLIANT if is_complete else ExitCode.INCOMPLETE
+
+
+def of_wishes(found: WishComparison) -> ExitCode:
+    """Return the exit code of a comparison with wishes; those not applied yet do not count."""
+    return _applicable({ExitCode.DRIFTED: found.left, ExitCode.INCOMPLETE: found.unknown})
 
 
 def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: bool) -> ExitCode:

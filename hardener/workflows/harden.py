@@ -9,7 +9,7 @@ from typing import Protocol
 
 from hardener import planfile
 from hardener.errors import HardenerError
-from hardener.plan import Plan, plan
+from hardener.plan import Plan
 from hardener.planfile import Reviewed
 from hardener.text import line
 from hardener.workflows.change import ChangeRequest, ChangeResult, ChangeResultListener, change, open_session
@@ -39,13 +39,15 @@ def harden(
     reviewed, damaged = _reviewed(plan_file, listener)
     failed = {host: f"its entry in the plan is damaged: {why}" for host, why in damaged.items()}
     with open_session("harden", request, listener) as session:
-        with session.assess_fleet(snapshots="before", done=RemediationResult(failed=failed)) as before:
+        with session.assess_fleet(
+            snapshots="before", done=RemediationResult(failed=failed), wishes=request.selection.has_wishes
+        ) as before:
             confirmed = session.change_run.confirmed
-            plans = [plan(each) for each in before if each.host not in confirmed]
+            plans = [each for host, each in session.plans(before).items() if host not in confirmed]
             listener.withheld(plans)
             if reviewed is None:
                 failed |= session.unreached(before)
-                plans = [each for each in plans if each.steps]
+                plans = session.due(plans)
             else:
                 _refuse_waived(plans, reviewed)
                 plans = [each for each in plans if each.host in reviewed]

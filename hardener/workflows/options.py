@@ -78,7 +78,7 @@ def hosts_option(inventory: str, limit: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Selects the controls to judge."""
+    """Selects the controls to judge, and the wishes to apply."""
 
     benchmark: str
     level: int
@@ -93,6 +93,34 @@ class Selection:
         return catalogue.select(
             catalogue.load(self.benchmark), benchmark=self.benchmark, level=self.level, only=self.only
         )
+
+    @property
+    def repairs(self) -> bool:
+        """Return whether failing controls are remediated, and not only wishes applied."""
+        return not self.only or any(map(catalogue.selects_controls, self.only))
+
+    def wishes(self, roles: Iterable[str]) -> tuple[str, ...]:
+        """Return the roles among the given ones whose wishes are applied."""
+        if not self.only or catalogue.WISHES in self.only:
+            return tuple(roles)
+        return tuple(role for role in roles if role in self.only)
+
+    @property
+    def has_wishes(self) -> bool:
+        """Return whether the wishes of any role are applied."""
+        return bool(self.wishes(catalogue.roles()))
+
+
+def accepted_controls(benchmark: str, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the slugs of controls that a user names by id, slug or section.
+
+    Raises:
+        HardenerError: there is no such control.
+    """
+    if not named:
+        return ()
+    chosen = catalogue.select(catalogue.load(benchmark), benchmark=benchmark, only=named)
+    return tuple(control.slug for control in chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,10 @@ from hardener.errors import ExitCode
 from hardener.files import require_writable, write_text
 from hardener.model import Impact, Severity, Status
 from hardener.plan import Outlook, outlook
-from hardener.plan import plan as plan_of
 from hardener.workflows import exit_codes
 from hardener.workflows.audit import assess_fleet
 from hardener.workflows.options import Changes, DecisionFiles, Selection
-from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
+from hardener.workflows.remediate import ChangeListener, RemediationResult, planned, remediate
 
 if TYPE_CHECKING:
     from hardener.fleet import Fleet
@@ -35,6 +34,7 @@ class PlanRequest:
         selection: which controls count.
         decided: the waivers and attestations.
         allow: the greatest allowed impact of a change; None leaves it to the inventory.
+        accepted: the slugs of controls that wishes may weaken.
         fail_on: the lowest severity of a result that decides the exit code; None for all.
         json_file: the file for ``write_plan``, checked before the audit; None writes none.
     """
@@ -44,6 +44,7 @@ class PlanRequest:
     selection: Selection
     decided: DecisionFiles
     allow: Impact | None = None
+    accepted: tuple[str, ...] = ()
     json_file: Path | None = None
     fail_on: Severity | None = None
 
@@ -74,13 +75,13 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
         datetime.now(UTC).date(), inventory=request.inventory, found=listener.file_found
     )
     fleet = request.reach()
-    with assess_fleet(fleet, selection, decisions, snapshots=None, listener=listener) as assessments:
-        plans = {assessment.host: plan_of(assessment) for assessment in assessments}
+    with assess_fleet(
+        fleet, selection, decisions, snapshots=None, wishes=selection.has_wishes, listener=listener
+    ) as assessments:
+        plans = planned(assessments, selection, request.accepted)
     changes = Changes(allow=request.allow, confirm_timeout=None, check=True, diff=False, snapshots=None)
-    with_steps = [each for each in plans.values() if each.steps]
-    foreseen = RemediationResult(failed=assessments.unreachable) + remediate(
-        fleet, with_steps, changes, listener
-    )
+    asked = [each for each in plans.values() if not each.is_empty]
+    foreseen = RemediationResult(failed=assessments.unreachable) + remediate(fleet, asked, changes, listener)
     answers = {each.host: each for each in foreseen.outlooks}
 
     def outlook_of(assessment: Assessment) -> Outlook:

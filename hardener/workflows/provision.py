@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hardener.fleet import Fleet, State, requests
-from hardener.plan import Plan, plan
+from hardener.plan import Plan
 from hardener.workflows.change import (
     ChangeRequest,
     ChangeResult,
@@ -40,12 +40,15 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
     """
     # Docker is installed by one transaction, and the host hardened by another.
     with open_session("provision", request, listener, one_transaction=False) as session:
-        with session.assess_fleet(snapshots="before") as before:
-            assessed = [each for each in before if each.host not in session.change_run.confirmed]
-            without = frozenset(each.host for each in assessed if each.facts.get("docker") in _WITHOUT)
-            known = {each.host: plan(each) for each in assessed}
+        with session.assess_fleet(snapshots="before", wishes=session.request.selection.has_wishes) as before:
+            confirmed = session.change_run.confirmed
+            without = (
+                frozenset(each.host for each in before if each.facts.get("docker") in _WITHOUT) - confirmed
+            )
+            known = {host: each for host, each in session.plans(before).items() if host not in confirmed}
         listener.withheld(list(known.values()))
-        hosts = [host for host, each in known.items() if host in without or each.steps]
+        due = {each.host for each in session.due([known[host] for host in known if host not in without])}
+        hosts = [host for host in known if host in without or host in due]
         if not without.issuperset(hosts) or not hosts:
             listener.planned([known[host] for host in hosts if host not in without])
 
@@ -58,7 +61,7 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
                 found, unreached = _planned(session, fleet.only(begun), listener)
                 plans |= found
                 installed += RemediationResult(failed=unreached)
-            todo = [each for each in plans.values() if each.steps]
+            todo = [each for each in plans.values() if not each.is_empty]
             return installed + remediate(fleet, todo, request.changes, listener)
 
         return carry_out(session, hosts, work, baseline=before, failed=session.unreached(before))
@@ -68,11 +71,11 @@ def _planned(
     session: Session, fleet: Fleet, listener: ProvisionListener
 ) -> tuple[dict[str, Plan], dict[str, str]]:
     """Audit hosts on which Docker was installed; return their plans, and the unreachable hosts."""
-    with session.look(fleet) as current:
-        plans = {each.host: plan(each) for each in current}
+    with session.look(fleet, wishes=session.request.selection.has_wishes) as current:
+        plans = session.plans(current)
         unreached = session.unreached(current)
     listener.withheld(list(plans.values()))
-    listener.planned([each for each in plans.values() if each.steps])
+    listener.planned([each for each in plans.values() if not each.is_empty])
     return plans, unreached
 
 

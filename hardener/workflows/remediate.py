@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, requests
 from hardener.fleet.answers import ChangeAnswer
-from hardener.plan import Outlook, Plan, outlook
+from hardener.history import AssessmentStore
+from hardener.plan import Outlook, Plan, outlook, plan
 from hardener.planfile import Reviewed
 from hardener.workflows import exit_codes
 from hardener.workflows.listener import ChangePhase, Listener
-from hardener.workflows.options import Changes
+from hardener.workflows.options import Changes, Selection
 
 
 class ChangeListener(Listener, Protocol):
@@ -57,6 +58,21 @@ class RemediationResult:
         return exit_codes.of_change(
             rolled_back=self.rolled_back, failed=self.failed, not_begun=self.not_begun
         )
+
+
+def planned(assessments: AssessmentStore, selection: Selection, accepted: Collection[str]) -> dict[str, Plan]:
+    """Plan the remediation and the wishes of hosts.
+
+    Args:
+        assessments: with the roles that have wishes.
+        selection: which controls are remediated, and which wishes applied.
+        accepted: the slugs of controls that wishes may weaken.
+    """
+    plans = {}
+    for each in assessments:
+        made = plan(each, selection.wishes(assessments.wishes.get(each.host, ())), accepted=accepted)
+        plans[each.host] = made if selection.repairs else replace(made, steps=(), withheld=())
+    return plans
 
 
 def remediate(

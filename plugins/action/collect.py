@@ -18,12 +18,18 @@ from ..plugin_utils import renamed
 from ..plugin_utils.files import write
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction, prepared
 from ..plugin_utils.own_host import host_of
+from ..plugin_utils.wishes import roles_of_site
 
 _PROGRAM = PACKAGES / "snapshot"
 prepared(_PROGRAM)
 # The variables that are used where an argument is not given. Ansible compiles each template of a task anew
 # for every host, which takes a tenth of the controller's time for a host.
-_VARIABLES = {"dest": "collect_dest", "policy": "hardener_policy", "socket": "collect_socket"}
+_VARIABLES = {
+    "dest": "collect_dest",
+    "policy": "hardener_policy",
+    "socket": "collect_socket",
+    "wishes": "collect_wishes",
+}
 _NAME_MAX = 200
 _BEGINNING = b'{"schema":"hardener/snapshot/'
 _OF_A_CONTAINER = frozenset(
@@ -34,7 +40,7 @@ _OF_A_CONTAINER = frozenset(
 class ActionModule(HostScriptAction):
     """The action; plugins/modules/collect.py documents it."""
 
-    _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket"})
+    _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket", "wishes"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect the facts, store them, and return what the play needs."""
@@ -47,6 +53,7 @@ class ActionModule(HostScriptAction):
                 "facts": {"type": "list", "elements": "str", "default": []},
                 "policy": {"type": "dict", "default": {}},
                 "socket": {"type": "str", "default": ""},
+                "wishes": {"type": "bool", "default": False},
             }
         )
         renamed.role(self._task._role)
@@ -69,6 +76,8 @@ class ActionModule(HostScriptAction):
             "inventory_groups": sorted(map(str, variables.get("group_names", ()))),
         }
         result: dict[str, Any] = {"changed": False, "host": host, "ansible_facts": dict(answer.facts)}
+        if args["wishes"]:
+            result["wishes"] = roles_of_site(variables)
         if args["dest"]:
             stored = _store(beside(answer.encoded, known), Path(args["dest"]).expanduser(), host)
             result["snapshot"] = str(stored)

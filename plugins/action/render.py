@@ -11,7 +11,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils import asked, renamed, specification
-from ..plugin_utils.own_host import require_own
+from ..plugin_utils.own_host import host_of, require_own
+from ..plugin_utils.wishes import Wishes, set_by_site
 
 _RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
 _WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; in INI, write Python's False, 5 or ['a']"
@@ -43,9 +44,10 @@ class ActionModule(ActionBase):
             details = renderer.details(snapshot, variables) if hasattr(renderer, "details") else {}
         except ValueError as error:  # a variable has a wrong value; the message names the variable
             raise AnsibleActionFail(str(error)) from error
+        decided_by = getattr(renderer, "DECIDED_BY", {})
+        documents = self._chosen(documents, role.name, own, known, decided_by)
         policy = self._templar.template(known.get("hardener_policy"))
         named = asked.named_variables(self._task, known, own, policy)
-        decided_by = getattr(renderer, "DECIDED_BY", {})
         for document in documents:
             document["host"] = snapshot["host"]
             document["asked"] = asked.is_asked(
@@ -53,6 +55,36 @@ class ActionModule(ActionBase):
             )
         # Variables may hold secrets, such as a token in log options: hide the result from logs.
         return {"changed": False, "documents": documents, "details": details, "_ansible_no_log": True}
+
+    def _chosen(
+        self,
+        documents: list[dict[str, Any]],
+        role: str,
+        own: Mapping[str, Any],
+        known: Mapping[str, Any],
+        decided_by: Mapping[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Return the documents that ``converge_only`` and ``converge_wishes`` choose; by default all."""
+        template = self._templar.template
+        only = template(known.get("converge_only"))
+        if only is None:
+            return documents
+        terms = template(known.get("converge_wishes")) or {}
+        source = _snapshot(known)["sources"].get("hardener.runs") or {}
+        wishes = Wishes(
+            role=role,
+            only=frozenset(only),
+            inventory=terms.get("inventory"),
+            if_applied=bool(terms.get("if_applied")),
+            reviewed=bool(terms.get("reviewed")),
+            guarded=(terms.get("guarded") or {}).get(host_of(known)) or {},
+            named=set_by_site(known) if terms else frozenset(),
+            options=own,
+            decided_by=decided_by,
+            runs=source.get("data") or {},
+            value=lambda name: template(known[name]),
+        )
+        return [dict(each) for each in wishes.chosen(documents)]
 
     def _variables(self, role: str, own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
         """Return the role's own variables, without the role's name as a prefix.

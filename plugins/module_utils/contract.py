@@ -41,6 +41,12 @@ REFUSED = "refused"
 UNCHANGED = "unchanged"
 STATES = (CHANGE, HELD, REFUSED, UNCHANGED)
 
+# States of a wish: the host remembers it, remembers another one of the document, or none.
+WISH_APPLIED = "applied"
+WISH_CHANGED = "changed"
+WISH_NEW = "new"
+WISHES = (WISH_APPLIED, WISH_CHANGED, WISH_NEW)
+
 # Outcomes of a run, or its state while it is awaited.
 WOULD_CHANGE = "would_change"
 CHANGED = "changed"
@@ -83,6 +89,7 @@ DOCUMENT: Fields = {
     "activations": (list, []),
     "notes": (list, []),
     "refused": (str, ""),
+    "wish": (dict, {}),
 }
 _OWNED: Fields = {"owner": (str, "root"), "group": (str, "root"), "mode": (str, "0644")}
 RESOURCES: Mapping[str, Fields] = {

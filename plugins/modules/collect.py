@@ -35,6 +35,11 @@ options:
       it is the variable C(collect_socket).
     type: str
     default: ""
+  wishes:
+    description: Return the roles of which the inventory sets variables for the host. By default it is the
+      variable C(collect_wishes).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -54,6 +59,11 @@ snapshot:
   description: The file of the snapshot on the control node.
   type: str
   returned: with O(dest)
+wishes:
+  description: The roles of which the inventory sets variables.
+  type: list
+  elements: str
+  returned: with O(wishes)
 facts:
   description: The snapshot with the sources that O(facts) names.
   type: dict

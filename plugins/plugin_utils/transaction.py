@@ -22,6 +22,7 @@ from ..module_utils.contract import (
     STATES,
     UNCHANGED,
     UNKNOWN,
+    WISHES,
     WORKING,
     WOULD_CHANGE,
 )
@@ -49,6 +50,8 @@ _DOCUMENT = {
     "impact": frozenset(IMPACTS),
     "reason": str,
     "paths": _TEXTS,
+    "wish?": frozenset(WISHES),
+    "variables?": _TEXTS,
 }
 _ACTIVATION = {
     "name": str,

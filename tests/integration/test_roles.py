@@ -76,6 +76,52 @@ def test_every_role_collects_its_documents_for_one_transaction(tmp_path: Path) -
         assert '"censored"' in said.partition("TASK [")[0]
 
 
+def test_only_documents_of_controls_and_of_the_inventory_are_applied(tmp_path: Path) -> None:
+    """Defaults of roles and variables of plays are no wishes; a wish of another host neither."""
+    steps = {
+        "vars": {
+            "converge_defer": True,
+            "converge_only": ["kernel_settings_enabled"],
+            "converge_wishes": {
+                "inventory": "/srv/hosts.yml",
+                "guarded": {
+                    "web1": {"docker_daemon_icc": {"reason": "it weakens 2.2", "only_default": True}}
+                },
+            },
+            "docker_daemon_log_level": "warn",
+        },
+        "roles": ["hardener.docker.converge", *(f"hardener.docker.{role}" for role in PROTECTIONS)],
+        "tasks": keeping("converge_pending", tmp_path / "{{ inventory_hostname }}.json"),
+    }
+    hosts: dict[str, dict[str, Any]] = {
+        "web1": {"docker_daemon_log_opts": {"max-size": "33m"}, "docker_daemon_icc": True},
+        "web2": {"firewall_allow": [{"port": 9100}], "audit_rules_exclude": ["/usr/bin/runc"]},
+    }
+    snapshot: dict[str, Any] = json.loads(json.dumps(recorded("debian-13").raw))
+    in_force: dict[str, Any] = {
+        "runs": [],
+        "unfinished": None,
+        "in_force": ["firewall_inbound"],
+        "wishes": {},
+    }
+    snapshot["sources"]["hardener.runs"] = {"state": "ok", "ms": 1, "data": in_force}
+    ended = play(tmp_path, snapshot, [steps], "--check", hosts=hosts)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = {host: json.loads((tmp_path / f"{host}.json").read_text()) for host in hosts}
+    names = {host: {each["name"]: "wish" in each for each in pending} for host, pending in found.items()}
+    assert names == {
+        "web1": {
+            "kernel_settings_enabled": False,
+            "docker_daemon": False,
+            "docker_daemon_icc": True,
+            "docker_daemon_log_driver": True,
+        },
+        "web2": {"kernel_settings_enabled": False, "firewall_inbound": True},
+    }
+    refused = {each["name"]: each["refused"] for each in found["web1"] if "refused" in each}
+    assert refused == {"docker_daemon_icc": "it weakens 2.2"}
+
+
 REFUSED = "docker_daemon_icc: the engine's command line sets --icc true"
 NAMED = {"docker_daemon_icc": False}
 # Host to how a play for it names the variable, beside the inventory's own ways.

@@ -275,6 +275,68 @@ def test_a_fleet_is_hardened_repaired_rolled_back_and_released(
     assert fleet.states() == before
 
 
+def test_hosts_get_what_their_inventory_sets_and_lose_what_it_no_longer_sets(
+    fleet: Six, tmp_path: Path
+) -> None:
+    some = fleet.hosts[:2]
+    folder = fleet.inventory.parent / "host_vars"
+    before = {host.name: shell(host, STATE) for host in some}
+
+    def run(verb: str, *options: str, code: int) -> str:
+        done = fleet.run(verb, "--limit=web01,web02", *options, node="wishes")
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr
+
+    def sizes() -> list[str | None]:
+        """The size of log files that the engine of each host is configured with."""
+        files = [KINDS[host.name].file for host in some]
+        found = [json.loads(shell(host, f"cat {file}")) for host, file in zip(some, files, strict=True)]
+        return [each.get("log-opts", {}).get("max-size") for each in found]
+
+    kept = {"docker_daemon_live_restore": True}  # so that containers survive a restart of the engine
+
+    def write(name: str, **variables: Any) -> None:
+        (folder / f"{name}.yml").write_text(yaml.safe_dump(variables))
+
+    harden = ("harden", "--only=wishes", ALLOW)
+    assert "held (containers-stop): docker_daemon_log_opts" in run(*harden, code=3)
+    for number, host in enumerate(some, 1):
+        write(host.name, **kept, docker_daemon_log_opts={"max-size": f"1{number}m"}, firewall_allow=[])
+    run(*harden, code=3)
+    assert sizes() == ["11m", "12m"]
+    assert "INPUT --jump HARDENER-INPUT" not in shell(some[0], "iptables --list-rules")  # not in force
+    applied = {host.name: shell(host, STATE) for host in some}
+    assert "no value of the inventory has to be applied" in run(*harden, code=3)
+
+    shell(some[0], f"sed -i s/11m/77m/ {DAEMON_JSON}")
+    changed = {"docker_daemon_log_opts": {"max-size": "13m"}, "docker_daemon_no_new_privileges": False}
+    write("web02", **kept, **changed)
+    said = run("drift", "--against=latest", code=6)
+    assert "web01: drifted from the inventory: docker_daemon_log_opts" in said
+    assert "web02: not applied yet: docker_daemon_log_opts" in said
+    run("drift", "--against=latest", "--remediate", ALLOW, code=7)
+    assert sizes() == ["11m", "12m"]
+
+    write("web01")
+    plan = tmp_path / "plan.json"
+    run("plan", "--only=wishes", ALLOW, f"--json={plan}", code=3)
+    planned = json.loads(plan.read_text())["hosts"]
+    left = {each["variable"]: each["set"] for each in planned["web01"]["wishes"] if each["paths"]}
+    assert left == {"docker_daemon_log_driver": []}
+    held = {each["variable"]: each["reason"] for each in planned["web02"]["wishes"] if each["reason"]}
+    why = "it weakens 2.15: --accept-weaker daemon-no-new-privileges applies it"
+    assert held == {"docker_daemon_no_new_privileges": why}
+    run("harden", f"--plan={plan}", "--only=wishes", code=3)
+    assert sizes() == ["10m", "13m"]
+    run(*harden, "--accept-weaker=2.15", code=3)
+    run("rollback", "--limit=web02", code=0)
+    assert sizes() == ["10m", "13m"]
+    run("rollback", "--limit=web02", code=0)
+    assert shell(some[1], STATE) == applied["web02"]
+    run("release", code=0)
+    assert {host.name: shell(host, STATE) for host in some} == before
+
+
 @pytest.mark.slow
 def test_a_fleet_is_hardened_as_its_hosts_alone(
     fleet: Six, alone: Alone, hardened: States, pool: ThreadPoolExecutor, tmp_path: Path

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from ansible_collections.hardener.docker.plugins.plugin_utils import specification
 
 from hardener import catalogue
 from hardener.model import (
@@ -17,6 +18,7 @@ from hardener.model import (
     Verdict,
 )
 from hardener.plan import DocumentResult, Fate, TransactionResult, outlook, plan
+from tests.unit.plugins.loading import ROLES
 from tests.unit.reports.assessments import waiver
 
 BENCHMARK = "cis-docker-1.8.0"
@@ -112,6 +114,86 @@ def test_a_step_has_the_greatest_impact_of_its_controls() -> None:
         )
     )
     assert result.steps[0].impact is Impact.DATA_HIDDEN
+
+
+def test_roles_with_wishes_are_asked_after_those_with_steps() -> None:
+    failing = assessment((control("a", "kernel"), Status.FAIL))
+    result = plan(failing, ("firewall", "kernel"))
+    assert result.variables == {"kernel": ["kernel_x"], "firewall": []}
+    assert not plan(assessment(), ("firewall",)).is_empty
+    assert plan(assessment()).is_empty
+
+
+def needing(slug: str) -> Control:
+    made = control(slug, "files")
+    assert made.remediation
+    return dataclasses.replace(made, remediation=dataclasses.replace(made.remediation, needs_default=True))
+
+
+@pytest.mark.parametrize(
+    ("made", "is_waived", "accepted", "only_default"),
+    [
+        (needing("a"), False, (), True),
+        (needing("a"), True, (), False),
+        (control("a", "files"), True, (), None),
+        (control("a", "files"), False, (), "free"),
+        (needing("a"), False, ("a",), "free"),
+        (control("a", "files"), True, ("a",), "free"),
+    ],
+)
+@pytest.mark.parametrize("status", [Status.PASS, Status.FAIL])
+def test_wishes_that_weaken_a_control_or_repair_a_waived_one_need_acceptance(
+    made: Control, status: Status, accepted: tuple[str, ...], only_default: object, *, is_waived: bool
+) -> None:
+    audited = assessment((made, status))
+    guarded = plan(with_waiver(audited, "a") if is_waived else audited, ("files",), accepted=accepted).guarded
+    assert guarded.get("files_x", {"only_default": "free"})["only_default"] == only_default
+    assert all("--accept-weaker a" in str(rule["reason"]) for rule in guarded.values())
+
+
+def test_a_control_that_needs_the_default_is_remediated_by_the_default_of_its_role() -> None:
+    """Other controls pass with several values, or only with one that the site has to choose."""
+    for each in catalogue.load(BENCHMARK):
+        if each.remediation and each.remediation.needs_default:
+            options = specification.variables(ROLES / each.remediation.role)
+            assert options[each.remediation.variable]["default"] in (True, False, "info", []), each.slug
+
+
+def test_the_results_of_wishes_are_separate_from_those_of_steps() -> None:
+    made = plan(
+        assessment((control("a", "firewall", variable="x"), Status.FAIL)), ("firewall", "docker_daemon")
+    )
+
+    def document(name: str, state: str, wish: str = "", *variables: str) -> DocumentResult:
+        return DocumentResult(
+            name=name, state=state, impact=Impact.RELOAD, reason="", paths=(), wish=wish, variables=variables
+        )
+
+    documents = (
+        document("firewall_x", "change", "new", "firewall_x"),
+        document("docker_daemon_ip", "held", "changed"),
+        document("docker_daemon_icc", "unchanged", "applied", "docker_daemon_icc"),
+        document("docker_daemon", "unchanged"),
+    )
+    result = outlook(made, TransactionResult(documents=documents))
+    assert [(each.role, each.name, each.fate) for each in result.wishes] == [
+        ("docker_daemon", "docker_daemon_ip (no longer set)", Fate.HELD),
+        ("docker_daemon", "docker_daemon_icc", Fate.UNCHANGED),
+    ]
+    assert result.left == ()
+    assert result.has_all
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "complete"),
+    [("unchanged", "applied", True), ("unchanged", "new", False), ("refused", "new", True)],
+)
+def test_a_host_has_all_wishes_once_it_remembers_them(state: str, wish: str, *, complete: bool) -> None:
+    document = DocumentResult(
+        name="firewall_inbound", state=state, impact=Impact.NONE, reason="", paths=(), wish=wish
+    )
+    found = outlook(plan(assessment(), ("firewall",)), TransactionResult(documents=(document,)))
+    assert found.has_all is complete
 
 
 @pytest.mark.parametrize("benchmark", catalogue.benchmarks())

@@ -151,7 +151,7 @@ def part(store: Store, what: Mapping[str, Any]) -> list[str]:
 
 def _remove_own_folder(store: Store) -> list[str]:
     """Remove hardener's folder, its lock last: a process that gets the lock finds everything else gone."""
-    for name in (layout.BACKUPS, "origins"):
+    for name in (layout.BACKUPS, layout.ORIGINS):
         with suppress(OSError):  # a backup that is removed in part is not listed as a run
             atomic.rename(os.path.join(store.folder, name), os.path.join(store.folder, f"released {name}"))
     problems = []

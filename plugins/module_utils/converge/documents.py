@@ -14,7 +14,11 @@ r"""Define and validate the request: documents of resources and activations.
      "activations": [{"name": "docker", "when": ["/etc/docker/daemon.json"], ...}],
      "notes": ["log-opts is set on the engine's command line, and stays as it is there"]}
 
-or, where it cannot be had on this host: ``{"name": "audit_rules_enabled", "refused": "no audit here"}``.
+A document for which the site has set variables has a ``wish``: ``{"inventory": "/srv/hosts.yml", "role":
+"docker_daemon", "variables": {"docker_daemon_icc": "a digest of its value"}}``. With ``if_applied`` it is
+omitted unless a run has applied the same wish.
+
+Where it cannot be had on this host: ``{"name": "audit_rules_enabled", "refused": "no audit here"}``.
 
 A document holds what one variable of a role decides, and has its name. Documents are applied or held one by
 one: those whose impact exceeds the allowed one are held, and what they set before stays. Settings that serve
@@ -106,6 +110,7 @@ class Document(NamedTuple):
     activations: tuple[tuple[str, Mapping[str, Any]], ...]  # name and settings
     notes: tuple[str, ...]
     refused: str
+    wish: Mapping[str, Any] = {}  # see ``wishes``
 
 
 class Request(NamedTuple):
@@ -196,7 +201,21 @@ def _document(raw: Any, known_activations: Sequence[str]) -> Document:
         wanted,
         tuple(notes),
         _field(raw, "refused", str, name, ""),
+        _wish(raw, name),
     )
+
+
+def _wish(raw: Any, where: str) -> Mapping[str, Any]:
+    wish: Mapping[str, Any] = _field(raw, "wish", dict, where, {})
+    if wish:
+        for key in ("inventory", "role"):
+            _field(wish, key, str, where)
+        for digest in _field(wish, "variables", dict, where).values():
+            if not isinstance(digest, str):
+                raise Refused(f"{where}: a digest of a variable is not a string")
+        _refuse_unknown(wish, ("inventory", "role", "variables", "if_applied"), f"{where}: wish")
+        return {**wish, "if_applied": _field(wish, "if_applied", bool, where, False)}
+    return {}
 
 
 def _impact(raw: Any, key: str, where: str, default: str) -> str:

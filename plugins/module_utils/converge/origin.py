@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLED_BACK
-from ..host import atomic
+from ..host import atomic, layout
 from . import activations, files, records
 from .backup import Store
 from .errors import Refused
@@ -39,7 +39,7 @@ class Origins(Store):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.folder)
-        self._above = os.path.join(store.folder, "origins")
+        self._above = os.path.join(store.folder, layout.ORIGINS)
 
     @property
     def backups(self) -> str:

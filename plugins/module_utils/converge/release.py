@@ -64,6 +64,7 @@ class Release(Transaction):
         super().__init__(request, store, terms, number, limits)
         self._role = roleparts.checked(role)
         self._modified: Mapping[str, int] = {}
+        self._released: frozenset[str] = frozenset()  # documents
 
     def run(self) -> dict[str, Any]:
         """Release the host, and return the result as JSON data; do nothing if hardener never changed it."""
@@ -95,7 +96,7 @@ class Release(Transaction):
         }
         performed = self._activations(plan, runs)
         self._tell_rest(plan, paths, performed)
-        self._modified = paths.modified
+        self._modified, self._released = paths.modified, paths.documents
         self._parting = departure.parting(
             self._store,
             folders=paths.folders,
@@ -153,6 +154,10 @@ class Release(Transaction):
                 for tool in TOOLS.values()
                 if system.installed(f"{tool}-save") and chains.ours(chains.dump(tool))
             ]
+
+    @property
+    def _applied_wishes(self) -> Mapping[str, Mapping[str, Any]]:
+        return {name: {"inventory": "", "role": "", "variables": {}} for name in self._released}
 
     def _write(self, change: Change) -> list[str]:
         left = super()._write(change)

@@ -115,6 +115,11 @@ class Selection(NamedTuple):
                     "impact": impact,
                     "reason": reason,
                     "paths": list(paths),
+                    **(
+                        {"wish": document.wish["state"], "variables": sorted(document.wish["variables"])}
+                        if document.wish
+                        else {}
+                    ),
                 }
             )
         return described

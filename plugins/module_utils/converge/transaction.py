@@ -31,11 +31,12 @@ from . import (
     pruning,
     rollback,
     ssh_session,
+    wishes,
     worker,
 )
 from .activations.docker import engine_of
 from .backup import Store
-from .documents import Request
+from .documents import Document, Request
 from .errors import Failed, Refused
 from .fencing import Number
 from .files import State
@@ -104,6 +105,7 @@ class Transaction:
         self._number = number
         self._limits = limits
         self._unkept: Refused | None = None  # why the number could not be kept
+        self._chosen: Sequence[Document] = ()
         self._found: Mapping[str, Any] = {}  # further data about the run, recorded as well
         self._parting: Mapping[
             str, Any
@@ -157,6 +159,7 @@ class Transaction:
             choice = self._choose(states, interrupted)
         except Failed as failed:  # nothing of this run is changed yet
             raise Refused(str(failed)) from failed
+        self._chosen = choice.documents
         plan, due = choice.plan, choice.due
         notes = [*choice.notes, *recovered.get("notes", ())]
         undone = rollback.changes_of_rollback(self._store, interrupted) if interrupted else []
@@ -176,7 +179,7 @@ class Transaction:
             "run": "",
             **self._found,
         }
-        if not self._request.possible:
+        if self._request.refused and not self._request.possible:
             reason = "; ".join(self._request.refused)
             return {**result, "failed": True, "outcome": REFUSED, "reason": reason}
         if self._request.plan not in ("", choice.digest()):
@@ -184,6 +187,8 @@ class Transaction:
                 "this host has changed since the plan was made: plan again, and review the new plan"
             )
         if not result["changed"] or self._request.check:
+            if not self._request.check:
+                result["notes"] = [*notes, *self._keep_wishes("")]
             return {**result, "outcome": WOULD_CHANGE if result["changed"] else UNCHANGED}
         all_changes = plan.all_changes
         if not all_changes and not due:
@@ -203,6 +208,7 @@ class Transaction:
 
     def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Selection:  # noqa: ARG002
         """Choose documents; ``states`` are the states of paths once an interrupted run is rolled back."""
+        self._request = wishes.compared(self._request, self._store)
         read = overlay(files.read, states)
         return choose(self._request, bookkeeping_file=self._store.bookkeeping, read=read)
 
@@ -254,6 +260,7 @@ class Transaction:
             outcome = self._change(journal, choice, changes, before)
             self._store.finish(run, {**record, **noted(outcome), "ended": time.time()})
             left: Sequence[str] = ()
+            removed += self._keep_wishes(run)
             if outcome["outcome"] != UNCONFIRMED:
                 rollback.end(self._store, journal)
                 left = departure.part(self._store, self._parting)
@@ -266,6 +273,19 @@ class Transaction:
                 outcome = {**outcome, "outcome": ROLLBACK_FAILED, "problems": problems}
                 self._store.finish(run, noted(outcome))
             return {**noted(outcome), "run": run}
+
+    @property
+    def _applied_wishes(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the wishes of the chosen documents."""
+        return {each.name: each.wish for each in self._chosen if each.wish}
+
+    def _keep_wishes(self, run: str) -> list[str]:
+        """Store the applied wishes; return notes. After an error the next run stores them."""
+        try:
+            wishes.keep(self._store, run, self._applied_wishes)
+        except OSError as error:
+            return [f"the wishes of the site cannot be stored: {rollback.reason_of(error)}"]
+        return []
 
     def _prune(self, run: str) -> list[str]:
         """Remove the oldest backups; return notes. After an error they stay, and the next run tries again."""

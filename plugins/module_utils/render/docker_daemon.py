@@ -31,6 +31,7 @@ _OWN = (
 _UNMAINTAINED = ("aufs", "devicemapper")
 _REDACTED = re.compile(r"hmac:[0-9a-f]{16}")  # replaces a secret in a snapshot, and must never be written
 _ICC = "com.docker.network.bridge.enable_icc"
+_WITHOUT_DEFAULT = ("base_device_size", "cgroup_parent", "default_network_opts", "ip")
 # Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {
     "log_driver": ("log_opts",),
@@ -96,7 +97,19 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
         *_cgroup_parent(host, variables["cgroup_parent"]),
         *_experimental(host, wanted=variables["experimental"]),
     ]
-    return [*found, _extra(host, extra, found)]
+    return [*found, *_given_back(host, variables, found), _extra(host, extra, found)]
+
+
+def _given_back(
+    host: HostView, variables: Mapping[str, Any], found: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return documents that restore the keys of variables that the site no longer sets."""
+    applied = set(host.data("hardener.runs").get("wishes") or ()) - {each["name"] for each in found}
+    return [
+        document_of(host, variable, {})
+        for variable in _WITHOUT_DEFAULT
+        if not variables[variable] and f"docker_daemon_{variable}" in applied
+    ]
 
 
 def _ip(host: HostView, address: str) -> list[dict[str, Any]]:
@@ -162,7 +175,7 @@ def _ulimits(limits: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 
 def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[str, Any]:
-    """Return the document for the site's log driver with its options; else rotation as a default."""
+    """Return the document for the site's log driver and options; without them, rotation as a default."""
     texts = {key: str(value) for key, value in options.items()}
     if driver:
         wanted = {**_ROTATION, **texts} if driver in _ROTATING else texts
@@ -178,16 +191,20 @@ def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[st
             info={"LoggingDriver": driver},
             notes=notes,
         )
+    set_here: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
     declared = host.setting("log-driver") or ""
     if declared == "none":
         reason = "the driver none discards all logs: set docker_daemon_log_driver"
         return refused("log_driver", reason)
+    if texts and declared not in ("", *_ROTATING):
+        reason = f"its options are for another driver than {declared}: set docker_daemon_log_driver too"
+        return refused("log_driver", reason)
     if declared in ("", *_ROTATING):
-        defaults["log-opts"] = {**_ROTATION, **texts}
+        (set_here if texts else defaults)["log-opts"] = {**_ROTATION, **texts}
         if not host.flag("log-driver"):
             defaults["log-driver"] = "json-file"
-    return document_of(host, "log_driver", {}, defaults, costs=new_containers_only(host))
+    return document_of(host, "log_driver", set_here, defaults, costs=new_containers_only(host))
 
 
 def _packet_filter(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 _LAST = 10
+_STANDING = 200  # runs whose documents may be in force
+_OVER = ("rolled_back", "partly_rolled_back")
 _DOCUMENTS = 200
 _PROBLEMS = 50
 _RECORD = 4 * 1024 * 1024
@@ -33,12 +35,16 @@ def read(folder: str = layout.STATE) -> dict[str, Any]:
     try:
         names = os.listdir(os.path.join(folder, layout.BACKUPS))
     except FileNotFoundError:
-        if number is None:
+        if number is None and not os.path.exists(os.path.join(folder, layout.WISHES)):
             raise Absent("hardener has not changed this host, or was released from it") from None
         names = []
-    newest = sorted(filter(layout.RUN.fullmatch, names), reverse=True)[:_LAST]
+    names = sorted(filter(layout.RUN.fullmatch, names), reverse=True)
+    runs = [_run(name, os.path.join(folder, layout.BACKUPS, name)) for name in names[:_STANDING]]
+    over = {run["run"] for run in runs if run["outcome"] in _OVER}
     return {
-        "runs": [_run(name, os.path.join(folder, layout.BACKUPS, name)) for name in newest],
+        "runs": runs[:_LAST],
+        "in_force": _in_force([*runs, *_origins(os.path.join(folder, layout.ORIGINS))]),
+        "wishes": _wishes(os.path.join(folder, layout.WISHES), over),
         "unfinished": _unfinished(os.path.join(folder, layout.JOURNAL)),
         **({} if number is None else {"number": number}),
     }
@@ -59,6 +65,34 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         **({"number": record["number"]} if _is_number(record.get("number")) else {}),
         "armed": os.path.exists(os.path.join(folder, layout.GUARD)),
     }
+
+
+def _origins(folder: str) -> list[dict[str, Any]]:
+    """Return the removed runs whose original states are still needed."""
+    try:
+        names = sorted(filter(layout.RUN.fullmatch, os.listdir(folder)), reverse=True)
+    except OSError:
+        return []
+    return [_run(name, os.path.join(folder, name)) for name in names[:_STANDING]]
+
+
+def _in_force(runs: list[dict[str, Any]]) -> list[str]:
+    """Return the documents of runs that were not rolled back."""
+    return sorted({name for run in runs if run["outcome"] not in _OVER for name in run["documents"]})
+
+
+def _wishes(path: str, over: set[str]) -> dict[str, Any]:
+    """Return, by document, the last wish that a run has applied which was not rolled back."""
+    found: dict[str, Any] = {}
+    stored = _json(path).get("documents")
+    for name, kept in stored.items() if isinstance(stored, dict) else ():
+        for wish in kept if isinstance(kept, list) else ():
+            if isinstance(wish, dict) and wish.get("run") not in over:
+                variables = wish.get("variables")
+                named = sorted(map(_text, variables)) if isinstance(variables, dict) else []
+                told = {key: _text(wish.get(key)) for key in ("inventory", "role")}
+                found[_text(name)] = {**told, "variables": named}
+    return {name: wish for name, wish in found.items() if wish["variables"]}
 
 
 def _number(path: str) -> dict[str, Any] | None:

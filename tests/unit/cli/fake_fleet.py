@@ -37,6 +37,8 @@ class FakeFleet:
     said: list[str] = field(default_factory=list)
     numbers: list[tuple[int, str]] = field(default_factory=list)
     within: tuple[str, ...] | None = None
+    wishes: dict[str, list[str]] = field(default_factory=dict)  # host to roles
+    inventory_name: str = "/srv/hosts.yml"
 
     def __call__(self, **options: Any) -> Self:
         """Takes the place of the class."""
@@ -103,7 +105,8 @@ class FakeRun:
             else:
                 path = Path(self.variables["collect_dest"]) / f"{abs(hash(host))}.json"
                 path.write_text(json.dumps({**snapshot.raw, "host": host}))
-                yield TaskResult(host, "collect", State.OK, data={"snapshot": str(path)})
+                wishes = self.fleet.wishes.get(host, []) if self.variables["collect_wishes"] else []
+                yield TaskResult(host, "collect", State.OK, data={"snapshot": str(path), "wishes": wishes})
 
     def provision(self) -> Iterator[TaskResult]:
         for host in self.fleet.asked:

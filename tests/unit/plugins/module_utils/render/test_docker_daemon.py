@@ -105,7 +105,21 @@ def test_the_sites_logging_driver_gets_only_its_own_options() -> None:
 
 
 def test_numeric_log_options_are_written_as_text() -> None:
-    assert wish(make(), log_opts={"max-file": 5})[1]["log-opts"]["max-file"] == "5"
+    assert wish(make(), log_opts={"max-file": 5})[0]["log-opts"]["max-file"] == "5"
+
+
+def test_the_sites_log_options_replace_those_of_the_host() -> None:
+    keys, defaults = wish(
+        make(**config(None, **{"log-opts": {"max-size": "77m"}})), log_opts={"max-size": "33m"}
+    )
+    assert keys["log-opts"] == {"max-size": "33m", "max-file": "3"}
+    assert "log-opts" not in defaults
+
+
+def test_log_options_for_another_driver_than_the_hosts_are_refused() -> None:
+    snapshot = make(**config(None, **{"log-driver": "syslog"}))
+    refused = documents(snapshot, log_opts={"max-size": "33m"})["log_driver"]["refused"]
+    assert refused == "its options are for another driver than syslog: set docker_daemon_log_driver too"
 
 
 def test_a_conflicting_flag_is_refused_and_other_keys_are_set() -> None:

@@ -78,6 +78,8 @@ def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
                 "armed": False,
             },
         ],
+        "in_force": ["a", "b"],
+        "wishes": {},
         "unfinished": {"run": SECOND, "phase": "unconfirmed", "who": "me@here"},
     }
 
@@ -88,8 +90,19 @@ def test_a_run_with_a_malformed_record_has_an_unknown_outcome(tmp_path: Path, re
     known = {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}
     assert runs.read(str(tmp_path)) == {
         "runs": [{**known, "documents": [], "kept": [], "problems": [], "missing": []}],
+        "in_force": [],
+        "wishes": {},
         "unfinished": None,
     }
+
+
+def test_documents_are_in_force_until_their_runs_are_rolled_back(tmp_path: Path) -> None:
+    leave(tmp_path, FIRST, {"outcome": "changed", "changes": [{"documents": ["a"]}]})
+    leave(tmp_path, SECOND, {"outcome": "rolled_back", "changes": [{"documents": ["b"]}]})
+    (tmp_path / "origins").mkdir()
+    leave(tmp_path / "origins", f"2024{FIRST[4:]}", {"outcome": "changed", "changes": [{"documents": ["c"]}]})
+    (tmp_path / "origins" / "backups" / f"2024{FIRST[4:]}").rename(tmp_path / "origins" / f"2024{FIRST[4:]}")
+    assert runs.read(str(tmp_path))["in_force"] == ["a", "c"]
 
 
 def test_at_most_ten_runs_are_listed(tmp_path: Path) -> None:

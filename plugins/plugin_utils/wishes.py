@@ -1,0 +1,153 @@
+"""Choose the documents to apply: those that remediate controls, and the wishes of the site.
+
+A wish is a document for which the site has set a variable, in its inventory or by ``-e``. ``hostvars`` has
+these variables, and neither the defaults of roles nor the variables of plays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from . import specification
+
+_ROLES = Path(__file__).parents[2] / "roles"
+_INSTALLS = "docker_engine"  # its variables are for hosts without an engine
+
+
+def set_by_site(task_vars: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the variables that the site has set for the host at work.
+
+    Raises:
+        AnsibleActionFail: they are unknown.
+    """
+    try:
+        return frozenset(map(str, task_vars["hostvars"][task_vars["inventory_hostname"]]))
+    except (KeyError, TypeError) as error:
+        raise AnsibleActionFail(
+            f"the variables that the inventory sets for this host are unknown ({error!r}): no wish is applied"
+        ) from error
+
+
+def roles_of_site(task_vars: Mapping[str, Any]) -> list[str]:
+    """Return the roles of which the site has set a variable for the host at work, but for `docker_engine`.
+
+    Raises:
+        AnsibleActionFail: the variables of the site are unknown.
+    """
+    named = set_by_site(task_vars)
+    roles = (path.name for path in sorted(_ROLES.iterdir()) if path.name != _INSTALLS)
+    return [
+        role
+        for role in roles
+        if any(name.startswith(f"{role}_") for name in named)
+        and (Path(__file__).parents[1] / "module_utils" / "render" / f"{role}.py").exists()
+        and not named.isdisjoint(specification.variables(_ROLES / role))
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """The documents that a role applies on a host.
+
+    Args:
+        role: the role.
+        only: the documents that remediate controls.
+        inventory: the inventory that the wishes are of; None applies no wish.
+        if_applied: whether wishes count only if the host remembers them as applied.
+        reviewed: whether only the wishes in ``only`` count.
+        guarded: the rules of variables that decide controls: by variable ``reason``, and ``only_default``,
+            whether the role's default is the only value that is applied, or the only one that is held; None
+            if every value is held.
+        named: the variables that the site has set.
+        options: the specification of the role's variables.
+        decided_by: by document, the other variables on which it depends; names without the role's.
+        runs: the source `hardener.runs` of the host's snapshot.
+        value: returns the value of a variable.
+    """
+
+    role: str
+    only: Collection[str]
+    inventory: str | None
+    if_applied: bool = False
+    reviewed: bool = False
+    guarded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    named: AbstractSet[str] = frozenset()
+    options: Mapping[str, Mapping[str, Any]]
+    decided_by: Mapping[str, Collection[str]]
+    runs: Mapping[str, Any]
+    value: Callable[[str], Any]
+
+    def chosen(self, documents: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return the documents to apply; a document with the role's name serves or refuses all of them."""
+        own = list(self._chosen(each for each in documents if each["name"] != self.role))
+        whole = [each for each in documents if each["name"] == self.role]
+        named = [] if self.inventory is None else sorted(self.named & self.options.keys())
+        if named:  # a refusal is the answer to the site's wishes
+            wish = self._wish_for(named)
+            whole = [{**each, "wish": wish} if "refused" in each else each for each in whole]
+        is_asked = own or named or any(name.startswith(f"{self.role}_") for name in self.only)
+        return [*whole, *own] if is_asked else []
+
+    def _chosen(self, documents: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        for document in documents:
+            name = str(document["name"])
+            wish = None if self.inventory is None else self._wish(name)
+            if wish is not None and (name in self.only or not self.reviewed):
+                yield {**self._guard(document), "wish": wish}
+            elif name in self.only:
+                yield document
+
+    def _wish(self, name: str) -> dict[str, Any] | None:
+        """Return the wish of a document; without variables if the site wishes it no longer."""
+        variables = self._deciding(name)
+        if not variables:
+            stored = (self.runs.get("wishes") or {}).get(name)
+            if not stored or stored["inventory"] != self.inventory:
+                return None
+        return self._wish_for(variables)
+
+    def _wish_for(self, variables: Iterable[str]) -> dict[str, Any]:
+        return {
+            "inventory": self.inventory,
+            "role": self.role,
+            "variables": {each: _digest(self.value(each)) for each in variables},
+            "if_applied": self.if_applied,
+        }
+
+    def _deciding(self, name: str) -> list[str]:
+        """Return the variables by which the site wishes a document.
+
+        Other variables only modify a document that a switch turns on: they count where it is in force.
+        """
+        if name not in self.options:
+            return []
+        others = {
+            f"{self.role}_{each}" for each in self.decided_by.get(name.removeprefix(f"{self.role}_"), ())
+        }
+        modifies = self.options[name].get("type") == "bool" and name not in self.named
+        if modifies and name not in (self.runs.get("in_force") or ()):
+            return []
+        return sorted(others.union({name}).intersection(self.named))
+
+    def _guard(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a document, or its refusal if it would weaken a control or repair a waived one."""
+        name = str(document["name"])
+        rule = self.guarded.get(name)
+        if rule is None or name not in self.named:
+            return document
+        is_default = self.value(name) == self.options[name].get("default")
+        if rule["only_default"] is not None and bool(rule["only_default"]) == is_default:
+            return document
+        return {"name": name, "refused": str(rule["reason"]), "asked": False}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from hardener.comparison.wishes import compare_wishes
+from hardener.model import Impact
+from hardener.plan import Fate, Outlook, Plan, WishResult
+
+LEFT, PENDING, EQUAL = "left", "pending", "equal"
+
+
+@pytest.mark.parametrize("fate", Fate)
+@pytest.mark.parametrize("state", ["applied", "changed", "new"])
+def test_a_difference_is_drift_only_of_a_wish_that_was_applied(state: str, fate: Fate) -> None:
+    wish = WishResult("firewall", "firewall_inbound", ("firewall_allow",), state, fate, Impact.NONE)
+    found = compare_wishes([Outlook(Plan("db01", ()), (), wishes=(wish,))])
+    expected = EQUAL if fate is Fate.UNCHANGED else LEFT if state == "applied" else PENDING
+    assert found.left == ({"db01": (wish,)} if expected is LEFT else {})
+    assert found.pending == ({"db01": (wish,)} if expected is PENDING else {})
+
+
+def test_a_host_without_an_answer_is_unknown() -> None:
+    found = compare_wishes([Outlook(Plan("db01", ()), (), failure="timed out")])
+    assert (found.left, found.pending, found.unknown) == ({}, {}, {"db01": "timed out"})
