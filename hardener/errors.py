@@ -16,10 +16,10 @@ class ExitCode(IntEnum):
     meaning: str
 
     COMPLIANT = 0, "every control passes, is manual, does not apply or is waived"
-    REPAIRED = 7, "a control had drifted and is repaired (`hardener drift --remediate`)"
+    REPAIRED = 7, "what had drifted is repaired (`hardener drift --remediate`)"
     INCOMPLETE = 4, "a host or a control could not be evaluated, and nothing fails"
     NOT_COMPLIANT = 3, "a control fails, or another check does: evidence, images, updates, a proof, waivers"
-    DRIFTED = 6, "a control has drifted (`hardener drift`)"
+    DRIFTED = 6, "a control, or a variable that was applied, has drifted (`hardener drift`)"
     CHANGE_FAILED = 9, "a change failed, or a host refused it or could not be reached for it"
     NOT_BEGUN = 8, "changes of some hosts were not begun: a limit of failures or a maintenance window"
     ROLLED_BACK = 5, "a change was rolled back"

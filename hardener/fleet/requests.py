@@ -57,7 +57,8 @@ def collect(fleet: Fleet, folder: Path, *, socket: str = "", wishes: bool = Fals
         socket: the engine's socket; empty where the hosts find it.
         wishes: return also the roles of which the inventory sets variables.
     """
-    variables = {"collect_dest": str(folder), "collect_wishes": wishes, **_engine(socket)}
+    asked: dict[str, object] = {"collect_wishes": True} if wishes else {}
+    variables = {"collect_dest": str(folder), **asked, **_engine(socket)}
     return Answers(fleet.run("audit", variables=variables), "collect", _collected)
 
 

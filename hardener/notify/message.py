@@ -5,7 +5,8 @@ Its size is limited: long lists are cut to their first entries and the number of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hardener import __version__
@@ -31,8 +32,9 @@ _LIMITS = DocumentLimits(changes=200, hosts=100, details=20, text=500)
 class Event:
     """The result of a run over an inventory.
 
-    ``found`` are the changes, ``left`` those that remain after a repair. ``error`` is the reason why a run
-    failed before it could compare.
+    ``found`` are the changes, ``left`` those that remain after a repair, ``wishes`` by host the variables of
+    the inventory that were applied and that the host has no longer. ``error`` is the reason why a run failed
+    before it could compare.
     """
 
     inventory: str
@@ -41,6 +43,7 @@ class Event:
     against: str = ""
     found: Drift | None = None
     left: Drift | None = None
+    wishes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     error: str = ""
 
 
@@ -57,6 +60,10 @@ def message(event: Event) -> bytes:
         "error": _text(event.error) or None,
         "found": _drift(event.found),
         "left": _drift(event.left),
+        "wishes": {
+            _text(host): [_text(name) for name in names[: _LIMITS.details]]
+            for host, names in list(event.wishes.items())[: _LIMITS.hosts]
+        },
     }
     return compact(document).encode("ascii")
 

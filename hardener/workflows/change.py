@@ -172,7 +172,8 @@ class Session:
         asked = [] if changes.check else [each for each in plans if each.wishes and not each.steps]
         predicted = remediate(self.fleet, asked, replace(changes, check=True, diff=False), self.listener)
         complete = [each for each in predicted.outlooks if each.has_all]
-        self.listener.remaining(complete)
+        if complete:
+            self.listener.remaining(complete)
         hosts = {each.host for each in complete}
         return [each for each in plans if not each.is_empty and each.host not in hosts]
 

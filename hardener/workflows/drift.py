@@ -230,7 +230,8 @@ class _Comparing:
         changes = dataclasses.replace(self.request.changes, check=True, diff=False)
         found = compare_wishes(remediate(self.fleet, plans, changes, self.listener).outlooks)
         self.result.wishes = found
-        self.listener.wishes_compared(found)
+        if plans:
+            self.listener.wishes_compared(found)
         return found
 
     def _remediate(self, plans: Sequence[Plan], before: AssessmentStore) -> RemediationResult:

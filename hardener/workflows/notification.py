@@ -59,6 +59,9 @@ class Notification:
             against=result.before.id if result else "",
             found=result.found if result else None,
             left=result.remaining if result else None,
+            wishes={host: [each.name for each in left] for host, left in result.wishes.left.items()}
+            if result
+            else {},
             error=error,
         )
         deliver(self._targets, message(event), warn=self._warn)

@@ -125,7 +125,8 @@ class Wishes:
     def _deciding(self, name: str) -> list[str]:
         """Return the variables by which the site wishes a document.
 
-        Other variables only modify a document that a switch turns on: they count where it is in force.
+        Other variables only modify a document that a switch turns on: they count where it is in force, or is
+        applied for a control.
         """
         if name not in self.options:
             return []
@@ -133,7 +134,7 @@ class Wishes:
             f"{self.role}_{each}" for each in self.decided_by.get(name.removeprefix(f"{self.role}_"), ())
         }
         modifies = self.options[name].get("type") == "bool" and name not in self.named
-        if modifies and name not in (self.runs.get("in_force") or ()):
+        if modifies and name not in {*self.only, *(self.runs.get("in_force") or ())}:
             return []
         return sorted(others.union({name}).intersection(self.named))
 

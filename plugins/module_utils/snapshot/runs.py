@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from json import loads
 
+from ..contract import PARTLY_ROLLED_BACK, ROLLED_BACK
 from ..host import layout
 from ..host.errors import Absent, Failed
 from ..host.read import read_bytes
@@ -16,7 +17,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 _LAST = 10
 _STANDING = 200  # runs whose documents may be in force
-_OVER = ("rolled_back", "partly_rolled_back")
+_OVER = (ROLLED_BACK, PARTLY_ROLLED_BACK)
 _DOCUMENTS = 200
 _PROBLEMS = 50
 _RECORD = 4 * 1024 * 1024

@@ -105,7 +105,7 @@ class FakeRun:
             else:
                 path = Path(self.variables["collect_dest"]) / f"{abs(hash(host))}.json"
                 path.write_text(json.dumps({**snapshot.raw, "host": host}))
-                wishes = self.fleet.wishes.get(host, []) if self.variables["collect_wishes"] else []
+                wishes = self.fleet.wishes.get(host, []) if self.variables.get("collect_wishes") else []
                 yield TaskResult(host, "collect", State.OK, data={"snapshot": str(path), "wishes": wishes})
 
     def provision(self) -> Iterator[TaskResult]:

@@ -102,7 +102,7 @@ def test_hosts_without_wishes_are_not_asked(hardener: Hardener, web: FakeFleet) 
 def test_a_run_for_some_controls_applies_no_wishes(hardener: Hardener, web: FakeFleet) -> None:
     hardener("harden", "-i", "inv,", "--only", "daemon-icc-disabled")
     assert runs(web) == [("audit", False)]
-    assert web.runs[0][1]["variables"]["collect_wishes"] is False
+    assert web.runs[0][1]["variables"].get("collect_wishes") is None
 
 
 def test_accepted_controls_are_not_guarded(hardener: Hardener, web: FakeFleet) -> None:
@@ -155,6 +155,17 @@ def test_drift_reports_a_host_that_left_an_applied_wish(
     result = hardener(*DRIFT)
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_a_host_that_left_an_applied_wish_is_notified(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.wishes = {"a": ["firewall"]}
+    asked(fleet, ("change", "applied"))
+    told = tmp_path / "told.json"
+    assert hardener(*DRIFT, "--notify-command", f"tee {told}").exit_code == 6
+    assert json.loads(told.read_text())["wishes"] == {"a": ["firewall_allow"]}
 
 
 def test_a_repair_applies_only_wishes_that_were_applied(hardener: Hardener, fleet: FakeFleet) -> None:

@@ -107,6 +107,12 @@ def test_a_repair_reports_remaining_drift() -> None:
     assert (len(document["found"]["moved"]), document["left"]["moved"]) == (1, [])
 
 
+def test_hosts_that_left_their_inventory_are_named_in_bounds() -> None:
+    wishes = {f"host{number}": [f"firewall_allow\n{each}" for each in range(50)] for number in range(150)}
+    document = told(Event(inventory="i", exit_code=ExitCode.DRIFTED, wishes=wishes))
+    assert (len(document["wishes"]), len(document["wishes"]["host0"])) == (100, 20)
+
+
 def test_the_message_names_the_result_of_exit_codes_without_drift() -> None:
     drift = moved([(assessment("a", PASSING), gone("a"))])
     named = {

@@ -33,7 +33,7 @@ def test_the_page_has_every_command_and_no_warning() -> None:
         assert f"\n   hardener {name}\n" in text
     assert "hardener schedule status" in text
     assert "--fail-on [critical|high|medium|low]" in text
-    assert "not compliant: a control fails, or evidence is refused" in text
+    assert "a change was rolled back" in text
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="there is no mandoc")

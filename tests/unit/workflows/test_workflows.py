@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from hardener.catalogue import DEFAULT_BENCHMARK
 from hardener.comparison import ChangeKind
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet
+from hardener.fleet.answers import Collected
 from hardener.model import Status
-from hardener.workflows.audit import AuditRequest, audit
+from hardener.workflows.audit import AuditRequest, _Judge, audit
 from hardener.workflows.change import ChangeRequest
 from hardener.workflows.drift import DriftRequest, drift
 from hardener.workflows.harden import harden
@@ -124,3 +126,12 @@ def test_a_repair_of_drift_returns_its_result(target: Target, hosts: FakeFleet) 
         *("begin harden", "changed", "end harden", "remaining"),
         *("begin audit again", "prepare", "end audit again", "compared"),
     ]
+
+
+def test_a_snapshot_of_another_host_counts_as_no_answer(tmp_path: Path) -> None:
+    file = tmp_path / "web1.json"
+    file.write_text(json.dumps({**host().raw, "host": "web2"}))
+    judge = _Judge(DEFAULT_BENCHMARK, SELECTION.controls(), None, None, keep=True, done=None, wishes_of="")
+    assessment = judge._one(Collected("web1", file), {})
+    assert assessment.host == "web1"
+    assert assessment.unreachable == "the snapshot belongs to the host web2"

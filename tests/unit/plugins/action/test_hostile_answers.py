@@ -310,6 +310,7 @@ def test_a_snapshot_names_the_requested_host(run: Any, tmp_path: Path) -> None:
         "facts": ["engine", "docker.containers"],
         "policy": {"a": 1},
         "socket": "",
+        "wishes": False,
     }
     for each in (honest, *mutations(honest, count=COUNT // 10)):
         if result := run("collect", arguments, each):
@@ -322,7 +323,7 @@ def test_a_snapshot_names_the_requested_host(run: Any, tmp_path: Path) -> None:
 
 def test_an_unparsed_snapshot_names_the_requested_host(run: Any, tmp_path: Path) -> None:
     honest = json.loads(json.dumps(snapshots.make().raw))
-    arguments = {"dest": str(tmp_path), "facts": [], "policy": {"a": 1}, "socket": ""}
+    arguments = {"dest": str(tmp_path), "facts": [], "policy": {"a": 1}, "socket": "", "wishes": False}
     read = 0
     for each in (honest, *mutations(honest, count=COUNT // 10)):
         if result := run("collect", arguments, each):

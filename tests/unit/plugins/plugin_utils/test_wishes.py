@@ -101,6 +101,11 @@ def test_documents_of_controls_are_applied_beside_wishes_and_without_them() -> N
     assert chosen() == {}
 
 
+def test_a_document_of_a_control_remembers_the_variables_that_modify_it() -> None:
+    wish = chosen("x_ports", only="x_on")["x_on"]
+    assert wish["variables"].keys() == {"x_ports"}
+
+
 def test_a_wish_has_a_digest_of_each_value_and_no_value() -> None:
     wish = chosen("x_opts x_driver")["x_driver"]
     assert (wish["inventory"], wish["role"], wish["if_applied"]) == ("inv", "x", False)
