@@ -51,7 +51,7 @@ test: test-packages ## unit and integration tests, and the product's promise on 
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) environment unit integration"
 
 .PHONY: test-all
-test-all: test fleet-others small-parts integration-slow system faults oracles workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
+test-all: test fleet fleet-others small-parts integration-slow system faults oracles workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -75,7 +75,7 @@ integration-slow: test-packages $(VENV)/.installed ## the integration tests that
 promise: test-packages ## the product's promise, on a virtual machine and a host in namespaces (root)
 	$(call BUILT,13)
 	@$(MAKE) --no-print-directory environment
-	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host fleet"
+	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host"
 # Two chains by hand: pytest-xdist gives a worker its next module before the one at hand ends.
 promise-loop:
 	$(PYTEST) tests/promise/test_loop.py --verbose --exitfirst

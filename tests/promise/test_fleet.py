@@ -92,7 +92,7 @@ SITE = """
   gather_facts: false
   tasks:
     - ansible.builtin.copy:
-        content: "{{ converge_pending | to_json }}"
+        content: "{{ converge_pending | sort(attribute='name') | to_json }}"
         dest: "{{ folder }}/{{ inventory_hostname }}"
       delegate_to: localhost
       check_mode: false
