@@ -61,7 +61,7 @@ class Impact(StrEnum):
 class Remediation:
     """The role and its variable that remediate a control, and the impact of the remediation.
 
-    With ``needs_default``, the control passes only if the variable has the default of the role.
+    With ``needs_default``, any other value of the variable than the role's default makes the control fail.
     """
 
     role: str

@@ -18,7 +18,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import (
     WISH_APPLIED,
 )
 
-from hardener.model import Assessment, Finding, Impact, Standing
+from hardener.model import Assessment, Control, Finding, Impact, Standing
 
 _CHEAPEST_FIRST = tuple(Impact)  # in the order of the model
 
@@ -196,21 +196,27 @@ class Outlook:
     @property
     def has_all(self) -> bool:
         """Return whether the host has all wishes, but for held and blocked ones, and remembers them."""
-        due = self.result.changes or self.result.activations or self.failure
         unknown = (each.state != WISH_APPLIED and each.fate is Fate.UNCHANGED for each in self.wishes)
-        return not due and not any(unknown)
+        return not (self.result.changes or self.failure or any(unknown))
 
 
 _FATES = {CHANGE: Fate.CHANGE, HELD: Fate.HELD, REFUSED: Fate.BLOCKED, UNCHANGED: Fate.UNCHANGED}
 
 
-def plan(assessment: Assessment, wishes: Sequence[str] = (), *, accepted: Collection[str] = ()) -> Plan:
+def plan(
+    assessment: Assessment,
+    wishes: Sequence[str] = (),
+    *,
+    accepted: Collection[str] = (),
+    controls: Sequence[Control] = (),
+) -> Plan:
     """Plan the remediation of one host. Waived controls are not remediated.
 
     Args:
         assessment: of the host.
         wishes: the roles with wishes of the site.
         accepted: the slugs of controls that wishes may weaken, or repair although they are waived.
+        controls: which no other wishes may weaken; by default those of the assessment.
     """
     by_variable: dict[tuple[str, str], list[Finding]] = {}
     waived: dict[tuple[str, str], list[Finding]] = {}
@@ -232,7 +238,7 @@ def plan(assessment: Assessment, wishes: Sequence[str] = (), *, accepted: Collec
         if (step.role, step.variable) in waived
     )
     left = tuple(step for step in steps if (step.role, step.variable) not in waived)
-    guarded = _guarded(assessment, accepted) if wishes else {}
+    guarded = _guarded(assessment, accepted, controls) if wishes else {}
     return Plan(
         assessment.host,
         left,
@@ -244,27 +250,27 @@ def plan(assessment: Assessment, wishes: Sequence[str] = (), *, accepted: Collec
     )
 
 
-def _guarded(assessment: Assessment, accepted: Collection[str]) -> dict[str, dict[str, object]]:
+def _guarded(
+    assessment: Assessment, accepted: Collection[str], controls: Sequence[Control]
+) -> dict[str, dict[str, object]]:
     """Return the variables whose wishes may be held: by variable the ``reason`` and ``only_default``.
 
     ``only_default``: true if only the role's default is applied, since another value weakens a control;
     false if only that is held, since it repairs a waived control; None if every value is held.
     """
+    waived = {finding.control.slug for finding in assessment.findings if finding.waived}
     found: dict[str, dict[str, object]] = {}
-    for finding in assessment.findings:
-        control, remediation = finding.control, finding.control.remediation
-        if not remediation or control.slug in accepted:
+    for control in controls or [finding.control for finding in assessment.findings]:
+        remediation = control.remediation
+        is_waived = control.slug in waived
+        if not remediation or control.slug in accepted or not (is_waived or remediation.needs_default):
             continue
         name = f"{control.id_in(assessment.benchmark)}: --accept-weaker {control.slug} applies it"
-        if finding.waived:
-            only_default = False if remediation.needs_default else None
-            found[remediation.variable] = {
-                "reason": f"it repairs the waived control {name}",
-                "only_default": only_default,
-            }
-        elif remediation.needs_default:
-            rule = {"reason": f"it weakens {name}", "only_default": True}
-            found.setdefault(remediation.variable, rule)
+        what = f"it repairs the waived control {name}" if is_waived else f"it weakens {name}"
+        only_default = not is_waived if remediation.needs_default else None
+        known = found.setdefault(remediation.variable, {"reason": what, "only_default": only_default})
+        if known["only_default"] is not only_default:  # one value weakens a control, the other repairs one
+            found[remediation.variable] = {"reason": f"{known['reason']}; {what}", "only_default": None}
     return found
 
 

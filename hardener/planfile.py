@@ -33,11 +33,15 @@ _NAME = re.compile("[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """The reviewed plan of one host: the variables to apply, by role, the allowed impact, and the digest."""
+    """The reviewed plan of one host: the variables to apply, by role, the allowed impact, and the digest.
+
+    ``wishes`` are the documents among them that the inventory asks for.
+    """
 
     variables: Mapping[str, Sequence[str]]
     allow: Impact
     digest: str
+    wishes: frozenset[str] = frozenset()
 
 
 def dump(outlooks: Sequence[Outlook], benchmark: str, *, created: datetime) -> str:
@@ -85,7 +89,9 @@ def load(path: Path) -> Plans:
     for host, plan in raw["hosts"].items():
         try:
             if variables := _applied(plan):
-                reviewed[host] = Reviewed(variables, Impact(plan["allow"]), _word(plan["digest"], _DIGEST))
+                wishes = frozenset(str(each["variable"]) for each in plan.get("wishes", ()))
+                digest = _word(plan["digest"], _DIGEST)
+                reviewed[host] = Reviewed(variables, Impact(plan["allow"]), digest, wishes)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             damaged[host] = line(repr(error))
     return Plans(reviewed, damaged)
@@ -123,7 +129,7 @@ def _host(outlook: Outlook, benchmark: str) -> dict[str, Any]:
             {
                 "role": wish.role,
                 "variable": wish.document,
-                "set": list(wish.variables),
+                "set": [scalar(name) for name in wish.variables],
                 "state": wish.state,
                 "impact": wish.impact.value,
                 "fate": wish.fate.value,

@@ -33,7 +33,9 @@ def compare_wishes(outlooks: Sequence[Outlook]) -> WishComparison:
             each.host: tuple(
                 wish
                 for wish in each.wishes
-                if wish.fate is not Fate.UNCHANGED and (wish.state == WISH_APPLIED) is applied
+                if wish.fate is not Fate.UNCHANGED
+                and (wish.state == WISH_APPLIED) is applied
+                and (wish.paths or not applied)  # without a path, only an activation is due
             )
             for each in outlooks
             if not each.failure

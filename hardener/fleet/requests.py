@@ -96,9 +96,10 @@ def harden(
     """
     hosts = [plan.host for plan in plans]
     variables = {**limits.variables(), "harden_plan": {plan.host: plan.variables for plan in plans}}
-    if any(plan.wishes for plan in plans):
+    if any(plan.wishes or plan.only_applied for plan in plans):
         variables["converge_wishes"] = {
             "inventory": fleet.inventory_name,
+            "roles": {plan.host: plan.wishes for plan in plans if not plan.only_applied},
             "guarded": {plan.host: plan.guarded for plan in plans} if reviewed is None else {},
             "if_applied": any(plan.only_applied for plan in plans),
             "reviewed": reviewed is not None,

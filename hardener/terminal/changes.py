@@ -53,7 +53,7 @@ def remaining(outlooks: Sequence[Outlook]) -> Iterator[str]:
                 yield f"{line(each.host)}: {what}: {line(decision.reason, 2000)}"
         for wish in each.wishes:
             if wish.fate in _LEFT:
-                what = f"{_LEFT[wish.fate]} ({wish.impact}): {wish.name}"
+                what = f"{_LEFT[wish.fate]} ({wish.impact}): {line(wish.name)}"
                 yield f"{line(each.host)}: {what}: {line(wish.reason, 2000)}"
         for left in each.left:
             yield f"{line(each.host)}: {line(left)}"
@@ -64,11 +64,11 @@ def wishes(found: WishComparison) -> Iterator[str]:
     for host, results in found.left.items():
         for each in results:
             why = f": {line(each.reason, 2000)}" if each.reason else ""
-            yield f"{line(host)}: drifted from the inventory: {each.name}{why}"
+            yield f"{line(host)}: drifted from the inventory: {line(each.name)}{why}"
     for host, results in found.pending.items():
         for each in results:
-            why = line(each.reason, 2000) or "`hardener harden` applies it"
-            yield f"{line(host)}: not applied yet: {each.name}: {why}"
+            why = line(each.reason, 2000) or "`hardener plan` shows it"
+            yield f"{line(host)}: not applied yet: {line(each.name)}: {why}"
     for host, reason in found.unknown.items():
         yield f"{line(host)}: not compared with the inventory: {line(reason, 2000)}"
 

@@ -5,7 +5,6 @@ Ansible takes half a second to start. What judges and reports is imported meanwh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -195,9 +194,6 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
     yield kept.absolute()
 
 
-_ROLE = re.compile(r"[a-z][a-z_]{0,40}")  # of a role of ours; a host may name others
-
-
 class _Judge:
     """Judges each host when its snapshot arrives; hosts without a snapshot are unreachable."""
 
@@ -252,8 +248,10 @@ class _Judge:
             snapshot, self._controls, benchmark=self._benchmark, host=host, decisions=self._decisions
         )
         if self._wishes_of:
+            from hardener.catalogue import roles as known
+
             roles = snapshot.wish_roles(self._wishes_of).union(collected.wishes)
-            self._wishes[host] = tuple(sorted(filter(_ROLE.fullmatch, roles)))
+            self._wishes[host] = tuple(sorted(roles & known()))  # a host may name others
         if self._recorder:
             self._recorder.see(snapshot)
             self._recorder.keep(host, collected.snapshot)

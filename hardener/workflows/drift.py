@@ -305,7 +305,7 @@ class _Comparing:
         )
 
 
-def _plans(assessments: Iterable[Assessment], drift: Drift, wishes: WishComparison) -> list[Plan]:
+def _plans(assessments: AssessmentStore, drift: Drift, wishes: WishComparison) -> list[Plan]:
     """Plan the repair of the controls and the applied wishes that have drifted, and of no others."""
     plans = []
     for assessment in assessments:
@@ -315,5 +315,6 @@ def _plans(assessments: Iterable[Assessment], drift: Drift, wishes: WishComparis
         made = plan(dataclasses.replace(assessment, findings=tuple(findings)))
         left = wishes.left.get(assessment.host, ())
         roles = tuple(dict.fromkeys(each.role for each in left))
-        plans.append(dataclasses.replace(made, wishes=roles, only_applied=True))
+        has_wishes = bool(assessments.wishes.get(assessment.host))
+        plans.append(dataclasses.replace(made, wishes=roles, only_applied=has_wishes))
     return plans

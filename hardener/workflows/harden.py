@@ -82,9 +82,11 @@ def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> N
         HardenerError: the plan does; the message names host and variable.
     """
     for each in plans:
-        variables = reviewed[each.host].variables if each.host in reviewed else {}
+        if each.host not in reviewed:
+            continue
+        plan = reviewed[each.host]
         for role, variable in each.waived:
-            if variable in variables.get(role, ()):
+            if variable in plan.variables.get(role, ()) and variable not in plan.wishes:
                 raise HardenerError(
                     f"{line(each.host)}: the plan would remediate a waived control by {variable}",
                     hint="make a new plan with `hardener plan --json`",

@@ -101,9 +101,10 @@ class Selection:
 
     def wishes(self, roles: Iterable[str]) -> tuple[str, ...]:
         """Return the roles among the given ones whose wishes are applied."""
-        if not self.only or catalogue.WISHES in self.only:
+        only = {each.strip().casefold() for each in self.only}
+        if not only or catalogue.WISHES in only:
             return tuple(roles)
-        return tuple(role for role in roles if role in self.only)
+        return tuple(role for role in roles if role in only)
 
     @property
     def has_wishes(self) -> bool:
@@ -119,6 +120,8 @@ def accepted_controls(benchmark: str, named: tuple[str, ...]) -> tuple[str, ...]
     """
     if not named:
         return ()
+    if wrong := [each for each in named if not catalogue.selects_controls(each)]:
+        raise HardenerError(f"--accept-weaker {line(wrong[0])}: no control has this name")
     chosen = catalogue.select(catalogue.load(benchmark), benchmark=benchmark, only=named)
     return tuple(control.slug for control in chosen)
 

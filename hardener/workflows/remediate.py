@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from hardener import catalogue
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, requests
 from hardener.fleet.answers import ChangeAnswer
@@ -69,8 +70,10 @@ def planned(assessments: AssessmentStore, selection: Selection, accepted: Collec
         accepted: the slugs of controls that wishes may weaken.
     """
     plans = {}
+    every = catalogue.load(selection.benchmark)
     for each in assessments:
-        made = plan(each, selection.wishes(assessments.wishes.get(each.host, ())), accepted=accepted)
+        wishes = selection.wishes(assessments.wishes.get(each.host, ()))
+        made = plan(each, wishes, accepted=accepted, controls=every)
         plans[each.host] = made if selection.repairs else replace(made, steps=(), withheld=())
     return plans
 

@@ -67,18 +67,21 @@ class ActionModule(ActionBase):
         """Return the documents that ``converge_only`` and ``converge_wishes`` choose; by default all."""
         template = self._templar.template
         only = template(known.get("converge_only"))
-        if only is None:
-            return documents
-        terms = template(known.get("converge_wishes")) or {}
+        if only is None:  # what was set for a wish is taken back only where wishes are known
+            return [each for each in documents if not each.pop("takes_back", False)]
+        # Only hardener sets it. To template the rules of all hosts for each host would take hours.
+        terms = known.get("converge_wishes") or {}
+        roles = (terms.get("roles") or {}).get(host_of(known))
+        is_chosen = roles is None or role in roles
         source = _snapshot(known)["sources"].get("hardener.runs") or {}
         wishes = Wishes(
             role=role,
             only=frozenset(only),
-            inventory=terms.get("inventory"),
+            inventory=terms.get("inventory") if is_chosen else None,
             if_applied=bool(terms.get("if_applied")),
             reviewed=bool(terms.get("reviewed")),
             guarded=(terms.get("guarded") or {}).get(host_of(known)) or {},
-            named=set_by_site(known) if terms else frozenset(),
+            named=set_by_site(known) if terms and is_chosen else frozenset(),
             options=own,
             decided_by=decided_by,
             runs=source.get("data") or {},

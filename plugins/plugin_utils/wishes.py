@@ -1,7 +1,7 @@
 """Choose the documents to apply: those that remediate controls, and the wishes of the site.
 
 A wish is a document for which the site has set a variable, in its inventory or by ``-e``. ``hostvars`` has
-these variables, and neither the defaults of roles nor the variables of plays.
+these variables and results of tasks, but neither the defaults of roles nor the variables of plays.
 """
 
 from __future__ import annotations
@@ -99,11 +99,12 @@ class Wishes:
     def _chosen(self, documents: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for document in documents:
             name = str(document["name"])
+            own = {key: value for key, value in document.items() if key != "takes_back"}
             wish = None if self.inventory is None else self._wish(name)
             if wish is not None and (name in self.only or not self.reviewed):
-                yield {**self._guard(document), "wish": wish}
+                yield {**self._guard(own), "wish": wish}
             elif name in self.only:
-                yield document
+                yield own
 
     def _wish(self, name: str) -> dict[str, Any] | None:
         """Return the wish of a document; without variables if the site wishes it no longer."""
@@ -112,7 +113,10 @@ class Wishes:
             stored = (self.runs.get("wishes") or {}).get(name)
             if not stored or stored["inventory"] != self.inventory:
                 return None
-        return self._wish_for(variables)
+        wish = self._wish_for(variables)
+        if self.if_applied and name in self.only:  # it repairs a control
+            return {**wish, "if_applied": False, "if_unchanged": True}
+        return wish
 
     def _wish_for(self, variables: Iterable[str]) -> dict[str, Any]:
         return {
@@ -142,13 +146,17 @@ class Wishes:
         """Return a document, or its refusal if it would weaken a control or repair a waived one."""
         name = str(document["name"])
         rule = self.guarded.get(name)
-        if rule is None or name not in self.named:
+        if rule is None or (rule["only_default"] is None and name not in self.named):
             return document
-        is_default = self.value(name) == self.options[name].get("default")
+        is_default = name not in self.named or self.value(name) == self.options[name].get("default")
         if rule["only_default"] is not None and bool(rule["only_default"]) == is_default:
             return document
         return {"name": name, "refused": str(rule["reason"]), "asked": False}
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+    try:
+        text = json.dumps(value, sort_keys=True, default=str)
+    except TypeError:  # keys of several types
+        text = repr(value)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -84,6 +84,7 @@ def test_only_documents_of_controls_and_of_the_inventory_are_applied(tmp_path: P
             "converge_only": ["kernel_settings_enabled"],
             "converge_wishes": {
                 "inventory": "/srv/hosts.yml",
+                "roles": {"web1": ["docker_daemon"]},
                 "guarded": {
                     "web1": {"docker_daemon_icc": {"reason": "it weakens 2.2", "only_default": True}}
                 },

@@ -151,6 +151,18 @@ def test_wishes_that_weaken_a_control_or_repair_a_waived_one_need_acceptance(
     assert all("--accept-weaker a" in str(rule["reason"]) for rule in guarded.values())
 
 
+def test_a_value_that_repairs_one_waived_control_and_weakens_another_is_held() -> None:
+    audited = with_waiver(assessment((needing("a"), Status.WAIVED), (needing("b"), Status.PASS)), "a")
+    guarded = plan(audited, ("files",)).guarded["files_x"]
+    assert guarded["only_default"] is None
+    assert "--accept-weaker a" in str(guarded["reason"])
+    assert "--accept-weaker b" in str(guarded["reason"])
+
+
+def test_controls_that_are_not_selected_are_guarded_too() -> None:
+    assert plan(assessment(), ("files",), controls=[needing("a")]).guarded.keys() == {"files_x"}
+
+
 def test_a_control_that_needs_the_default_is_remediated_by_the_default_of_its_role() -> None:
     """Other controls pass with several values, or only with one that the site has to choose."""
     for each in catalogue.load(BENCHMARK):

@@ -16,7 +16,8 @@ r"""Define and validate the request: documents of resources and activations.
 
 A document for which the site has set variables has a ``wish``: ``{"inventory": "/srv/hosts.yml", "role":
 "docker_daemon", "variables": {"docker_daemon_icc": "a digest of its value"}}``. With ``if_applied`` it is
-omitted unless a run has applied the same wish.
+omitted unless a run has applied the same wish; with ``if_unchanged`` it is refused if a run has applied
+another.
 
 Where it cannot be had on this host: ``{"name": "audit_rules_enabled", "refused": "no audit here"}``.
 
@@ -48,6 +49,7 @@ from .serving import FORMER as FORMER_SETTINGS
 FORMER = "former"  # a kind that no request can have: ``state``, what a path was before hardener's first run
 
 _AT_ENGINE = ("docker", "userns-migrate")  # activations whose settings held the engine's location
+_WISH_TERMS = ("if_applied", "if_unchanged")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MODE = re.compile(r"[0-7]{3,4}")
 
@@ -213,8 +215,8 @@ def _wish(raw: Any, where: str) -> Mapping[str, Any]:
         for digest in _field(wish, "variables", dict, where).values():
             if not isinstance(digest, str):
                 raise Refused(f"{where}: a digest of a variable is not a string")
-        _refuse_unknown(wish, ("inventory", "role", "variables", "if_applied"), f"{where}: wish")
-        return {**wish, "if_applied": _field(wish, "if_applied", bool, where, False)}
+        _refuse_unknown(wish, ("inventory", "role", "variables", *_WISH_TERMS), f"{where}: wish")
+        return {**wish, **{key: _field(wish, key, bool, where, False) for key in _WISH_TERMS}}
     return {}
 
 

@@ -192,6 +192,7 @@ class Transaction:
             return {**result, "outcome": WOULD_CHANGE if result["changed"] else UNCHANGED}
         all_changes = plan.all_changes
         if not all_changes and not due:
+            self._keep_wishes("")
             left = departure.part(self._store, self._parting)
             return {**result, "outcome": CHANGED, "notes": [*notes, *left]}
         if self._unkept is not None:
@@ -230,6 +231,7 @@ class Transaction:
         steps.begin("back up")
         try:
             self._store.back_up(run, changes)
+            wishes.keep(self._store, "", {})  # before the records of runs that were rolled back are removed
             removed = self._prune(run)
             journal = Journal.begin(self._store, run, settings, who=who)
             if self._parting:

@@ -17,11 +17,12 @@ from .backup import Store
 from .documents import Request
 from .origin import OVER
 
+_CHANGED = "the inventory has changed since it was applied: `hardener harden` applies it"
 _KEPT = 12  # wishes of a document: some more than the runs that can be rolled back
 
 
 def compared(request: Request, store: Store) -> Request:
-    """Compare the wishes of a request with the stored ones, and omit documents that need an applied wish."""
+    """Compare the wishes of a request with the stored ones, and omit or refuse documents by their terms."""
     if not any(document.wish for document in request.documents):
         return request
     stored = _standing(store)
@@ -31,7 +32,9 @@ def compared(request: Request, store: Store) -> Request:
             state = _state(stored.get(document.name, ()), document.wish)
             if document.wish["if_applied"] and state != WISH_APPLIED:
                 continue
-            documents.append(document._replace(wish={**document.wish, "state": state}))
+            changed = document.wish["if_unchanged"] and state == WISH_CHANGED
+            refused = document.refused or (_CHANGED if changed else "")
+            documents.append(document._replace(wish={**document.wish, "state": state}, refused=refused))
         else:
             documents.append(document)
     return request._replace(documents=tuple(documents))
@@ -42,13 +45,14 @@ def keep(store: Store, run: str, wishes: Mapping[str, Mapping[str, Any]]) -> Non
 
     Args:
         store: hardener's folder on this host, whose lock is held.
-        run: that run; empty if nothing had to be changed.
+        run: that run; empty if nothing had to be changed: then they stand as long as the last run.
         wishes: by the names of their documents.
 
     Raises:
         OSError: they cannot be written.
     """
     found = _standing(store)
+    run = run or next((each for each in reversed(store.runs()) if _stands(store, each)), "")
     for name, wish in wishes.items():
         kept = found.get(name, [])
         ends_nothing = not wish["variables"] and not (kept and kept[-1]["variables"])
@@ -70,9 +74,12 @@ def _state(stored: Any, wish: Mapping[str, Any]) -> str:
 def _standing(store: Store) -> dict[str, list[dict[str, Any]]]:
     """Return the stored wishes by document, without those of runs that were rolled back."""
     return {
-        name: [each for each in kept if store.record(each["run"]).get("outcome") not in OVER]
-        for name, kept in _read(store).items()
+        name: [each for each in kept if _stands(store, each["run"])] for name, kept in _read(store).items()
     }
+
+
+def _stands(store: Store, run: str) -> bool:
+    return store.record(run).get("outcome") not in OVER
 
 
 def _read(store: Store) -> dict[str, list[dict[str, Any]]]:

@@ -106,7 +106,7 @@ def _given_back(
     """Return documents that restore the keys of variables that the site no longer sets."""
     applied = set(host.data("hardener.runs").get("wishes") or ()) - {each["name"] for each in found}
     return [
-        document_of(host, variable, {})
+        {**document_of(host, variable, {}), "takes_back": True}
         for variable in _WITHOUT_DEFAULT
         if not variables[variable] and f"docker_daemon_{variable}" in applied
     ]

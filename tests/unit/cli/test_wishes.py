@@ -80,6 +80,7 @@ def test_a_wish_is_applied_where_no_control_fails(hardener: Hardener, web: FakeF
     assert variables["harden_plan"]["web1"]["firewall"] == []
     assert variables["converge_wishes"]["inventory"] == "/srv/hosts.yml"
     assert not variables["converge_wishes"]["if_applied"]
+    assert variables["converge_wishes"]["roles"] == {"web1": ("firewall",)}
     assert "firewall (set by the inventory)" in result.stderr
 
 
@@ -116,7 +117,8 @@ def test_accepted_controls_are_not_guarded(hardener: Hardener, web: FakeFleet) -
     assert guarded[0]["docker_daemon_icc"]["reason"] == (
         "it weakens 2.2: --accept-weaker daemon-icc-disabled applies it"
     )
-    assert hardener("harden", "-i", "inv,", "--accept-weaker", "no-such-control").exit_code == 2
+    for wrong in ("no-such-control", "wishes", "activity"):
+        assert hardener("harden", "-i", "inv,", "--accept-weaker", wrong).exit_code == 2
 
 
 def test_a_plan_shows_wishes_and_is_applied_with_them(
@@ -141,7 +143,7 @@ def test_a_plan_shows_wishes_and_is_applied_with_them(
     ("given", "code", "said"),
     [
         (("change", "applied"), 6, "a: drifted from the inventory: firewall_allow"),
-        (("change", "changed"), 0, "a: not applied yet: firewall_allow: `hardener harden` applies it"),
+        (("change", "changed"), 0, "a: not applied yet: firewall_allow: `hardener plan` shows it"),
         (("change", "new"), 0, "a: not applied yet: firewall_allow"),
         (("unchanged", "applied"), 0, ""),
     ],

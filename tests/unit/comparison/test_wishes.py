@@ -12,11 +12,20 @@ LEFT, PENDING, EQUAL = "left", "pending", "equal"
 @pytest.mark.parametrize("fate", Fate)
 @pytest.mark.parametrize("state", ["applied", "changed", "new"])
 def test_a_difference_is_drift_only_of_a_wish_that_was_applied(state: str, fate: Fate) -> None:
-    wish = WishResult("firewall", "firewall_inbound", ("firewall_allow",), state, fate, Impact.NONE)
+    wish = WishResult(
+        "firewall", "firewall_inbound", ("firewall_allow",), state, fate, Impact.NONE, paths=("/x",)
+    )
     found = compare_wishes([Outlook(Plan("db01", ()), (), wishes=(wish,))])
     expected = EQUAL if fate is Fate.UNCHANGED else LEFT if state == "applied" else PENDING
     assert found.left == ({"db01": (wish,)} if expected is LEFT else {})
     assert found.pending == ({"db01": (wish,)} if expected is PENDING else {})
+
+
+def test_an_applied_wish_without_a_changed_path_is_no_drift() -> None:
+    """An activation is due that other documents explain: pending updates, or a file that was not loaded."""
+    wish = WishResult("firewall", "firewall_inbound", (), "applied", Fate.CHANGE, Impact.NONE)
+    found = compare_wishes([Outlook(Plan("db01", ()), (), wishes=(wish,))])
+    assert (found.left, found.pending) == ({}, {})
 
 
 def test_a_host_without_an_answer_is_unknown() -> None:

@@ -123,14 +123,36 @@ def test_a_variable_that_the_same_inventory_no_longer_sets_ends_its_wish() -> No
 
 @pytest.mark.parametrize(
     ("only_default", "named", "held"),
-    [(True, "x_on", True), (False, "x_on", False), (None, "x_on", True), (True, "x_ports", False)],
+    [
+        (True, "x_on", True),
+        (False, "x_on", False),
+        (None, "x_on", True),
+        (True, "x_ports", False),
+        (False, "x_ports", True),  # the switch has its default, which repairs the waived control
+        (None, "x_ports", False),
+        (False, "", True),  # so does one that the inventory no longer sets
+        (True, "", False),
+    ],
 )
 def test_a_wish_that_weakens_a_control_or_repairs_a_waived_one_is_held(
     only_default: bool | None, named: str, *, held: bool
 ) -> None:
     guarded = {"x_on": {"reason": "it weakens 2.2", "only_default": only_default}}
-    found = chosen(named, in_force="x_on", guarded=guarded)["x_on"]
+    stored = {"x_on": {"inventory": "inv", "role": "x", "variables": ["x_on"]}}
+    found = chosen(named, in_force="x_on", stored=stored, guarded=guarded)["x_on"]
     assert (found == "it weakens 2.2") is held
+
+
+def test_a_repair_of_a_control_needs_an_unchanged_wish_and_other_wishes_an_applied_one() -> None:
+    found = chosen("x_on x_level", only="x_on", if_applied=True)
+    terms = {
+        name: (wish["if_applied"], wish.get("if_unchanged", False)) for name, wish in found.items() if wish
+    }
+    assert terms == {"x_on": (False, True), "x_level": (True, False)}
+
+
+def test_keys_of_several_types_have_a_digest() -> None:
+    assert wishes._digest({1: "a", "b": 2}) != wishes._digest({1: "a", "b": 3})
 
 
 def test_a_refused_role_answers_all_wishes() -> None:

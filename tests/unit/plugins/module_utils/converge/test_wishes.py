@@ -95,6 +95,23 @@ def test_a_repair_omits_wishes_that_were_never_applied_and_changed_ones(host: Ho
     assert host.read("x") == "1"
 
 
+def test_a_control_is_not_repaired_by_a_wish_that_has_changed(host: Host) -> None:
+    repair: dict[str, Any] = {"if_unchanged": True}
+    assert converge(host, "1", wish(**repair))["outcome"] == "changed"
+    host.write("x", "drifted")
+    refused = converge(host, "2", wish("d2", **repair))
+    assert "the inventory has changed" in refused["documents"][0]["reason"]
+    assert host.read("x") == "drifted"
+    assert converge(host, "1", wish(**repair))["outcome"] == "changed"
+
+
+def test_a_wish_that_an_earlier_run_has_applied_ends_with_its_rollback(host: Host) -> None:
+    converge(host, "1", None)
+    assert converge(host, "1", wish())["outcome"] == "unchanged"
+    history.back_to(host.store, before="", who="", check=False)
+    assert remembered(host) == {}
+
+
 def test_the_memory_of_a_document_is_bounded(host: Host) -> None:
     for number in range(20):
         converge(host, str(number), wish(f"d{number}"))
