@@ -148,7 +148,7 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
     elif state is State.OK and result.get("changed") is True:
         state = State.CHANGED
     host, action = str(data.get("host", "")), str(data.get("resolved_action") or data.get("task_action", ""))
-    if action.startswith(_OURS) and result.get("host", host) != host:
+    if action.startswith(_OURS) and result.get("inventory_host", host) != host:
         state, result = State.FAILED, {}
         reason = "the answer belongs to another host"
     return TaskResult(host=host, action=action.rpartition(".")[2], state=state, reason=reason, data=result)

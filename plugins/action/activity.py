@@ -52,7 +52,7 @@ class ActionModule(HostScriptAction):
         )
         told = _expected_fields(answer.result)
         self.see_it_fits(told)
-        return {"changed": False, "host": host_of(task_vars), "ansible_facts": answer.facts, **told}
+        return {"changed": False, "inventory_host": host_of(task_vars), "ansible_facts": answer.facts, **told}
 
 
 def _expected_fields(answer: Any) -> dict[str, Any]:

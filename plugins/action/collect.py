@@ -75,7 +75,11 @@ class ActionModule(HostScriptAction):
             "policy": args["policy"],
             "inventory_groups": sorted(map(str, variables.get("group_names", ()))),
         }
-        result: dict[str, Any] = {"changed": False, "host": host, "ansible_facts": dict(answer.facts)}
+        result: dict[str, Any] = {
+            "changed": False,
+            "inventory_host": host,
+            "ansible_facts": dict(answer.facts),
+        }
         if args["wishes"]:
             result["wishes"] = roles_of_site(variables)
         if args["dest"]:

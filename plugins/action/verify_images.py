@@ -49,7 +49,12 @@ class ActionModule(HostScriptAction):
         except (KeyError, TypeError, ValueError):
             raise AnsibleActionFail("the host gave no record of its images") from None
         self.see_it_fits(result)
-        return {"changed": False, "host": host_of(task_vars), "ansible_facts": dict(answer.facts), **result}
+        return {
+            "changed": False,
+            "inventory_host": host_of(task_vars),
+            "ansible_facts": dict(answer.facts),
+            **result,
+        }
 
 
 def _expected_fields(answer: Any) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class TwinAction(HostScriptAction):
         self.see_it_fits(result)
         return {
             "changed": False,
-            "host": host_of(task_vars),
+            "inventory_host": host_of(task_vars),
             "ansible_facts": answer.facts,
             **result,
             **reached,

@@ -143,7 +143,7 @@ class TransactionAction(HostScriptAction):
             self.see_it_fits(result)
         except ValueError as error:
             raise AnsibleActionFail(f"the host gave no result of the transaction: {error}") from None
-        result["host"] = host_of(task_vars)
+        result["inventory_host"] = host_of(task_vars)
         if answer.facts:
             result["ansible_facts"] = answer.facts
         return result

@@ -105,7 +105,7 @@ def audited(
     """Audit, and the hosts of the report; every one has as many findings as any other."""
     report = tmp_path / "report.json"
     result = hardener("audit", "-i", source, "--json", str(report), *arguments, **environment)
-    assert result.returncode in (0, 3, 4), result.stderr
+    assert result.returncode in (0, 3, 4, 9), result.stderr
     hosts = hosts_in(report)
     assert len({len(host["findings"]) for host in hosts.values()}) == 1
     return hosts
@@ -220,7 +220,7 @@ def test_written_files_are_private_under_any_umask(
                 umask=0,
                 timeout=120,
             )
-            assert ended.returncode in (0, 3, 4), ended.stderr
+            assert ended.returncode in (0, 3, 4, 9), ended.stderr
         written = [path for place in (out, home) for path in place.rglob("*") if not path.is_symlink()]
         names = {path.name for path in written}
         assert {"stderr", "there.json", "report.json", "j.xml", "cp"} <= names

@@ -183,7 +183,7 @@ def test_no_written_file_contains_a_secret(
             timeout=600,
         )
         (written / f"{number}.out").write_bytes(ended.stdout + ended.stderr)
-        assert ended.returncode in (0, 3, 4), ended.stderr.decode()
+        assert ended.returncode in (0, 3, 4, 9), ended.stderr.decode()
 
     everything = pieces(written) | pieces(Path(environment["HOME"]) / ".ansible")
     names = "\n".join(everything)

@@ -69,7 +69,11 @@ TTY_HINT = (
             TaskResult("db01", "apt", State.CHANGED, data={"changed": True}),
         ),
         (
-            raw("runner_on_ok", action="hardener.docker.converge", res={"changed": True, "host": "web03"}),
+            raw(
+                "runner_on_ok",
+                action="hardener.docker.converge",
+                res={"changed": True, "inventory_host": "web03"},
+            ),
             TaskResult("db01", "converge", State.FAILED, "the answer belongs to another host"),
         ),
         (

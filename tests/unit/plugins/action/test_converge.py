@@ -236,7 +236,7 @@ def test_keys_that_ansible_interprets_are_removed_from_an_answer() -> None:
     }
     found = answered({"outcome": "changed", **hostile})
     change = {"path": "/a", "what": "write", "documents": ["a"]}
-    assert found == {"outcome": "changed", "changes": [change], "host": ""}
+    assert found == {"outcome": "changed", "changes": [change], "inventory_host": ""}
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,7 @@ def test_an_unparsed_snapshot_names_the_requested_host(run: Any, tmp_path: Path)
     read = 0
     for each in (honest, *mutations(honest, count=COUNT // 10)):
         if result := run("collect", arguments, each):
-            assert result.keys() == {"changed", "host", "ansible_facts", "snapshot"}
+            assert result.keys() == {"changed", "inventory_host", "ansible_facts", "snapshot"}
             read += _is_of_web1(Path(result["snapshot"]))
     assert read > 1
 
