@@ -151,6 +151,14 @@ def test_the_local_machine_needs_no_inventory_file(hardener: Hardener, tmp_path:
     assert not list((tmp_path / "work").iterdir()), "files are left where it was called"
 
 
+def test_a_long_path_of_temporary_files_is_accepted(hardener: Hardener, tmp_path: Path) -> None:
+    folder = tmp_path / "build-agent" / ("x" * 90)
+    folder.mkdir(parents=True)
+    ended = hardener("audit", "-i", "localhost,", TMPDIR=str(folder))
+    assert ended.returncode == 3, ended.stderr
+    assert list(folder.iterdir()) == []
+
+
 def test_unreachable_hosts_are_in_the_report_with_the_reason(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:

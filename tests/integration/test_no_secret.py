@@ -155,7 +155,7 @@ def environment(planted: Planted, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_no_written_file_contains_a_secret(
+def test_no_file_has_a_secret(
     inventory: Path, environment: dict[str, str], planted: Planted, tmp_path: Path
 ) -> None:
     written = tmp_path / "written"
