@@ -64,7 +64,7 @@ unit-lowest: ## the unit tests with Python 3.11 and the lowest versions allowed,
 
 .PHONY: integration
 integration: test-packages $(VENV)/.installed ## the tests against a private dockerd and sshd (root)
-	$(PYTEST) tests/integration tests/oracles -m "not slow" --numprocesses=2 --verbose
+	$(PYTEST) tests/integration tests/oracles -m "not slow" --numprocesses=3 --verbose
 
 .PHONY: integration-slow
 integration-slow: test-packages $(VENV)/.installed ## the integration tests that `make test` leaves out (root)
