@@ -295,12 +295,32 @@ class Workloads:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedWish:
+    """Variables of an inventory that a run has applied on a host."""
+
+    inventory: str
+    role: str
+    variables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleWishes:
+    """The variables that a site sets for one role, compared with a host."""
+
+    role: str
+    left: tuple[str, ...] = ()  # applied once, and the host no longer has their values
+    pending: tuple[str, ...] = ()  # not applied yet
+    unknown: str = ""  # the reason why they could not be compared
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """The findings of one host: one for each control of a benchmark.
 
     A host that could not be reached has an ``unreachable`` reason and the same number of findings as any
     other, each of them an error. ``not_begun`` is why the run of this audit did not begin to change the host,
-    ``change_failed`` why its change failed, was refused or was rolled back.
+    ``change_failed`` why its change failed, was refused or was rolled back. ``wishes`` is empty where none
+    were compared.
     """
 
     host: str
@@ -313,6 +333,7 @@ class Assessment:
     groups: tuple[str, ...] = ()  # of the inventory, by name; empty where no inventory was used
     not_begun: str = ""  # empty where the host was changed, or there was nothing to change
     change_failed: str = ""
+    wishes: tuple[RoleWishes, ...] = ()  # sorted by role
 
     def counts(self) -> Counter[Status]:
         """Return the number of findings by status."""

@@ -18,7 +18,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import (
     WISH_APPLIED,
 )
 
-from hardener.model import Assessment, Control, Finding, Impact, Standing
+from hardener.model import AppliedWish, Assessment, Control, Finding, Impact, Standing
 
 _CHEAPEST_FIRST = tuple(Impact)  # in the order of the model
 
@@ -63,6 +63,7 @@ class Plan:
     withheld: tuple[Withheld, ...] = ()
     waived: frozenset[tuple[str, str]] = frozenset()  # steps that would also remediate a waived control
     wishes: tuple[str, ...] = ()  # roles of which the site sets variables, or of which wishes were applied
+    elsewhere: Mapping[str, AppliedWish] = field(default_factory=dict)  # of other inventories, by document
     only_applied: bool = False  # whether only wishes are carried out that were applied before
     guarded: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # see ``_guarded``
 
@@ -184,7 +185,7 @@ class Outlook:
     plan: Plan
     decisions: tuple[Decision, ...]
     result: TransactionResult = TransactionResult()
-    left: tuple[str, ...] = ()  # documents of a role beside the steps that are held
+    left: tuple[str, ...] = ()  # documents that are held beside the steps, and wishes of other inventories
     failure: str = ""  # the reason why the host gave no answer
     wishes: tuple[WishResult, ...] = ()
 
@@ -333,6 +334,9 @@ def _left(plan: Plan, documents: Mapping[str, DocumentResult]) -> Iterator[str]:
     for name, document in documents.items():
         if name not in named and document.state == HELD and not document.wish:
             yield f"held ({document.impact}): {name}: {document.reason}"
+    for name, wish in plan.elsewhere.items():
+        if name not in documents:
+            yield f"kept as another inventory, {wish.inventory}, has set it: {', '.join(wish.variables)}"
 
 
 def _impacts(findings: Sequence[Finding]) -> Iterator[Impact]:

@@ -16,6 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
 
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
+from hardener.model import AppliedWish
 
 SCHEMA = "hardener/snapshot/2"
 _FORMER = "hardener/snapshot/1"
@@ -193,13 +194,18 @@ class Snapshot:
         runs = self.fact_or("hardener.runs", {}).get("runs") or ()
         return runs[0] if runs else None
 
-    def wish_roles(self, inventory: str) -> frozenset[str]:
-        """Return the roles of which wishes of an inventory were applied; none if that cannot be read."""
+    def wishes(self) -> Mapping[str, AppliedWish]:
+        """Return the wishes that were applied, by document; none if they cannot be read."""
         try:
-            wishes = (self.fact_or("hardener.runs", {}).get("wishes") or {}).values()
-            return frozenset(str(wish["role"]) for wish in wishes if wish["inventory"] == inventory)
+            wishes = (self.fact_or("hardener.runs", {}).get("wishes") or {}).items()
+            return {
+                str(document): AppliedWish(
+                    str(wish["inventory"]), str(wish["role"]), tuple(map(str, wish["variables"]))
+                )
+                for document, wish in wishes
+            }
         except (FactUnavailable, AttributeError, LookupError, TypeError):
-            return frozenset()
+            return {}
 
     # --- the daemon's declared configuration ------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.hardener.docker.plugins.module_utils.contract import WISH_APPLIED
 
+from hardener.model import RoleWishes
 from hardener.plan import Fate, Outlook, WishResult
 
 
@@ -23,6 +24,17 @@ class WishComparison:
     left: Mapping[str, tuple[WishResult, ...]] = field(default_factory=dict)
     pending: Mapping[str, tuple[WishResult, ...]] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+
+    def by_role(self, host: str, roles: Sequence[str]) -> tuple[RoleWishes, ...]:
+        """Return the differences of one host, by each of the roles with wishes."""
+
+        def names(found: Mapping[str, tuple[WishResult, ...]], role: str) -> tuple[str, ...]:
+            return tuple(each.name for each in found.get(host, ()) if each.role == role)
+
+        return tuple(
+            RoleWishes(role, names(self.left, role), names(self.pending, role), self.unknown.get(host, ""))
+            for role in roles
+        )
 
 
 def compare_wishes(outlooks: Sequence[Outlook]) -> WishComparison:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from hardener.errors import HardenerError
 from hardener.history.codec import Codec
-from hardener.model import Assessment, Control, Status
+from hardener.model import AppliedWish, Assessment, Control, Status
 from hardener.text import line
 
 _AT_HAND = 4  # hosts that stay uncompressed: compressing one takes as long as its report
@@ -61,6 +61,7 @@ class AssessmentStore(Iterable[Assessment]):
         self.change_failed = 0  # hosts whose change failed
         self.unreachable: dict[str, str] = {}  # host to reason
         self.wishes: dict[str, tuple[str, ...]] = {}  # host to the roles with wishes; not in the history
+        self.elsewhere: dict[str, dict[str, AppliedWish]] = {}  # host to the wishes of other inventories
 
     def __iter__(self) -> Iterator[Assessment]:
         yield from self.among(self._places)

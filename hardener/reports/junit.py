@@ -1,7 +1,8 @@
 """The JUnit report, for CI systems: a suite for each host, a case for each control.
 
 Every host has one case `connectivity` and a case for each control, reachable or not; a host that was not
-changed as asked has a case `change` too, an error. The text of a fix is only in the first case of a file that
+changed as asked has a case `change` too, an error, and a host that was compared with the variables of its
+inventory a case for each of their roles. The text of a fix is only in the first case of a file that
 needs it, since a fleet would repeat it a thousand times.
 
 There is no JUnit standard. This module follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use,
@@ -27,7 +28,7 @@ from junit_xml import TestCase, TestSuite
 
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.decisions.remarks import attestation_remark, due, in_force, remarks, waiver_remark
-from hardener.model import Assessment, Finding, Standing, Status, Verdict
+from hardener.model import Assessment, Finding, RoleWishes, Standing, Status, Verdict
 from hardener.reports.interface import Report
 from hardener.reports.lib.text import offender, share
 from hardener.run import RunInfo
@@ -167,6 +168,8 @@ def _cases(assessment: Assessment, slug: str, explained: set[str]) -> Iterator[T
         reason = f"change {what}: {assessment.not_begun or assessment.change_failed}"
         case.add_error_info(line(reason), block(reason), f"hardener.{kind}")
         yield case
+    for wishes in assessment.wishes:
+        yield _inventory_case(wishes, f"{package}.inventory")
     for finding in assessment.findings:
         control = finding.control
         name = line(f"{control.id_in(assessment.benchmark)} {control.title}")
@@ -176,6 +179,19 @@ def _cases(assessment: Assessment, slug: str, explained: set[str]) -> Iterator[T
         else:
             _add_result(case, finding, _fix(finding, explained))
         yield case
+
+
+def _inventory_case(wishes: RoleWishes, classname: str) -> TestCase:
+    case = TestCase(line(wishes.role), classname=classname)
+    if wishes.unknown:
+        case.add_error_info(line(wishes.unknown), block(wishes.unknown), "hardener.inventory_unknown")
+    elif wishes.left:
+        message = f"drifted from the inventory: {', '.join(wishes.left)}"
+        case.add_failure_info(line(message), block(message), "hardener.inventory_drifted")
+    elif wishes.pending:
+        message = f"not applied yet: {', '.join(wishes.pending)}"
+        case.add_skipped_info(line(message), block(message))
+    return case
 
 
 def _add_result(case: TestCase, finding: Finding, fix: Sequence[str]) -> None:

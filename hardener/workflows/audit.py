@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hardener.fleet import Fleet
     from hardener.fleet.answers import Answers, Collected, Watcher
     from hardener.history import AssessmentStore
-    from hardener.model import Assessment, Control, Decisions, Severity
+    from hardener.model import AppliedWish, Assessment, Control, Decisions, Severity
     from hardener.run import RunInfo
     from hardener.summary import Summary
     from hardener.workflows.options import DecisionFiles, ReportFiles, Selection, Target
@@ -216,6 +216,7 @@ class _Judge:
         self._done = done
         self._wishes_of = wishes_of
         self._wishes: dict[str, tuple[str, ...]] = {}
+        self._elsewhere: dict[str, dict[str, AppliedWish]] = {}
 
     def all(self, answers: Answers[Collected], watcher: Watcher) -> AssessmentStore:
         """Collect and judge all hosts of a fleet."""
@@ -231,6 +232,7 @@ class _Judge:
                 judged.add(self._marked(self._unreachable(host, outcome.reason, answers.groups)))
         judged.arrange(answers.outcomes)
         judged.wishes |= self._wishes
+        judged.elsewhere |= self._elsewhere
         return judged
 
     def _one(self, collected: Collected, groups: Mapping[str, tuple[str, ...]]) -> Assessment:
@@ -250,8 +252,14 @@ class _Judge:
         if self._wishes_of:
             from hardener.catalogue import roles as known
 
-            roles = snapshot.wish_roles(self._wishes_of).union(collected.wishes)
-            self._wishes[host] = tuple(sorted(roles & known()))  # a host may name others
+            applied = snapshot.wishes()
+            own = {each.role for each in applied.values() if each.inventory == self._wishes_of}
+            self._wishes[host] = tuple(
+                sorted(own.union(collected.wishes) & known())
+            )  # a host may name others
+            self._elsewhere[host] = {
+                document: each for document, each in applied.items() if each.inventory != self._wishes_of
+            }
         if self._recorder:
             self._recorder.see(snapshot)
             self._recorder.keep(host, collected.snapshot)

@@ -288,7 +288,14 @@ class _Comparing:
         """Report the final state, and record it."""
         run, files = self._run(), self.request.files
         previous = self.recorder.previous(run) if files.look_back else None
-        for text in write_reports(assessments, files.reports(run, assessments, previous)):
+        compared = (
+            dataclasses.replace(
+                each,
+                wishes=self.result.wishes.by_role(each.host, assessments.wishes.get(each.host, ())),
+            )
+            for each in assessments
+        )
+        for text in write_reports(compared, files.reports(run, assessments, previous)):
             self.listener.warning(text)
         self.recorder.finish(_VERB, run, assessments, code)
         self.result.run_id = run.run_id

@@ -74,6 +74,7 @@ def planned(assessments: AssessmentStore, selection: Selection, accepted: Collec
     for each in assessments:
         wishes = selection.wishes(assessments.wishes.get(each.host, ()))
         made = plan(each, wishes, accepted=accepted, controls=every)
+        made = replace(made, elsewhere=assessments.elsewhere.get(each.host, {}))
         plans[each.host] = made if selection.repairs else replace(made, steps=(), withheld=())
     return plans
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -311,7 +312,14 @@ def test_hosts_get_what_their_inventory_sets_and_lose_what_it_no_longer_sets(
     shell(some[0], f"sed -i s/11m/77m/ {DAEMON_JSON}")
     changed = {"docker_daemon_log_opts": {"max-size": "13m"}, "docker_daemon_no_new_privileges": False}
     write("web02", **kept, **changed)
-    said = run("drift", "--against=latest", code=6)
+    report = tmp_path / "junit.xml"
+    said = run("drift", "--against=latest", f"--junit={report}", code=6)
+    found = {
+        str(case.get("classname")).split(".")[-2]: [element.tag for element in case]
+        for case in ElementTree.parse(report).iter("testcase")
+        if case.get("name") == "docker_daemon"
+    }
+    assert found == {"web01": ["failure"], "web02": ["skipped"]}
     assert "web01: drifted from the inventory: docker_daemon_log_opts" in said
     assert "web02: not applied yet: docker_daemon_log_opts" in said
     run("drift", "--against=latest", "--remediate", ALLOW, code=7)

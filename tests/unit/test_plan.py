@@ -8,6 +8,7 @@ from ansible_collections.hardener.docker.plugins.plugin_utils import specificati
 from hardener import catalogue
 from hardener.model import (
     AppliedWaiver,
+    AppliedWish,
     Assessment,
     Control,
     Finding,
@@ -194,6 +195,18 @@ def test_the_results_of_wishes_are_separate_from_those_of_steps() -> None:
     ]
     assert result.left == ()
     assert result.has_all
+
+
+def test_wishes_of_another_inventory_are_listed_unless_this_one_replaces_them() -> None:
+    wish = AppliedWish("site.yml", "firewall", ("firewall_allow", "firewall_icmp"))
+    made = dataclasses.replace(
+        plan(assessment(), ("firewall",)), elsewhere={"firewall_inbound": wish, "firewall_published": wish}
+    )
+    document = DocumentResult(
+        name="firewall_published", state="change", impact=Impact.NONE, reason="", paths=(), wish="changed"
+    )
+    found = outlook(made, TransactionResult(documents=(document,)))
+    assert found.left == ("kept as another inventory, site.yml, has set it: firewall_allow, firewall_icmp",)
 
 
 @pytest.mark.parametrize(

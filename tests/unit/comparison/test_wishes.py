@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hardener.comparison.wishes import compare_wishes
-from hardener.model import Impact
+from hardener.model import Impact, RoleWishes
 from hardener.plan import Fate, Outlook, Plan, WishResult
 
 LEFT, PENDING, EQUAL = "left", "pending", "equal"
@@ -31,3 +31,23 @@ def test_an_applied_wish_without_a_changed_path_is_no_drift() -> None:
 def test_a_host_without_an_answer_is_unknown() -> None:
     found = compare_wishes([Outlook(Plan("db01", ()), (), failure="timed out")])
     assert (found.left, found.pending, found.unknown) == ({}, {}, {"db01": "timed out"})
+
+
+def test_differences_are_named_by_role() -> None:
+    def wish(role: str, variable: str, state: str) -> WishResult:
+        return WishResult(
+            role, variable, (variable,), state, Fate.CHANGE, Impact.NONE, paths=("/etc/docker/daemon.json",)
+        )
+
+    wishes = (
+        wish("docker_daemon", "docker_daemon_icc", "applied"),
+        wish("firewall", "firewall_allow", "new"),
+    )
+    found = compare_wishes([Outlook(Plan("db01", ()), (), wishes=wishes)])
+    assert found.by_role("db01", ("docker_daemon", "firewall", "updates")) == (
+        RoleWishes("docker_daemon", left=("docker_daemon_icc",)),
+        RoleWishes("firewall", pending=("firewall_allow",)),
+        RoleWishes("updates"),
+    )
+    failed = compare_wishes([Outlook(Plan("db01", ()), (), failure="timed out")])
+    assert failed.by_role("db01", ("firewall",)) == (RoleWishes("firewall", unknown="timed out"),)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from lxml import etree
 
-from hardener.model import Offender, Status, Verdict
+from hardener.model import Offender, RoleWishes, Status, Verdict
 from hardener.reports.interface import write_reports
 from hardener.reports.junit import JUnitReport, host_slug
 from hardener.run import RunInfo
@@ -245,3 +245,25 @@ def test_a_pass_by_attestation_or_with_an_unused_waiver_gets_a_remark(write: Wri
     )
     assert not stale.result
     assert "stale waiver W-002: there is nothing to waive" in str(stale.system_out)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "kind", "message"),
+    [
+        (RoleWishes("firewall"), None, ""),
+        (
+            RoleWishes("firewall", left=("firewall_allow",), pending=("firewall_icmp",)),
+            Failure,
+            "drifted from the inventory: firewall_allow",
+        ),
+        (RoleWishes("firewall", pending=("firewall_allow",)), Skipped, "not applied yet: firewall_allow"),
+        (RoleWishes("firewall", unknown="timed out"), Error, "timed out"),
+    ],
+)
+def test_a_role_whose_variables_the_inventory_sets_has_a_case(
+    write: Write, wishes: RoleWishes, kind: type | None, message: str
+) -> None:
+    (suite,) = suites(check(write(replace(assessment(), wishes=(wishes,)))))
+    (found,) = [each for each in suite if each.name == "firewall"]
+    assert str(found.classname).endswith(".inventory")
+    assert [(type(each), each.message) for each in found.result] == ([(kind, message)] if kind else [])

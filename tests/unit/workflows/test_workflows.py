@@ -13,7 +13,7 @@ from hardener.comparison import ChangeKind
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet
 from hardener.fleet.answers import Collected
-from hardener.model import Status
+from hardener.model import AppliedWish, Status
 from hardener.workflows.audit import AuditRequest, _Judge, audit
 from hardener.workflows.change import ChangeRequest
 from hardener.workflows.drift import DriftRequest, drift
@@ -126,6 +126,26 @@ def test_a_repair_of_drift_returns_its_result(target: Target, hosts: FakeFleet) 
         *("begin harden", "changed", "end harden", "remaining"),
         *("begin audit again", "prepare", "end audit again", "compared"),
     ]
+
+
+@pytest.mark.parametrize("damaged", [{}, {"variables": None}, {"role": None, "inventory": 1}])
+def test_applied_wishes_are_told_apart_by_their_inventory(damaged: dict[str, Any], tmp_path: Path) -> None:
+    def wish(inventory: str) -> dict[str, Any]:
+        return {"inventory": inventory, "role": "firewall", "variables": ["firewall_allow"]}
+
+    wishes = {"firewall_inbound": wish("a.yml"), "firewall_published": wish("b.yml")}
+    if damaged:
+        wishes["firewall_other"] = {key: each for key, each in {**wish("b.yml"), **damaged}.items() if each}
+    file = tmp_path / "web1.json"
+    raw = host(**{"hardener.runs": {"wishes": wishes}}).raw
+    file.write_text(json.dumps({**raw, "host": "web1"}))
+    judge = _Judge(
+        DEFAULT_BENCHMARK, SELECTION.controls(), None, None, keep=True, done=None, wishes_of="a.yml"
+    )
+    judge._one(Collected("web1", file), {})
+    kept = AppliedWish("b.yml", "firewall", ("firewall_allow",))
+    assert judge._wishes == {"web1": () if damaged else ("firewall",)}
+    assert judge._elsewhere == {"web1": {} if damaged else {"firewall_published": kept}}
 
 
 def test_a_snapshot_of_another_host_counts_as_no_answer(tmp_path: Path) -> None:
