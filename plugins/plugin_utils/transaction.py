@@ -92,6 +92,7 @@ _ANSWER = {
     "kept?": _TEXTS,
     "missing?": _TEXTS,
     "left?": _TEXTS,
+    "released?": _TEXTS,
     "documents?": [_DOCUMENT],
     "changes?": [{"path": str, "what": str, "documents": _TEXTS}],
     "diff?": [{"path": str, "prepared": str}],

@@ -85,6 +85,7 @@ class Release(Transaction):
         plan = Plan((_document(resources, ()),), bookkeeping_file=self._store.bookkeeping, read=read)
         plan.bookkeeping = paths.bookkeeping
         self._found = {
+            "released": sorted(paths.documents),
             "kept": [*damaged, *paths.kept],
             "left": [
                 *paths.left,

@@ -59,6 +59,7 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         "reason": _text(record.get("reason")),
         "who": _text(record.get("who")),
         "documents": _documents(record.get("changes")),
+        "released": _texts(record.get("released")),
         "kept": _texts(record.get("kept")),
         "problems": _texts(record.get("problems")),
         "missing": _texts(record.get("missing")),
@@ -78,8 +79,13 @@ def _origins(folder: str) -> list[dict[str, Any]]:
 
 
 def _in_force(runs: list[dict[str, Any]]) -> list[str]:
-    """Return the documents of runs that were not rolled back."""
-    return sorted({name for run in runs if run["outcome"] not in _OVER for name in run["documents"]})
+    """Return the documents of runs that were neither rolled back nor released; runs are newest first."""
+    found: set[str] = set()
+    for run in reversed(runs):
+        if run["outcome"] not in _OVER:
+            found.update(run["documents"])
+            found.difference_update(run["released"])
+    return sorted(found)
 
 
 def _wishes(path: str, over: set[str]) -> dict[str, Any]:

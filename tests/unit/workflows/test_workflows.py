@@ -137,7 +137,8 @@ def test_applied_wishes_are_told_apart_by_their_inventory(damaged: dict[str, Any
     if damaged:
         wishes["firewall_other"] = {key: each for key, each in {**wish("b.yml"), **damaged}.items() if each}
     file = tmp_path / "web1.json"
-    raw = host(**{"hardener.runs": {"wishes": wishes}}).raw
+    sources: dict[str, Any] = {"hardener.runs": {"wishes": wishes}}
+    raw = host(**sources).raw
     file.write_text(json.dumps({**raw, "host": "web1"}))
     judge = _Judge(
         DEFAULT_BENCHMARK, SELECTION.controls(), None, None, keep=True, done=None, wishes_of="a.yml"

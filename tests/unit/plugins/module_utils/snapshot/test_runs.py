@@ -59,6 +59,7 @@ def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
                 "reason": "a b",
                 "who": "",
                 "documents": [],
+                "released": [],
                 "kept": ["/a"],
                 "problems": ["/b: c", ""],
                 "missing": ["no longer running: 1 containers (web)"],
@@ -71,6 +72,7 @@ def test_runs_are_listed_newest_first_with_their_result(tmp_path: Path) -> None:
                 "reason": "",
                 "who": "me@here",
                 "documents": ["a", "b"],
+                "released": [],
                 "kept": [],
                 "problems": [],
                 "missing": [],
@@ -89,20 +91,27 @@ def test_a_run_with_a_malformed_record_has_an_unknown_outcome(tmp_path: Path, re
     leave(tmp_path, FIRST, record)
     known = {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}
     assert runs.read(str(tmp_path)) == {
-        "runs": [{**known, "documents": [], "kept": [], "problems": [], "missing": []}],
+        "runs": [{**known, "documents": [], "released": [], "kept": [], "problems": [], "missing": []}],
         "in_force": [],
         "wishes": {},
         "unfinished": None,
     }
 
 
-def test_documents_are_in_force_until_their_runs_are_rolled_back(tmp_path: Path) -> None:
-    leave(tmp_path, FIRST, {"outcome": "changed", "changes": [{"documents": ["a"]}]})
+def test_documents_are_in_force_until_they_are_rolled_back_or_released(tmp_path: Path) -> None:
+    third, fourth = (f"{year}{FIRST[4:]}" for year in (2098, 2099))
+    leave(
+        tmp_path,
+        third,
+        {"outcome": "changed", "changes": [{"documents": ["release"]}], "released": ["d", "e"]},
+    )
+    leave(tmp_path, fourth, {"outcome": "changed", "changes": [{"documents": ["e"]}]})
+    leave(tmp_path, FIRST, {"outcome": "changed", "changes": [{"documents": ["a", "d", "e"]}]})
     leave(tmp_path, SECOND, {"outcome": "rolled_back", "changes": [{"documents": ["b"]}]})
     (tmp_path / "origins").mkdir()
     leave(tmp_path / "origins", f"2024{FIRST[4:]}", {"outcome": "changed", "changes": [{"documents": ["c"]}]})
     (tmp_path / "origins" / "backups" / f"2024{FIRST[4:]}").rename(tmp_path / "origins" / f"2024{FIRST[4:]}")
-    assert runs.read(str(tmp_path))["in_force"] == ["a", "c"]
+    assert runs.read(str(tmp_path))["in_force"] == ["a", "c", "e", "release"]
 
 
 def test_at_most_ten_runs_are_listed(tmp_path: Path) -> None:
