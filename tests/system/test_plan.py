@@ -86,7 +86,7 @@ def test_a_host_that_changed_since_the_plan_refuses_it(
     before = state(host)
     done = hardener("harden", "--plan", "plan.json")
     assert done.returncode == 3
-    assert "nothing was changed: this host has changed since the plan was made" in done.stderr
+    assert "nothing was changed: this host or hardener has changed since the plan was made" in done.stderr
     assert state(host) == before
 
 

@@ -127,7 +127,7 @@ def test_a_crontab_runs_the_schedule(host: lab.Guest) -> None:
 
 def test_a_timer_of_0_1_0_runs_and_can_be_removed(host: lab.Guest, tmp_path: Path) -> None:
     """Its unit, and the history that it compares with, are those of 0.1.0; the program is the new one."""
-    former = Former(tmp_path / "former")
+    former = Former("0.1.0", tmp_path / "former")
     archive = tmp_path / "former.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(former.folder, "/root/former")

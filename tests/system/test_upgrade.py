@@ -1,4 +1,4 @@
-"""From 0.1.0 to here: a host that 0.1.0 has hardened is audited, repaired, hardened again, and given back."""
+"""From a former version: a host that it has hardened is audited, repaired, hardened again and released."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from hardener import lab
 from tests.hosts.command import hardener
 from tests.hosts.fixtures import Boot
-from tests.hosts.former import Former, former_document
+from tests.hosts.former import Former
 from tests.hosts.guard import SHORT, STATE, TIMEOUT, UNCONFIRMED, engine, once, play, record, settled
 from tests.hosts.play import Run, kill
 from tests.hosts.reboot import reboot
-from tests.hosts.workload import CONTAINERS, running, shell, with_containers
+from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell, with_containers
 from tests.system.hardening import EVERYTHING, PREPARED, ROLES, VARIABLES
 
 # By path and content, all that has hardener's name or lies below such a name; and what systemd and the kernel
@@ -40,7 +40,13 @@ CHAIN = "iptables --wait --flush HARDENER-INPUT"
 @pytest.fixture(scope="module")
 def former(tmp_path_factory: pytest.TempPathFactory) -> Former:
     """Version 0.1.0."""
-    return Former(tmp_path_factory.mktemp("former"))
+    return Former("0.1.0", tmp_path_factory.mktemp("0.1.0"))
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Former:
+    """Version 0.2.0."""
+    return Former("0.2.0", tmp_path_factory.mktemp("0.2.0"))
 
 
 def prepared(started: lab.Guest) -> lab.Guest:
@@ -74,7 +80,7 @@ def test_a_guard_of_0_1_0_rolls_its_run_back(
 ) -> None:
     state, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     timeout = SHORT if what == "timer" else TIMEOUT * 10
-    changed = former_document(engine(**{"default-shm-size": "71M"}))
+    changed = former.document(engine(**{"default-shm-size": "71M"}))
     variables: dict[str, Any] = {"converge_allow": "connectivity", "converge_confirm_timeout": timeout}
     process = Run(host, tmp_path, documents=[changed], edition=former.edition, **variables).start()
     host.ssh("sh", "-c", once(UNCONFIRMED))
@@ -167,6 +173,65 @@ def test_a_release_restores_the_state_before_0_1_0(host: lab.Guest, before: str)
     assert released.returncode == 0, released.stderr
     _same(before, shell(host, EVERYTHING))
     assert running(shell(host, CONTAINERS)) == containers
+
+
+def test_a_host_can_be_changed_by_0_2_0_and_by_this_version_in_turn(
+    boot: Boot, second: Former, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history, plans, runs, guards and values of the inventory stay valid in both directions."""
+    monkeypatch.setenv("HARDENER_HOME", str(tmp_path / "home"))
+    host = with_containers(boot("13"))
+    before = shell(host, EVERYTHING)
+    inventory, plan = tmp_path / "hosts.yml", tmp_path / "plan.json"
+    inventory.write_bytes(host.inventory.read_bytes())
+
+    def run(version: Former | None, verb: str, *options: str, code: int) -> str:
+        done = (version.hardener if version else hardener)(verb, inventory, *options)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def size() -> object:
+        return json.loads(shell(host, f"cat {DAEMON_JSON}")).get("log-opts", {}).get("max-size")
+
+    daemon, role = ((f"--only={each}", "--allow=connectivity") for each in ("daemon", "docker_daemon"))
+    run(second, "plan", *daemon, f"--json={plan}", code=3)
+    refused = run(None, "harden", "--only=daemon", f"--plan={plan}", code=9)
+    assert "hardener has changed since the plan was made" in refused
+    run(second, "harden", *daemon, code=3)
+    assert run(None, "runs", code=0).count(f" {inventory}") == 4  # each run before and after
+    run(None, "drift", "--against=latest", code=0)
+
+    variables = tmp_path / "group_vars"
+    variables.mkdir()
+    (variables / "all.yml").write_text("docker_daemon_log_opts: {max-size: 33m}\n")
+    run(None, "harden", *role, code=3)
+    assert size() == "33m"
+    run(None, "audit", "--only=daemon", code=3)  # 0.2.0 knows no roles without controls of their name
+    run(second, "drift", "--against=latest", code=0)
+    run(second, "harden", *daemon, code=3)
+    assert size() == "33m"
+    shell(host, f"sed -i s/33m/77m/ {DAEMON_JSON}")
+    assert "drifted from the inventory: docker_daemon_log_opts" in run(
+        None, "drift", "--against=latest", code=6
+    )
+    run(None, "drift", "--against=latest", "--remediate", "--allow=connectivity", code=7)
+    run(second, "rollback", code=0)
+    assert size() == "77m"
+    run(None, "harden", *role, code=3)
+    assert size() == "33m"
+
+    changed = engine(**{"default-shm-size": "71M"})
+    terms: dict[str, Any] = {"converge_allow": "connectivity", "converge_confirm_timeout": SHORT}
+    state = shell(host, STATE)
+    process = Run(host, tmp_path, documents=[changed], edition=second.edition, **terms).start()
+    host.ssh("sh", "-c", once(UNCONFIRMED))
+    kill(process)
+    run(None, "harden", *daemon, code=9)
+    settled(host)
+    assert shell(host, STATE) == state
+
+    run(None, "release", code=0)
+    _same(before, shell(host, EVERYTHING))
 
 
 def _statuses(report: Path) -> dict[str, str]:
