@@ -17,6 +17,7 @@ from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.apparmor import AppArmor, apparmor
 from hardener.workload.capabilities import Need, held, named, needs
+from hardener.workload.equal_calls import no_more_than
 from hardener.workload.filesystem import WriteSet, write_set
 from hardener.workload.merging import Merged, Seen, merge, together
 from hardener.workload.owner import User, other_user
@@ -52,6 +53,7 @@ class Why:
         kernel: it depends on the machine whether it is seen.
         library: programs make it in some runs only, mostly by their C library.
         not_root: programs may make it as the user that replaces root.
+        no_more_than: a permitted call that can do all that it can do.
     """
 
     container: Seen | None = None
@@ -61,6 +63,7 @@ class Why:
     kernel: bool = False
     library: bool = False
     not_root: bool = False
+    no_more_than: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +184,10 @@ def make(
     name = short_name(merged.one.container.name)
     default = _default(merged)
     seccomp = None
+    seen = frozenset(calls)
     if default is not None:
+        equal = no_more_than(seen, among=default.as_by_default(capabilities))
+        calls |= {name: Why(no_more_than=strong) for name, strong in equal.items()}
         seccomp = narrowed(
             default,
             wanted=calls.keys(),
@@ -211,7 +217,7 @@ def make(
             name=f"{APPARMOR_PREFIX}{name}",
             capabilities=capabilities,
             writes=writes,
-            calls=calls.keys(),
+            calls=seen,
         ),
         pids_peak=max(pids, default=None),
         memory=max(memory, default=None),

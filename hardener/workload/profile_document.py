@@ -78,6 +78,7 @@ class CallReason(_Part):
     kernel_reserve: bool
     library_reserve: bool = False
     not_root_reserve: bool = False
+    no_more_than: str = ""
 
 
 class SeccompPart(_Part):
@@ -359,6 +360,7 @@ def _reason(why: Why) -> CallReason:
         kernel_reserve=why.kernel,
         library_reserve=why.library,
         not_root_reserve=why.not_root,
+        no_more_than=why.no_more_than,
     )
 
 

@@ -87,6 +87,12 @@ class Default:
                 taken.append(rule)
         return tuple(taken)
 
+    def as_by_default(self, capabilities: Collection[str]) -> frozenset[str]:
+        """Return the calls that are permitted with all the arguments that the engine's default permits."""
+        rules = list(self.resolved(capabilities))
+        limited = {rule["name"] for rule in self.unlimited(capabilities) if rule not in rules}
+        return frozenset(rule["name"] for rule in rules if _permits(rule)) - limited
+
     def permitted(self, capabilities: Collection[str]) -> frozenset[str]:
         """Return the calls that are permitted with these capabilities, with all or some arguments."""
         return frozenset(rule["name"] for rule in self.resolved(capabilities) if _permits(rule))

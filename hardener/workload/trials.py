@@ -176,13 +176,25 @@ def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Co
         if reason.container
         and not (reason.runtime or reason.runtime_base or reason.go_reserve or reason.kernel_reserve)
     }
+    equal = {name: reason.no_more_than for name, reason in document.seccomp.calls.items()}
     served = {name for name, seen in own.items() if "serve" in seen.phases}
     # Without the calls of serving alone it starts as before; but an exercise may not need them.
     alone = {name for name in served if set(own[name].phases) == {"serve"}}
     if alone:
-        yield "control", replace(whole, seccomp=_without_calls(whole.seccomp, alone))
+        yield "control", replace(whole, seccomp=_without_calls(whole.seccomp, _with_equal(alone, equal)))
     if served - alone:
-        yield "second control", replace(whole, seccomp=_without_calls(whole.seccomp, served))
+        yield (
+            "second control",
+            replace(whole, seccomp=_without_calls(whole.seccomp, _with_equal(served, equal))),
+        )
+
+
+def _with_equal(calls: set[str], equal: Mapping[str, str]) -> set[str]:
+    """Return calls with those that are permitted because of them."""
+    found = set(calls)
+    while more := {name for name, strong in equal.items() if strong in found} - found:
+        found |= more
+    return found
 
 
 def _without_calls(seccomp: Mapping[str, Any], calls: Collection[str]) -> dict[str, Any]:
