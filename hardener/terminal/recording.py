@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.text import line
+from hardener.workload.merging import unreached
 from hardener.workload.recording import Recording
 
 
@@ -21,9 +22,10 @@ def screen(recording: Recording) -> Iterator[RenderableType]:
     yield Padding(_phases(recording), (1, 1, 0, 1))
     for name, text in _used(recording):
         yield Padding(Text.assemble((f"{name} ", "bold"), text), (1, 1, 0, 1))
-    if recording.recorder.missing:
+    ports = [unreached(port) for port in recording.network.ports if not port.reached]
+    if missing := [*ports, *recording.recorder.missing]:
         yield Padding(Text("Not recorded", style="magenta"), (1, 1, 0, 1))
-        for sentence in recording.recorder.missing:
+        for sentence in missing:
             yield Padding(Text(line(sentence)), (0, 1, 0, 3))
 
 
@@ -50,7 +52,8 @@ def overview(recordings: Sequence[Recording]) -> Iterator[RenderableType]:
             yield Padding(_recorder(recording), (0, 1, 0, 3))
         for phase in left:
             yield Padding(Text(f"{phase.name} was not exercised: {line(phase.reason, 200)}"), (0, 1, 0, 3))
-        for sentence in recording.recorder.missing:
+        ports = [unreached(port) for port in recording.network.ports if not port.reached]
+        for sentence in (*ports, *recording.recorder.missing):
             yield Padding(Text(line(sentence)), (0, 1, 0, 3))
 
 

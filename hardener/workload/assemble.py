@@ -108,6 +108,7 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "network": {
             "families": _families(each for each in answer["sockets"] if not each["connect"]),
             "listens": answer["listens"],
+            "ports": answer["ports"],
             "connects": any(each["connect"] and each["family"] in (2, 10) for each in answer["sockets"]),
         },
         "granted": answer["granted"],

@@ -9,7 +9,7 @@ from typing import TypeVar
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import require_one
-from hardener.workload.recording import Files, Granted, Recording, Seccomp, Unseen, Use
+from hardener.workload.recording import Files, Granted, Recording, Seccomp, ServedPort, Unseen, Use
 from hardener.workload.shapes import PHASES, Phase, in_order
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -34,6 +34,12 @@ def together(observations: Iterable[Seen]) -> Seen:
         phases=in_order(tuple(phase for each in every for phase in each.phases)),
         count=max((each.count for each in every), default=0),
     )
+
+
+def unreached(port: ServedPort) -> str:
+    """Describe a port to which no exercise has connected."""
+    kind = "published" if port.published else "exposed"
+    return f"no exercise connected to the {kind} port {port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +100,11 @@ class Merged:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """Return the parts that the recorders could not observe."""
-        return tuple(sorted({sentence for each in self.recordings for sentence in each.recorder.missing}))
+        """Return the parts that the recorders could not observe, and the ports that no exercise reached."""
+        missing = {sentence for each in self.recordings for sentence in each.recorder.missing}
+        ports = [port for each in self.recordings for port in each.network.ports]
+        reached = {str(port) for port in ports if port.reached}
+        return tuple(sorted(missing | {unreached(port) for port in ports if str(port) not in reached}))
 
     @property
     def recorders(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from hardener.text import line
 from hardener.workload import callnames
 from hardener.workload.exercise import Exercise
 from hardener.workload.kernel import capabilities
-from hardener.workload.recording import Identity, Listen
+from hardener.workload.recording import Identity, Listen, ServedPort
 from hardener.workload.shapes import PHASES, CallName, Count, Name, Part, Phase, Text, Words, in_sequence
 
 # Errors by which the kernel refuses a call because a right is missing.
@@ -68,6 +68,7 @@ class Observation(Part):
     phases: Annotated[tuple[PhaseResult, ...], Field(max_length=len(PHASES))] = ()
     identities: Annotated[tuple[Identity, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
     listens: Annotated[tuple[Listen, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
+    ports: Annotated[tuple[ServedPort, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
     refusals: Annotated[tuple[Refusal, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
     missing: Words = Field(default=(), description="differences of the twin from the original")
     note: Text = ""
@@ -142,6 +143,7 @@ def _document(
             for each in answer["identities"]
         ],
         "listens": answer["listens"],
+        "ports": answer["ports"],
         "refusals": [
             {
                 "program": "the runtime" if each["runtime"] else each["program"],

@@ -209,6 +209,18 @@ class Listen(Part):
     port: Annotated[int, Field(ge=0, le=65535)]
 
 
+class ServedPort(Part):
+    """A port that the container publishes or exposes."""
+
+    protocol: Literal["tcp", "udp", "sctp"]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    published: bool
+    reached: bool = Field(description="whether the exercise connected to it")
+
+    def __str__(self) -> str:
+        return f"{self.port}/{self.protocol}"
+
+
 class Network(Part):
     """Requested socket families, ports, and whether the container connected to an IP address."""
 
@@ -216,6 +228,7 @@ class Network(Part):
         description="AF_INET and the like; `AF_#45` for a number without a name"
     )
     listens: SetOf[Listen]
+    ports: SetOf[ServedPort] = Field(default=(), description="empty in recordings of hardener 0.2.0")
     connects: bool
 
 

@@ -2,8 +2,9 @@
 
 *Safe*: every start under the profile comes up as it did before, each phase and the exercise pass, the same
 ports are listened on, no program has more privilege than before, and nothing was refused that was not refused
-before. *Not safe*: one of these fails. *Not exercised*: the exercise did not happen, or fails without the
-profile too, or passes under a profile that is too strict on purpose, or a part of the profile was not tried.
+before. *Not safe*: one of these fails. *Not exercised*: the exercise did not happen, or did not connect to
+every published port, or fails without the profile too, or passes under a profile that is too strict on
+purpose, or a part of the profile was not tried.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hardener.workload.identities import gained
+from hardener.workload.merging import unreached
 from hardener.workload.observation import Observation, Refusal
-from hardener.workload.recording import Listen
+from hardener.workload.recording import Listen, ServedPort
 from hardener.workload.trials import Trial
 
 _PHASES = ("health-check", "exec", "reload", "stop")
@@ -111,6 +113,9 @@ def judge(
         verdict = Verdict.NOT_EXERCISED
         were = "was" if untried == 1 else "were"
         reasons = (f"{untried} of {len(removals)} removals {were} not tried before the time limit (--for)",)
+    unreached_ports = tuple(map(unreached, _unreached_ports(before, profile)))
+    if verdict is Verdict.SAFE and unreached_ports:
+        verdict, reasons = Verdict.NOT_EXERCISED, unreached_ports
     return Proof(
         verdict=verdict,
         reasons=tuple(reasons),
@@ -153,6 +158,14 @@ def _unexercised(
     if not profile.failed and profile.starts < asked:
         return (f"only {profile.starts} of {asked} starts were made before the time limit (--for)",)
     return ()
+
+
+def _unreached_ports(before: Observation, observed: Observation) -> Iterator[ServedPort]:
+    """Yield the published ports on which the container listens, and to which the exercise did not connect."""
+    listens = {(each.protocol.removesuffix("6"), each.port) for each in before.listens}
+    for each in observed.ports:
+        if each.published and not each.reached and (each.protocol, each.port) in listens:
+            yield each
 
 
 def _regressions(before: Observation, observed: Observation, user: tuple[int, int] | None) -> tuple[str, ...]:

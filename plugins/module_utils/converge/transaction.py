@@ -184,7 +184,7 @@ class Transaction:
             return {**result, "failed": True, "outcome": REFUSED, "reason": reason}
         if self._request.plan not in ("", choice.digest()):
             raise Refused(
-                "this host or hardener has changed since the plan was made: plan again, and review the new plan"
+                "this host or hardener has changed since the plan was made: plan again, and review the plan"
             )
         if not result["changed"] or self._request.check:
             if not self._request.check:

@@ -50,6 +50,7 @@ class Seen(NamedTuple):
     starts: int
     programs: Mapping[str, dict[str, Any]]
     identities: list[dict[str, Any]]
+    ports: list[dict[str, Any]]
     listens: list[dict[str, Any]]
     files: Mapping[str, list[str]]
     reads: list[dict[str, Any]] | None  # files that were opened to read; None if unknown
@@ -101,6 +102,7 @@ def answer(
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],
         "identities": seen.identities,
+        "ports": seen.ports,
         "listens": seen.listens,
         "files": seen.files,
         "owners": seen.owners,

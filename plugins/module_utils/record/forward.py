@@ -54,7 +54,8 @@ class Forwarder:
     def __init__(self, doors: list[Door]) -> None:
         self.addresses: dict[str, str] = {}
         self.refused: list[str] = []
-        self.carried: dict[int, int] = {}  # connections and datagrams, by the container's number
+        # Connections and datagrams, by the container's number, the port and the protocol.
+        self.carried: dict[tuple[int, int, str], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[Any] = []
         self._closed = False
@@ -110,7 +111,8 @@ class Forwarder:
         await asyncio.sleep(0)  # closed connections end in the next round of the loop
 
     def _count(self, door: Door) -> None:
-        self.carried[door.owner] = self.carried.get(door.owner, 0) + 1
+        key = (door.owner, door.port, door.protocol)
+        self.carried[key] = self.carried.get(key, 0) + 1
 
     def _carrier(self, door: Door) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -65,6 +65,7 @@ class Life(ABC):
         self._changes = changes
         self._tree = unified_cgroups() or ""
         self._arrived = 0
+        self._earlier: set[observe.Connection] = set()
         self.goes_on = True  # whether its second start is one of the same container
 
     @contextmanager
@@ -171,11 +172,16 @@ class Life(ABC):
             if not self._subject.runs():
                 raise Failed(GONE)
             self._arrived = observe.arrived(self._subject.pid)
+            self._earlier = observe.connections(self._subject.pid)
         self.phases["serve"]["exercised"] = False
 
     def received(self) -> bool:
         """Return whether packets from others have arrived since the container began to serve."""
         return observe.arrived(self._subject.pid) > self._arrived
+
+    def connections(self) -> set[observe.Connection]:
+        """Return the connections of the container's network that were made since it began to serve."""
+        return observe.connections(self._subject.pid) - self._earlier
 
     def run_in(self, words: list[str], *, seconds: float) -> str:
         """Run a command in the container as an exercise; return why it failed, or nothing.

@@ -15,7 +15,7 @@ from .account import Account
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
-from .parts import Part, doors, not_recorded, reached, wait_for_others
+from .parts import Carried, Part, covered, doors, not_recorded, reached, wait_for_others
 from .source import Source
 from .twins import Twin, TwinLife
 from .world import World
@@ -177,6 +177,7 @@ class Session:
             problem = self._exercised.life.run_in(self._request.run_in, seconds=self._request.seconds)
             exercise = {**exercise, "problem": problem}
         ways = [self._reached(number) for number in range(len(self._parts))]
+        ports = [covered(number, self._parts, self._carried) for number in range(len(self._parts))]
         for part, how in zip(self._parts, ways):
             part.life.served(exercise, how)
             part.life.require_running()
@@ -191,7 +192,11 @@ class Session:
         with suppress(Failed):  # reasons on a page are no reason to fail
             self._uses = self._source.uses()
         self._losses = self._source.losses()
-        return [self._answer(part, part.account, found) for part in self._parts if part.account is not None]
+        return [
+            self._answer(part, part.account, found, served)
+            for part, served in zip(self._parts, ports)
+            if part.account is not None
+        ]
 
     def close(self) -> None:
         """Stop forwarding to the twins and sampling them."""
@@ -239,13 +244,20 @@ class Session:
     # --- several twins --------------------------------------------------------------------------------------
 
     def _reached(self, number: int) -> str:
-        carried = self._forwarder.carried if self._forwarder is not None else {}
-        return reached(number, self._parts, carried, elsewhere=bool(self._request.run_in))
+        return reached(number, self._parts, self._carried, elsewhere=bool(self._request.run_in))
+
+    @property
+    def _carried(self) -> Carried:
+        return self._forwarder.carried if self._forwarder is not None else {}
 
     # --- results --------------------------------------------------------------------------------------------
 
     def _answer(
-        self, part: Part, account: Account, found: Mapping[str, list[dict[str, Any]]]
+        self,
+        part: Part,
+        account: Account,
+        found: Mapping[str, list[dict[str, Any]]],
+        ports: list[dict[str, Any]],
     ) -> dict[str, Any]:
         original, life = part.member.original, part.life
         name = runtime.default_runtime(self._info, original)
@@ -281,6 +293,7 @@ class Session:
                 starts=self._request.starts,
                 programs=account.programs,
                 identities=account.sampler.identities(),
+                ports=ports,
                 listens=account.sampler.listens() if part.subject.has_own_network else [],
                 reads=account.own(self._reads),
                 uses=account.own(self._uses),

@@ -215,6 +215,10 @@ class Subject(ABC):
         """Return the ports on which the container serves."""
         return twin.published(self._original) if self.networked else []
 
+    def every_port(self) -> list[tuple[int, str, bool]]:
+        """Return the ports of the container and its image, and whether each is published."""
+        return twin.every_port(self._original) if self.networked else []
+
     def _tcp_ports(self) -> set[int]:
         return {port for port, protocol in self.ports() if protocol == "tcp"}
 

@@ -195,21 +195,27 @@ def owner(mode: str) -> str:
 
 
 def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Return the ports that the original publishes; in some cases, also those that its image exposes.
+    """Return the ports that the original publishes; those that it exposes where it publishes none."""
+    every = every_port(inspected)
+    some = any(is_published for _port, _protocol, is_published in every)
+    return [(port, protocol) for port, protocol, is_published in every if is_published or not some]
 
-    The exposed ones are added if it publishes none or all, or is on the host's network.
+
+def every_port(inspected: Mapping[str, Any]) -> list[tuple[int, str, bool]]:
+    """Return the ports that the original publishes or exposes, and whether each is published.
+
+    On the host's network, or if all are published, the exposed ones are.
     """
-    bound = (inspected["HostConfig"].get("PortBindings") or {}) if inspected["HostConfig"] else {}
+    host = inspected["HostConfig"] or {}
+    bound = host.get("PortBindings") or {}
     exposed = inspected["Config"].get("ExposedPorts") or {}
-    everything = inspected["HostConfig"].get("PublishAllPorts") or inspected["HostConfig"].get(
-        "NetworkMode"
-    ) in ("host",)
-    found = set()
-    for entry in [*bound, *(exposed if everything or not bound else ())]:
+    everything = bool(host.get("PublishAllPorts")) or host.get("NetworkMode") == "host"
+    found = {}
+    for entry in [*exposed, *bound]:
         number, _separator, protocol = str(entry).partition("/")
         if number.isdigit() and 1 <= int(number) <= 65535:
-            found.add((int(number), protocol or "tcp"))
-    return sorted(found)
+            found[int(number), protocol or "tcp"] = everything or entry in bound
+    return sorted((*key, is_published) for key, is_published in found.items())
 
 
 class _Mounts:

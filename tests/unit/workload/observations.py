@@ -42,6 +42,7 @@ def answer(**changes: Any) -> dict[str, Any]:
         "phases": [serve, start],
         "identities": [IDENTITY],
         "listens": [{"protocol": "tcp", "port": 80}],
+        "ports": [{"protocol": "tcp", "port": 80, "published": True, "reached": True}],
         "refusals": [REFUSED],
         "missing": [],
         "note": "",

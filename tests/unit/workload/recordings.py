@@ -85,6 +85,7 @@ _DOCUMENT: dict[str, Any] = {
     "network": {
         "families": {"AF_INET": {"phases": ["start-empty"], "programs": ["nginx"]}},
         "listens": [{"protocol": "tcp", "port": 80}],
+        "ports": [{"protocol": "tcp", "port": 80, "published": True, "reached": True}],
         "connects": False,
     },
     "granted": {
