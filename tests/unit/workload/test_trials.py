@@ -16,7 +16,7 @@ from hardener.reports.proof_junit import proof_junit
 from hardener.workflows.exit_codes import of_proof
 from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import Document, load
-from hardener.workload.recording import Identity
+from hardener.workload.recording import Identity, Listen, ServedPort
 from hardener.workload.starts import STARTS
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import Proof, Verdict, judge
@@ -383,6 +383,28 @@ def test_an_exercise_whose_result_does_not_depend_on_the_profile_is_reported(
     assert reason in proof.reasons[0]
     assert all(each.needed is None for each in proof.evidence)
     assert of_proof(proof.verdict) == ExitCode.INCOMPLETE
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "tcp6", "udp6"])
+@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("reached", [True, False])
+@pytest.mark.parametrize("listening", [True, False])
+def test_a_profile_is_safe_only_if_the_exercise_reaches_each_published_port_that_is_served(
+    protocol: str, *, published: bool, reached: bool, listening: bool
+) -> None:
+    listens = (Listen(protocol=protocol, port=53),) if listening else ()  # type: ignore[arg-type]
+    served = protocol.removesuffix("6")
+    port = ServedPort(protocol=served, port=53, published=published, reached=reached)  # type: ignore[arg-type]
+    proof = judged(
+        before=WORKS.model_copy(update={"listens": listens}),
+        profile=EVERY.model_copy(update={"listens": listens, "ports": (port,)}),
+    )
+    if listening and published and not reached:
+        assert proof.verdict is Verdict.NOT_EXERCISED
+        assert proof.reasons == (f"no exercise connected to the published port 53/{served}",)
+        assert all(each.needed is not None for each in proof.evidence)
+    else:
+        assert proof.verdict is Verdict.SAFE
 
 
 def test_a_profile_under_which_a_start_fails_is_not_safe() -> None:

@@ -61,6 +61,19 @@ def test_an_image_without_labels_has_no_labels_to_empty(image: Mapping[str, Any]
     assert twin.labels("f" * 16, image) == {"hardener.twin": "f" * 16}
 
 
+def test_ports_are_published_by_a_binding_by_the_option_for_all_or_by_the_network_of_the_host() -> None:
+    def found(**host: Any) -> list[tuple[int, str, bool]]:
+        exposed: dict[str, Any] = {"80/tcp": {}, "53/udp": {}}
+        return twin.every_port({"HostConfig": host, "Config": {"ExposedPorts": exposed}})
+
+    assert found() == [(53, "udp", False), (80, "tcp", False)]
+    assert found(PortBindings={"80/tcp": None, "81": []}) == [
+        *((53, "udp", False), (80, "tcp", True), (81, "tcp", True)),
+    ]
+    for host in ({"PublishAllPorts": True}, {"NetworkMode": "host"}):
+        assert found(**host) == [(53, "udp", True), (80, "tcp", True)]
+
+
 def test_published_ports_or_else_exposed_ports_are_forwarded() -> None:
     assert plan().ports == [(80, "tcp")]
     assert plan(PortBindings={}).ports == [(80, "tcp"), (443, "tcp")]  # exposed by the image
