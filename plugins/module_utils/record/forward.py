@@ -7,7 +7,6 @@ address of the host, through which the container could reach the host.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -15,8 +14,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Awaitable, Callable, NamedTuple, cast
 
-from ..host import namespaces
 from ..host.errors import Failed
+from .arrivals import inside
 
 _PIECE = 65536
 _CONNECTIONS = 512
@@ -54,8 +53,7 @@ class Forwarder:
     def __init__(self, doors: list[Door]) -> None:
         self.addresses: dict[str, str] = {}
         self.refused: list[str] = []
-        # Connections and datagrams, by the container's number, the port and the protocol.
-        self.carried: dict[tuple[int, int, str], int] = {}
+        self.carried: dict[int, int] = {}  # connections and datagrams, by the container's number
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[Any] = []
         self._closed = False
@@ -111,8 +109,7 @@ class Forwarder:
         await asyncio.sleep(0)  # closed connections end in the next round of the loop
 
     def _count(self, door: Door) -> None:
-        key = (door.owner, door.port, door.protocol)
-        self.carried[key] = self.carried.get(key, 0) + 1
+        self.carried[door.owner] = self.carried.get(door.owner, 0) + 1
 
     def _carrier(self, door: Door) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,43 +147,14 @@ async def connected(door: Door, kind: int) -> socket.socket:
     target = await loop.run_in_executor(None, door.target)
     if target is None or not target.address:
         raise ConnectionRefusedError
-    found = await loop.run_in_executor(None, inside, target.pid, kind)
+    make = partial(socket.socket, socket.AF_INET, kind)
+    found = await loop.run_in_executor(None, inside, target.pid, make)
     try:
         await asyncio.wait_for(loop.sock_connect(found, (target.address, door.port)), _CONNECT)
     except BaseException:
         found.close()
         raise
     return found
-
-
-def inside(pid: int, kind: int) -> socket.socket:
-    """Create a socket in the network namespace of a process.
-
-    Raises:
-        OSError: there is no such process.
-    """
-    found: list[Any] = []
-
-    def make() -> None:  # in a separate thread, which cannot return from the namespace
-        try:
-            handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                namespaces.enter(handle, namespaces.NETWORK)
-            finally:
-                os.close(handle)
-            made = socket.socket(socket.AF_INET, kind)
-            made.setblocking(False)
-            found.append(made)
-        except OSError as error:
-            found.append(error)
-
-    thread = threading.Thread(target=make, daemon=True)
-    thread.start()
-    thread.join()
-    if isinstance(found[0], OSError):
-        raise found[0]
-    made: socket.socket = found[0]
-    return made
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

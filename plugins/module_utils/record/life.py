@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator, Mapping
 from ..host import steps
 from ..host.errors import Failed, describe
 from . import observe
+from .arrivals import Arrivals
 from .layout import PHASES
 from .recorder import unified_cgroups
 from .subject import Subject
@@ -65,7 +66,7 @@ class Life(ABC):
         self._changes = changes
         self._tree = unified_cgroups() or ""
         self._arrived = 0
-        self._earlier: set[observe.Connection] = set()
+        self._arrivals: Arrivals | None = None
         self.goes_on = True  # whether its second start is one of the same container
 
     @contextmanager
@@ -172,16 +173,21 @@ class Life(ABC):
             if not self._subject.runs():
                 raise Failed(GONE)
             self._arrived = observe.arrived(self._subject.pid)
-            self._earlier = observe.connections(self._subject.pid)
+            served = [(port, protocol) for port, protocol, _published in self._subject.every_port()]
+            self._arrivals = Arrivals(self._subject.pid, served)
         self.phases["serve"]["exercised"] = False
 
     def received(self) -> bool:
         """Return whether packets from others have arrived since the container began to serve."""
         return observe.arrived(self._subject.pid) > self._arrived
 
-    def connections(self) -> set[observe.Connection]:
-        """Return the connections of the container's network that were made since it began to serve."""
-        return observe.connections(self._subject.pid) - self._earlier
+    def ports(self) -> list[dict[str, Any]]:
+        """Return the ports of the container, and whether each was asked since it began to serve."""
+        asked = self._arrivals.asked() if self._arrivals is not None else ()
+        return [
+            {"port": port, "protocol": protocol, "published": published, "reached": (port, protocol) in asked}
+            for port, protocol, published in self._subject.every_port()
+        ]
 
     def run_in(self, words: list[str], *, seconds: float) -> str:
         """Run a command in the container as an exercise; return why it failed, or nothing.

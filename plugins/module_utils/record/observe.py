@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import threading
 import time
-from typing import Any, Iterable, NamedTuple
+from typing import Any, Iterable
 
 from ..host.read import read_or, read_pseudo
 from .rootfiles import Ids
@@ -17,7 +16,6 @@ from .text import shown
 _MAX_PROCESSES = 4096
 _MAX_IDENTITIES = 2000
 _MAX_LISTENS = 1000
-_MAX_CONNECTIONS = 100_000
 _STATUS = re.compile(
     r"^(Name|State|Uid|Gid|Groups|CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp|Seccomp_filters):\t(.*)",
     re.MULTILINE,
@@ -301,35 +299,6 @@ def listening(pid: int) -> set[tuple[str, int]]:
             address, _separator, port = words[1].partition(":")
             if words[3] == state and address != _EMBEDDED_DNS:
                 found.add((protocol, int(port, 16)))
-    return found
-
-
-class Connection(NamedTuple):
-    """A TCP connection in a network namespace, with addresses as the kernel prints them."""
-
-    address: str
-    port: int
-    remote: str
-    remote_port: int
-
-    def is_to(self, address: str) -> bool:
-        """Return whether the other end is at an IPv4 address."""
-        return self.remote.endswith(socket.inet_aton(address)[::-1].hex().upper())
-
-
-def connections(pid: int) -> set[Connection]:
-    """Return the open and the lately closed TCP connections in the network namespace of a process."""
-    found = set()
-    for protocol in ("tcp", "tcp6"):
-        try:
-            lines = read_pseudo(f"/proc/{pid}/net/{protocol}").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines[:_MAX_CONNECTIONS]:
-            words = line.split()
-            if words[3] != _LISTENING[protocol]:
-                (address, port), (remote, remote_port) = (word.split(":") for word in words[1:3])
-                found.add(Connection(address, int(port, 16), remote, int(remote_port, 16)))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any, Collection, Mapping, Sequence, Tuple
+from typing import Collection, Mapping, Sequence
 
 from . import project
 from .account import Account
@@ -67,45 +67,17 @@ def doors(parts: Sequence[Part], own: Collection[int], *, others: bool) -> list[
     return found
 
 
-Carried = Mapping[Tuple[int, int, str], int]  # see ``Forwarder``
-
-
-def reached(number: int, parts: Sequence[Part], carried: Carried, *, elsewhere: bool) -> str:
+def reached(number: int, parts: Sequence[Part], carried: Mapping[int, int], *, elsewhere: bool) -> str:
     """Return how the exercise has reached a twin, in words; empty if it has not.
 
     Args:
         number: of the twin.
         parts: all twins.
-        carried: connections and datagrams to them.
+        carried: connections and datagrams to each, by its number.
         elsewhere: whether the exercise is a command in a twin, which needs no port.
     """
-    if any(count for (owner, _port, _protocol), count in carried.items() if owner == number):
+    if carried.get(number):
         return f"connections reached the {parts[number].life.noun}"
     if (any(carried.values()) or elsewhere) and len(parts) > 1 and parts[number].life.received():
         return "the exercise reached another twin, and this one received packets meanwhile"
     return ""
-
-
-def covered(number: int, parts: Sequence[Part], carried: Carried) -> list[dict[str, Any]]:
-    """Return the ports of a twin, and whether the exercise has connected to each.
-
-    A connection from another twin, or from a command in this one, is seen in the kernel's tables, where a
-    closed one stays for a minute. These do not show to whom a datagram was sent.
-    """
-    target = parts[number].subject.target()
-    local: set[int] = set()
-    for part in parts:
-        for connection in part.life.connections():
-            if part is parts[number]:
-                local.add(connection.port)
-            elif target is not None and connection.is_to(target.address):
-                local.add(connection.remote_port)
-    return [
-        {
-            "port": port,
-            "protocol": protocol,
-            "published": published,
-            "reached": bool(carried.get((number, port, protocol))) or (protocol == "tcp" and port in local),
-        }
-        for port, protocol, published in parts[number].subject.every_port()
-    ]

@@ -15,7 +15,7 @@ from .account import Account
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
-from .parts import Carried, Part, covered, doors, not_recorded, reached, wait_for_others
+from .parts import Part, doors, not_recorded, reached, wait_for_others
 from .source import Source
 from .twins import Twin, TwinLife
 from .world import World
@@ -177,7 +177,7 @@ class Session:
             problem = self._exercised.life.run_in(self._request.run_in, seconds=self._request.seconds)
             exercise = {**exercise, "problem": problem}
         ways = [self._reached(number) for number in range(len(self._parts))]
-        ports = [covered(number, self._parts, self._carried) for number in range(len(self._parts))]
+        ports = [part.life.ports() for part in self._parts]
         for part, how in zip(self._parts, ways):
             part.life.served(exercise, how)
             part.life.require_running()
@@ -244,11 +244,8 @@ class Session:
     # --- several twins --------------------------------------------------------------------------------------
 
     def _reached(self, number: int) -> str:
-        return reached(number, self._parts, self._carried, elsewhere=bool(self._request.run_in))
-
-    @property
-    def _carried(self) -> Carried:
-        return self._forwarder.carried if self._forwarder is not None else {}
+        carried = self._forwarder.carried if self._forwarder is not None else {}
+        return reached(number, self._parts, carried, elsewhere=bool(self._request.run_in))
 
     # --- results --------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from . import describe as description
 from .engine import Engine
 from .forward import Forwarder
 from .life import Life
-from .parts import Carried, Part, covered, doors, not_recorded, reached, wait_for_others
+from .parts import Part, doors, not_recorded, reached, wait_for_others
 from .recorder import Refusals
 from .subject import SILENT, STARTED
 from .text import shown
@@ -97,7 +97,7 @@ class Trials:
         self._life: Life | None = None
         self._earlier: set[int] = set()
         self._note = ""
-        self._before: Carried = {}  # connections to twins before the present trial
+        self._carried: dict[int, int] = {}  # connections to twins before the present trial
         self._label = ""  # of the AppArmor profile that is loaded under another name
 
     def begin(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Trials:
             life.exec()
         for part in self._parts:
             part.life.serve()
-        self._before = self._connections()
+        self._carried = self._connections()
         return not life.phases["serve"]["reason"]
 
     def _part(self, number: int, sampler: observe.Unobserved, **more: Any) -> Part:
@@ -230,7 +230,7 @@ class Trials:
                 self._took = self._took or exercised.phases["serve"]["seconds"]
                 exercise = {**exercise, "problem": problem}
             life.served(exercise, self._reached())
-            ports = covered(self._number, self._parts, self._carried())
+            ports = life.ports()
             if self._trial["kind"] != "control":
                 life.reload()
                 if self._trial["whole"]:
@@ -281,14 +281,13 @@ class Trials:
 
     def _reached(self) -> str:
         """Return how this trial's exercise has reached the twin, in words; empty if it has not."""
-        return reached(self._number, self._parts, self._carried(), elsewhere=bool(self._request.run_in))
+        carried = {
+            number: count - self._carried.get(number, 0) for number, count in self._connections().items()
+        }
+        return reached(self._number, self._parts, carried, elsewhere=bool(self._request.run_in))
 
-    def _carried(self) -> Carried:
-        """Return the number of connections in this trial."""
-        return {key: count - self._before.get(key, 0) for key, count in self._connections().items()}
-
-    def _connections(self) -> Carried:
-        """Return the number of connections so far."""
+    def _connections(self) -> dict[int, int]:
+        """Return the number of connections to each twin so far."""
         return dict(self._forwarder.carried) if self._forwarder is not None else {}
 
     def _went_well(self, phase: Mapping[str, Any]) -> bool:
