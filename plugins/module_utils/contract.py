@@ -59,6 +59,8 @@ ROLLED_BACK = "rolled_back"
 PARTLY_ROLLED_BACK = "partly_rolled_back"
 ROLLBACK_FAILED = "rollback_failed"
 ABANDONED = "abandoned"
+# Outcomes of a run whose documents no longer count, since it was rolled back.
+OVER = (ROLLED_BACK, PARTLY_ROLLED_BACK)
 # Outcomes of a run that changed the host and whose changes were not kept as planned.
 NOT_STANDING = (ROLLED_BACK, PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ABANDONED, UNCONFIRMED)
 

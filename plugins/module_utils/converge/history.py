@@ -8,6 +8,7 @@ from typing import Any, Sequence
 from ..contract import (
     CHANGED,
     INTERRUPTED,
+    OVER,
     PARTLY_ROLLED_BACK,
     ROLLBACK_FAILED,
     UNCHANGED,
@@ -23,7 +24,6 @@ from .fencing import Number
 from .files import State
 from .journal import ROLLING_BACK, Journal
 from .locking import locked
-from .origin import OVER
 from .planning import Change
 from .serving import Finder
 

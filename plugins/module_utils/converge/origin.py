@@ -16,7 +16,7 @@ import os
 from contextlib import suppress
 from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from ..contract import PARTLY_ROLLED_BACK, ROLLED_BACK
+from ..contract import OVER
 from ..host import atomic, layout
 from . import activations, files, records
 from .backup import Store
@@ -25,8 +25,6 @@ from .files import DIRECTORY, FILE, State
 from .journal import Journal
 from .manifest import Entry
 
-# Outcomes of runs that left nothing to roll back.
-OVER = frozenset({ROLLED_BACK, PARTLY_ROLLED_BACK})
 _LEFT = "left.json"
 
 

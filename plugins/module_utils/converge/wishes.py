@@ -10,12 +10,11 @@ import os
 from contextlib import suppress
 from typing import Any, Mapping
 
-from ..contract import WISH_APPLIED, WISH_CHANGED, WISH_NEW
+from ..contract import OVER, WISH_APPLIED, WISH_CHANGED, WISH_NEW
 from ..host import layout
 from . import records
 from .backup import Store
 from .documents import Request
-from .origin import OVER
 
 _CHANGED = "the inventory has changed since it was applied: `hardener harden` applies it"
 _KEPT = 12  # wishes of a document: some more than the runs that can be rolled back

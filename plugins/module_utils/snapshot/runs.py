@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from json import loads
 
-from ..contract import PARTLY_ROLLED_BACK, ROLLED_BACK
+from ..contract import OVER
 from ..host import layout
 from ..host.errors import Absent, Failed
 from ..host.read import read_bytes
@@ -17,7 +17,6 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 _LAST = 10
 _STANDING = 200  # runs whose documents may be in force
-_OVER = (ROLLED_BACK, PARTLY_ROLLED_BACK)
 _DOCUMENTS = 200
 _PROBLEMS = 50
 _RECORD = 4 * 1024 * 1024
@@ -41,7 +40,7 @@ def read(folder: str = layout.STATE) -> dict[str, Any]:
         names = []
     names = sorted(filter(layout.RUN.fullmatch, names), reverse=True)
     runs = [_run(name, os.path.join(folder, layout.BACKUPS, name)) for name in names[:_STANDING]]
-    over = {run["run"] for run in runs if run["outcome"] in _OVER}
+    over = {run["run"] for run in runs if run["outcome"] in OVER}
     return {
         "runs": runs[:_LAST],
         "in_force": _in_force([*runs, *_origins(os.path.join(folder, layout.ORIGINS))]),
@@ -82,7 +81,7 @@ def _in_force(runs: list[dict[str, Any]]) -> list[str]:
     """Return the documents of runs that were neither rolled back nor released; runs are newest first."""
     found: set[str] = set()
     for run in reversed(runs):
-        if run["outcome"] not in _OVER:
+        if run["outcome"] not in OVER:
             found.update(run["documents"])
             found.difference_update(run["released"])
     return sorted(found)
