@@ -35,6 +35,7 @@ class ProfileRequest:
         allow_extra: recorded system calls that are permitted although the engine's default refuses them.
         drop: capabilities that are dropped although their use was recorded.
         keep_user: keep root although another user would do.
+        no_exec: refuse calls that only a shell in the container needs.
         require_proof: write nothing if the profile is not proven safe, or no exercise reached the container.
         compose: the files of a project, as docker compose takes them; the last one gets the settings.
         service: of the compose file; empty for the recorded one.
@@ -45,6 +46,7 @@ class ProfileRequest:
     allow_extra: Sequence[str] = ()
     drop: Sequence[str] = ()
     keep_user: bool = False
+    no_exec: bool = False
     require_proof: bool = False
     compose: Sequence[Path] = ()
     service: str = ""
@@ -111,6 +113,7 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         allow_extra=request.allow_extra,
         drop=request.drop,
         keep_user=request.keep_user,
+        no_exec=request.no_exec,
     )
     folder = request.out or Path(f"{made.name}-profile")
     project = request.compose[0].parent if request.compose else folder

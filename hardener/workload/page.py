@@ -215,6 +215,8 @@ def _reason(why: Why, total: int) -> Words:
         parts.append(("the kernel may need it, or a program on a machine with another clock",))
     if why.library:
         parts.append(("programs make it in some runs only",))
+    if why.exec:
+        parts.append(("a shell of docker exec makes it",))
     if why.no_more_than:
         parts.append(("it can do no more than ", Name(why.no_more_than)))
     if why.not_root:

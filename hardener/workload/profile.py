@@ -24,6 +24,7 @@ from hardener.workload.owner import User, other_user
 from hardener.workload.recording import Recording
 from hardener.workload.seccomp import Default, Seccomp, narrowed
 from hardener.workload.syscalls import (
+    EXEC_RESERVE,
     GO_RESERVE,
     KERNEL_RESERVE,
     LIBRARY_RESERVE,
@@ -53,6 +54,7 @@ class Why:
         kernel: it depends on the machine whether it is seen.
         library: programs make it in some runs only, mostly by their C library.
         not_root: programs may make it as the user that replaces root.
+        exec: a shell in the container may make it.
         no_more_than: a permitted call that can do all that it can do.
     """
 
@@ -63,6 +65,7 @@ class Why:
     kernel: bool = False
     library: bool = False
     not_root: bool = False
+    exec: bool = False
     no_more_than: str = ""
 
 
@@ -153,6 +156,7 @@ def make(
     allow_extra: Collection[str] = (),
     drop: Collection[str] = (),
     keep_user: bool = False,
+    no_exec: bool = False,
 ) -> Profile:
     """Make a profile from recordings, each given with the name of its file.
 
@@ -161,6 +165,7 @@ def make(
         allow_extra: calls to permit although the engine's default refuses them.
         drop: capabilities to drop although their use was recorded.
         keep_user: keep root although another user would do.
+        no_exec: refuse calls that only a shell in the container needs.
 
     Raises:
         HardenerError: the recordings are of different containers, an extra call was not seen, a capability
@@ -180,7 +185,13 @@ def make(
     capabilities = tuple(sorted(useful - dropped))
     had_it = _had_no_new_privileges(merged)
     hurdles = () if had_it else _hurdles(merged)
-    calls = _calls(merged, no_new_privileges=not hurdles, had_it=had_it, replaces_root=user is not None)
+    calls = _calls(
+        merged,
+        no_new_privileges=not hurdles,
+        had_it=had_it,
+        replaces_root=user is not None,
+        no_exec=no_exec,
+    )
     name = short_name(merged.one.container.name)
     default = _default(merged)
     seccomp = None
@@ -251,7 +262,9 @@ def _default(merged: Merged) -> Default | None:
     )
 
 
-def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool, replaces_root: bool) -> dict[str, Why]:
+def _calls(
+    merged: Merged, *, no_new_privileges: bool, had_it: bool, replaces_root: bool, no_exec: bool
+) -> dict[str, Why]:
     """Return every needed system call with its reasons.
 
     With no-new-privileges a runtime installs the filter last, so that what it calls before does not count:
@@ -273,7 +286,8 @@ def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool, replaces_ro
         not_root |= NARROW_NOT_ROOT_RESERVE
     if not replaces_root:
         not_root = frozenset()
-    names = container.keys() | runtime.keys() | base | go | kernel | library | not_root
+    in_shell = frozenset() if no_exec else EXEC_RESERVE
+    names = container.keys() | runtime.keys() | base | go | kernel | library | not_root | in_shell
     return {
         name: Why(
             container=container.get(name),
@@ -283,6 +297,7 @@ def _calls(merged: Merged, *, no_new_privileges: bool, had_it: bool, replaces_ro
             kernel=name in kernel,
             library=name in library,
             not_root=name in not_root,
+            exec=name in in_shell,
         )
         for name in sorted(names)
     }

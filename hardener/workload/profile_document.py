@@ -78,6 +78,7 @@ class CallReason(_Part):
     kernel_reserve: bool
     library_reserve: bool = False
     not_root_reserve: bool = False
+    exec_reserve: bool = False
     no_more_than: str = ""
 
 
@@ -360,6 +361,7 @@ def _reason(why: Why) -> CallReason:
         kernel_reserve=why.kernel,
         library_reserve=why.library,
         not_root_reserve=why.not_root,
+        exec_reserve=why.exec,
         no_more_than=why.no_more_than,
     )
 

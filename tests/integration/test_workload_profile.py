@@ -17,7 +17,7 @@ from hardener.workload.override import override
 from hardener.workload.profile import Profile, make
 from hardener.workload.recording import build
 from hardener.workload.settings import interpolated, recorded_keys, run_arguments, service_keys
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.probe import Call, ends, probe
 from tests.unit.workload.recordings import document
 
@@ -45,7 +45,8 @@ CALLS: dict[str, tuple[Call, int | None, int]] = {
     "clone(CLONE_NEWUSER | CLONE_SIGHAND)": ((56, 0x10000800), EPERM, EPERM),
     "clone(CLONE_SIGHAND), which the kernel refuses": ((56, 0x800), 22, 22),
     "clone3": ((435, 0, 0), ENOSYS, ENOSYS),
-    "faccessat2": ((439, 0, "/", 0, 0), 0, ENOSYS),
+    "faccessat2": ((439, 0, "/", 0, 0), 0, 0),
+    "pidfd_open": ((434, 1, 0), 0, ENOSYS),
     "io_uring_setup": ((425, 1, 0), EPERM, ENOSYS),
 }
 SEEN = ("chown", "exit_group", "execve", "mkdir", "setuid", "socket", "write")
@@ -126,6 +127,41 @@ def test_recorded_calls_work_and_all_others_are_refused(
     for _ in range(3):  # the runtime's own calls vary from start to start
         found = printed(engine, *run_arguments(profile), folder=folder)
         assert found == {name: error for name, (_, _, error) in CALLS.items()}
+
+
+SHELL = """cd /; ls / | wc -l; sleep 0 & wait; test -f /etc/passwd; kill -0 $$; echo "end-$((20 + 22))"
+exit
+"""
+
+
+@pytest.mark.parametrize("no_exec", [False, True])
+def test_a_shell_works_in_a_container_unless_its_calls_are_refused_by_request(
+    engine: Dockerd, profile: Profile, tmp_path: Path, *, no_exec: bool
+) -> None:
+    named = [("probe", profile.merged.one)]
+    for name, text in artefacts(make(named, no_exec=no_exec)).items():
+        (tmp_path / name).write_text(text)
+    options = [*run_arguments(make(named, no_exec=no_exec)), "--network=none", "--detach"]
+    docker = f"docker --host {engine.host}"
+    run = [*docker.split(), "run", *options, IMAGE, "sleep", "1000000"]
+    container = subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        shell = subprocess.run(
+            [
+                "script",
+                "--quiet",
+                "--command",
+                f"{docker} exec --interactive --tty {container} sh",
+                "/dev/null",
+            ],
+            input=SHELL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        engine.docker("rm", "--force", container)
+    assert ("end-42" in shell.stdout and "not permitted" not in shell.stdout) is not no_exec, shell.stdout
 
 
 def test_the_arguments_are_quoted_for_a_shell(engine: Dockerd, folder: Path) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     metavar="CAPABILITY",
     help="Drop a capability that was recorded, and that `prove` found not needed; repeatable.",
 )
+@click.option("--no-exec", is_flag=True, help="Refuse system calls that only a shell of `docker exec` needs.")
 @click.option("--keep-user", is_flag=True, help="Keep root, where the profile has another user in its place.")
 @click.option(
     "--compose",
@@ -61,6 +62,7 @@ def profile(
     out: Path | None,
     allow_extra: Sequence[str],
     drop: Sequence[str],
+    no_exec: bool,
     keep_user: bool,
     compose: Sequence[Path],
     service: str,
@@ -104,6 +106,7 @@ def profile(
             allow_extra=allow_extra,
             drop=drop,
             keep_user=keep_user,
+            no_exec=no_exec,
             require_proof=apply and not unproven,
             compose=compose,
             service=service,

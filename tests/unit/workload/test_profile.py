@@ -25,7 +25,7 @@ from hardener.workload.profile import Profile, Why, make, short_name
 from hardener.workload.recording import build
 from hardener.workload.settings import service_keys
 from hardener.workload.shapes import PHASES
-from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE, LIBRARY_RESERVE
+from hardener.workload.syscalls import EXEC_RESERVE, GO_RESERVE, KERNEL_RESERVE, LIBRARY_RESERVE
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 from tests.unit.workload.recordings import document
 from tests.unit.workload.schemas import common
@@ -177,20 +177,29 @@ def test_calls_of_the_runtime_are_kept() -> None:
     setuid = [{"path": "/bin/su", "uid": 0, "gid": None}]
     data = recorded(calls=calls("read"), runtime_calls={"capset": {"phases": ["exec"]}}, runtime_base=base)
     # The runtime installs the filter last where no-new-privileges is set: what it needs then was measured.
-    assert permitted(profile(data)) == {"read", "fstatfs"} | RESERVE
-    without = profile({**data, "setuid": setuid})
+    assert permitted(profile(data, no_exec=True)) == {"read", "fstatfs"} | RESERVE
+    without = profile({**data, "setuid": setuid}, no_exec=True)
     assert permitted(without) == {"read", "fchown", "capset"} | RESERVE
     assert without.seccomp is not None
     assert without.seccomp.refused == ("setns",)
-    assert permitted(profile({**data, "runtime_base": None})) == {"read", "capset"} | RESERVE
+    assert permitted(profile({**data, "runtime_base": None}, no_exec=True)) == {"read", "capset"} | RESERVE
     had = recorded(**{**data, "container__security_options": ["no-new-privileges:true"]})
-    assert permitted(profile(had)) == {"read", "fstatfs", "capset"} | RESERVE
+    assert permitted(profile(had, no_exec=True)) == {"read", "fstatfs", "capset"} | RESERVE
 
 
 def test_calls_of_the_go_runtime_are_not_added_for_crun() -> None:
     data = recorded(calls=calls("read"), runtime_calls={}, runtime_base=None)
     data["host"]["runtime"] = {"name": "crun", "version": "1"}
-    assert permitted(profile(data)) == {"read"} | KERNEL_RESERVE | LIBRARY_RESERVE
+    assert permitted(profile(data, no_exec=True)) == {"read"} | KERNEL_RESERVE | LIBRARY_RESERVE
+
+
+def test_calls_of_a_shell_are_permitted_unless_refused_by_request() -> None:
+    with_shell, without = (permitted(profile(recorded(), no_exec=refused)) for refused in (False, True))
+    assert with_shell - without == {
+        name for name in EXEC_RESERVE - without if name in profile(recorded()).calls
+    }
+    assert {"setpgid", "pipe2", "wait4"} <= with_shell - without
+    assert "socket" not in with_shell | without
 
 
 def test_calls_of_another_architecture_are_kept() -> None:
@@ -332,7 +341,11 @@ def test_root_that_was_needed_only_as_owner_of_files_is_replaced_by_a_user() -> 
     found = profile(owned())
     assert str(found.user) == "999:998"
     assert found.capabilities == ()
-    asked = {name for name, why in found.calls.items() if why == Why(not_root=True)}
+    asked = {
+        name
+        for name, why in found.calls.items()
+        if why in (Why(not_root=True), Why(not_root=True, exec=True))
+    }
     assert {"getgid", "setgid", "setuid"} <= asked
     assert not any(why.not_root for why in profile(owned(), keep_user=True).calls.values())
     files = artefacts(found)
