@@ -22,7 +22,8 @@ from tests.integration.dockerd import Engine
 
 ATTACKS = (
     *("ptrace", "memfd-execveat", "process-vm-readv", "raw-socket", "read-shadow"),
-    *("shell", "write-usr", "mknod", "chown-setuid", "connect-out"),
+    *("shell", "write-usr", "mknod", "chown-setuid", "connect-out", "io-uring", "userfaultfd", "keys"),
+    *("user-namespace", "af-alg", "af-vsock", "bpf", "perf", "tiocsti", "mount", "setns"),
 )
 _POSSIBLE, _REFUSED = 0, 1  # exit codes
 _NOT_LOADED = "error while loading shared libraries"
