@@ -215,12 +215,12 @@ def _reason(why: Why, total: int) -> Words:
         parts.append(("the kernel may need it, or a program on a machine with another clock",))
     if why.library:
         parts.append(("programs make it in some runs only",))
-    if why.exec:
+    if why.not_root:
+        parts.append(("programs may make it if they do not run as root",))
+    if why.exec and not parts:
         parts.append(("a shell of docker exec makes it",))
     if why.no_more_than:
         parts.append(("it can do no more than ", Name(why.no_more_than)))
-    if why.not_root:
-        parts.append(("programs may make it if they do not run as root",))
     return _joined(parts)
 
 
