@@ -255,10 +255,14 @@ def _seccomp(found: Filter) -> Iterator[Excess]:
 
 
 def _share(found: Filter) -> int:
-    """Return the points of the default filter, in proportion to the calls that this filter permits."""
+    """Return a part of the points of the default filter: none for a filter that permits half of its calls.
+
+    A profile from recordings permits less than half; what is left could hardly be narrowed.
+    """
     if found.calls is None or not found.default_calls:
         return _DEFAULT_FILTER // 2
-    return min(_DEFAULT_FILTER, _DEFAULT_FILTER * found.calls // found.default_calls)
+    beyond_half = max(0, 2 * found.calls - found.default_calls)
+    return min(_DEFAULT_FILTER, _DEFAULT_FILTER * beyond_half // found.default_calls)
 
 
 def _calls(found: Filter) -> str:
