@@ -190,9 +190,12 @@ def changed(folder: Path, tmp_path: Path, name: str, change: Callable[[Any], Non
     return tmp_path
 
 
-def test_a_server_that_stays_root_is_reported(proven: Callable[..., Any], profile: Path) -> None:
+def test_a_server_that_stays_root_and_a_port_that_nothing_asks_are_reported(
+    proven: Callable[..., Any], profile: Path
+) -> None:
     proof, _ = proven(profile, PAGE)
-    assert proof.verdict is Verdict.SAFE, proof.reasons
+    assert proof.verdict is Verdict.NOT_EXERCISED
+    assert proof.reasons == ("no exercise connected to the published port 81/tcp",)
     (evidence,) = (each for each in proof.evidence if each.removed == "capability CAP_SETUID")
     assert evidence.needed is True
     assert "httpd runs as 0:" in evidence.observed
