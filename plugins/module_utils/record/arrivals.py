@@ -18,7 +18,8 @@ Port = Tuple[int, str]
 _EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 _NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
-_MOST = 64  # ports of a container
+_MOST = 256  # ports of a container
+_EARLIER = 10_000  # packets that a socket can hold, at least
 # Classic BPF: code, jump if true, jump if false, operand.
 _Instruction = Tuple[int, int, int, int]
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE = 0x20, 0x28, 0x30
@@ -38,13 +39,17 @@ class Arrivals:
     Args:
         pid: the process.
         ports: which ports count.
+
+    Attributes:
+        watched: the ports of which that can be seen: none if the process has ended, or the kernel refuses.
     """
 
     def __init__(self, pid: int, ports: Sequence[Port]) -> None:
         self._sockets: dict[Port, socket.socket] = {}
         for port, protocol in ports[:_MOST]:
-            with suppress(OSError):  # the process has ended, or the kernel has no such sockets
+            with suppress(OSError):
                 self._sockets[port, protocol] = inside(pid, partial(_filtered, port, protocol))
+        self.watched = frozenset(self._sockets)
 
     def asked(self) -> set[Port]:
         """Return the ports that were asked, and stop."""
@@ -97,7 +102,7 @@ def _filtered(port: int, protocol: str) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, head)
         made.setblocking(False)
         with suppress(BlockingIOError):
-            while True:  # what arrived before there was a filter
+            for _ in range(_EARLIER):  # what arrived before there was a filter
                 made.recv(1)
     except BaseException:
         made.close()

@@ -182,11 +182,14 @@ class Life(ABC):
         return observe.arrived(self._subject.pid) > self._arrived
 
     def ports(self) -> list[dict[str, Any]]:
-        """Return the ports of the container, and whether each was asked since it began to serve."""
-        asked = self._arrivals.asked() if self._arrivals is not None else ()
+        """Return the ports of which is known whether they were asked since it began to serve, and whether."""
+        if self._arrivals is None:
+            return []
+        asked, watched = self._arrivals.asked(), self._arrivals.watched
         return [
             {"port": port, "protocol": protocol, "published": published, "reached": (port, protocol) in asked}
             for port, protocol, published in self._subject.every_port()
+            if (port, protocol) in watched
         ]
 
     def run_in(self, words: list[str], *, seconds: float) -> str:

@@ -17,6 +17,7 @@ from .volumes import WITH_SOCKETS
 LABEL = "hardener.twin"
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
 SWARM = "com.docker.swarm.task.id"
+_PROTOCOLS = ("tcp", "udp", "sctp")
 _CONFINING = (
     "Privileged",
     "CapAdd",
@@ -204,7 +205,8 @@ def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
 def every_port(inspected: Mapping[str, Any]) -> list[tuple[int, str, bool]]:
     """Return the ports that the original publishes or exposes, and whether each is published.
 
-    On the host's network, or if all are published, the exposed ones are.
+    On the host's network, or if all are published, the exposed ones are. What an image names and no engine
+    knows is left out.
     """
     host = inspected["HostConfig"] or {}
     bound = host.get("PortBindings") or {}
@@ -213,8 +215,10 @@ def every_port(inspected: Mapping[str, Any]) -> list[tuple[int, str, bool]]:
     found = {}
     for entry in [*exposed, *bound]:
         number, _separator, protocol = str(entry).partition("/")
-        if number.isdigit() and 1 <= int(number) <= 65535:
-            found[int(number), protocol or "tcp"] = everything or entry in bound
+        protocol = protocol.lower() or "tcp"
+        digits = number.isascii() and number.isdigit() and len(number) <= 5
+        if digits and 1 <= int(number) <= 65535 and protocol in _PROTOCOLS:
+            found[int(number), protocol] = everything or entry in bound
     return sorted((*key, is_published) for key, is_published in found.items())
 
 

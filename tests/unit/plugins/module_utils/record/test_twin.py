@@ -74,6 +74,14 @@ def test_ports_are_published_by_a_binding_by_the_option_for_all_or_by_the_networ
         assert found(**host) == [(53, "udp", True), (80, "tcp", True)]
 
 
+@pytest.mark.parametrize(
+    "entry", ["80/quic", "0/tcp", "65536", "8" * 5000, "²/tcp", "-1", "", "/", "80-81/tcp"]
+)
+def test_a_port_that_no_engine_knows_is_left_out(entry: str) -> None:
+    found = {"HostConfig": {"PublishAllPorts": True}, "Config": {"ExposedPorts": {entry: {}, "443/TCP": {}}}}
+    assert twin.every_port(found) == [(443, "tcp", True)]
+
+
 def test_published_ports_or_else_exposed_ports_are_forwarded() -> None:
     assert plan().ports == [(80, "tcp")]
     assert plan(PortBindings={}).ports == [(80, "tcp"), (443, "tcp")]  # exposed by the image
