@@ -22,8 +22,7 @@ def screen(recording: Recording) -> Iterator[RenderableType]:
     yield Padding(_phases(recording), (1, 1, 0, 1))
     for name, text in _used(recording):
         yield Padding(Text.assemble((f"{name} ", "bold"), text), (1, 1, 0, 1))
-    ports = [unreached(port) for port in recording.network.ports if not port.reached]
-    if missing := [*ports, *recording.recorder.missing]:
+    if missing := _missing(recording):
         yield Padding(Text("Not recorded", style="magenta"), (1, 1, 0, 1))
         for sentence in missing:
             yield Padding(Text(line(sentence)), (0, 1, 0, 3))
@@ -52,9 +51,14 @@ def overview(recordings: Sequence[Recording]) -> Iterator[RenderableType]:
             yield Padding(_recorder(recording), (0, 1, 0, 3))
         for phase in left:
             yield Padding(Text(f"{phase.name} was not exercised: {line(phase.reason, 200)}"), (0, 1, 0, 3))
-        ports = [unreached(port) for port in recording.network.ports if not port.reached]
-        for sentence in (*ports, *recording.recorder.missing):
+        for sentence in _missing(recording):
             yield Padding(Text(line(sentence)), (0, 1, 0, 3))
+
+
+def _missing(recording: Recording) -> list[str]:
+    """Return the ports that the exercise did not reach, and what could not be recorded."""
+    ports = (unreached(port) for port in recording.network.ports if not port.reached)
+    return [*ports, *recording.recorder.missing]
 
 
 def _recorder(recording: Recording) -> Text:

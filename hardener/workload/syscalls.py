@@ -24,7 +24,7 @@ _LIBRARY = """brk clock_nanosleep exit_group futex getpid gettid madvise mmap mp
 LIBRARY_RESERVE = frozenset(_LIBRARY.split())
 
 # What a shell that `docker exec -it` starts calls, and the programs that it starts (measured with dash, bash
-# and busybox): without these nobody can look into a container. There are no sockets among them.
+# and busybox): without these an operator cannot look into a container. There are no sockets among them.
 _EXEC = """access arch_prctl brk chdir clone close dup2 dup3 execve exit_group faccessat faccessat2
     fadvise64 fcntl fstat futex getcwd getdents64 getegid geteuid getgid getgroups getpgrp getpid
     getppid getrandom gettid getuid ioctl kill lseek mmap mprotect munmap newfstatat openat pipe2 poll

@@ -1,7 +1,10 @@
 /* One attack on a container, by a program that has got into it: `attack NAME`.
  *
- * An attack is tried by every system call that has its effect: a profile that refuses one of them stops nothing. Ends with 0 where it is possible, with 1 where it is refused, with 2 where there is no such attack. There is
+ * An attack is tried by every system call that has its effect: a profile that refuses only one stops nothing.
+ * Ends with 0 where it is possible, with 1 where it is refused, with 2 where there is no such attack. There is
  * no C library: what that calls at its start would be refused by a tight profile, and not the attack.
+ *
+ * Run it in a container only: as root of a host it mounts a file system over /tmp.
  */
 
 #include <linux/elf.h>
@@ -178,7 +181,7 @@ static int connect_out(void) {
     return !(result == 0 || result == -EINPROGRESS || result == -ECONNREFUSED);
 }
 
-/* Parts of the kernel that a container needs not: any other error than a refusal shows that they can be reached. */
+/* Parts of the kernel that a container does not need: any other error than a refusal shows that they can be reached. */
 
 static int io_uring(void) { return is_refused(CALL(SYS_io_uring_setup, 1, 1, 0, 0, 0, 0)); }
 
