@@ -62,20 +62,22 @@ class Report:
         assert not host["unreachable"], self.said
         self.findings: list[dict[str, Any]] = host["findings"]
 
-    def failing(self, *sections: str) -> set[str]:
-        """Controls that fail, in some sections or in all."""
+    def failing(self) -> set[str]:
+        """Controls of the host, the engine and files that fail; which plugin authorizes, its site decides."""
         return {
             f"{each['id']} {each['slug']}: {each['actual']}"
             for each in self.findings
-            if each["status"] in ("fail", "error") and (not sections or each["section"] in sections)
+            if each["status"] in ("fail", "error")
+            and each["section"] in ("host", "daemon", "files")
+            and each["slug"] != "daemon-authz-plugin"
         }
+
+    def assert_compliant(self) -> None:
+        """Assert that none of these controls fails; the first line of the error names all that do."""
+        failing = sorted(self.failing())
+        assert not failing, f"{failing}\n{self.said}"
 
     @property
     def statuses(self) -> dict[str, str]:
         """How each control stands."""
         return {each["slug"]: each["status"] for each in self.findings}
-
-
-def without_the_sites_choice(failing: set[str]) -> set[str]:
-    """An authorization plugin is for the site to choose."""
-    return {each for each in failing if "daemon-authz-plugin" not in each}

@@ -13,7 +13,7 @@ import pytest
 
 from hardener import lab
 from tests.hosts import namespace_host
-from tests.hosts.production import Report, without_the_sites_choice
+from tests.hosts.production import Report
 from tests.hosts.provisioning import WITHOUT_DOCKER, provisioned
 from tests.hosts.reboot import reboot
 from tests.hosts.workload import CONTAINERS, IMAGE, WHOLE_HOST, running, shell
@@ -41,7 +41,7 @@ def without_process(host: str) -> list[str]:
 
 def test_a_bare_host_becomes_a_hardened_docker_host_and_stays_one(bare: lab.Guest, tmp_path: Path) -> None:
     report = provisioned(bare, tmp_path)
-    failing = without_the_sites_choice(report.failing("host", "daemon", "files"))
+    failing = report.failing()
     assert {each for each in failing if not each.split()[1].startswith(OF_THE_KERNEL)} == set(), report.said
     blocked = [line for line in report.said.splitlines() if "this host is a container" in line]
     assert all(each.split()[1].rstrip(":") in " ".join(blocked) for each in failing), report.said

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.hosts.fixtures import Boot
 from tests.hosts.neighbour import AFTER, BEFORE, NEIGHBOUR, SERVICES, reached
-from tests.hosts.production import LOG_SERVER, Report, make_site, without_the_sites_choice
+from tests.hosts.production import LOG_SERVER, Report, make_site
 from tests.hosts.reboot import reboot
 from tests.hosts.waiting import until
 from tests.hosts.workload import WHOLE_HOST, shell
@@ -26,7 +26,7 @@ def test_a_fresh_host_is_hardened_in_one_run_and_stays_reachable(boot: Boot, tmp
     assert shell(guest, WHOLE_HOST) == before
 
     hardened = Report("harden", inventory)
-    assert without_the_sites_choice(hardened.failing("host", "daemon", "files")) == set(), hardened.said
+    hardened.assert_compliant()
     assert reached(guest) == AFTER
     before = shell(guest, WHOLE_HOST)
     assert Report("harden", inventory).statuses == hardened.statuses

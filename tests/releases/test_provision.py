@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.hosts.at_work import ALL_FIVE, CONTAINERS, WORKLOADS, assert_all_at_work
 from tests.hosts.fixtures import Boot
-from tests.hosts.production import Report, without_the_sites_choice
+from tests.hosts.production import Report
 from tests.hosts.provisioning import provisioned
 from tests.hosts.reboot import reboot
 from tests.hosts.workload import WHOLE_HOST, shell
@@ -20,7 +20,7 @@ def test_a_provisioned_host_is_the_same_after_a_second_run_and_after_a_reboot(
 ) -> None:
     guest = boot("testing-bare")
     report = provisioned(guest, tmp_path)
-    assert without_the_sites_choice(report.failing("host", "daemon", "files")) == set(), report.said
+    report.assert_compliant()
     inventory = tmp_path / "site"
 
     guest.ssh("sh", "-c", f"set -e\n{REMAPPED}")
