@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -25,9 +27,19 @@ def start(release: str, name: str = "") -> lab.Guest:
     """
     number = next(_numbers)
     started = lab.up(f"{leftovers.name('guest')}{number}", release, report=print)
+    _prefer(started)
     named = replace(started, name=name or f"test-{number}")
     named.inventory.write_text(yaml.safe_dump(inventory(named), sort_keys=False))
     return named
+
+
+def _prefer(guest: lab.Guest) -> None:
+    """Give a guest the processor before the tests beside it: it is slow, and its programs have time limits.
+
+    Linux shares the processor among sessions; a guest is one. A kernel without autogroups has no such file.
+    """
+    with suppress(FileNotFoundError):
+        Path(f"/proc/{guest.pid}/autogroup").write_text("-7")
 
 
 @pytest.fixture(scope="session")

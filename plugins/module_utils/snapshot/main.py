@@ -34,7 +34,7 @@ _REST = """
 """
 REST = tuple(_REST.split())  # sources that the other processes read
 FIND_LIMIT = 45  # seconds to find the engine
-REST_LIMIT = 80  # seconds for each of the other processes; every source in them has a shorter limit
+REST_LIMIT = 95  # seconds for each of the other processes; every source in them has a shorter limit
 _REPORT = "!report"  # of the third process: secrets that it redacted, and files of which it has records
 # The group matches a lone surrogate, which UTF-8 cannot encode. Pairs and backslashes are skipped.
 _HALVES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a-f][0-9a-f]{2})")

@@ -11,6 +11,7 @@ from json import JSONEncoder
 from ..host import limits
 from ..host.errors import Absent, describe
 from ..host.once import Event
+from ..host.run import TIMEOUT
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -19,8 +20,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     Plan = list[tuple[str, Callable[[], Any], float]]  # name, function, limit in seconds
 
-SOON = 45  # seconds; an emulated host that is also busy is a hundred times slower than a fast one
-LATER = 60  # seconds for a source that waits for the engine, or for slow programs
+SOON = TIMEOUT + 15  # seconds, so that the error names a program or a shared fact that hangs
+LATER = 75  # seconds for a source that waits for the engine, or for slow programs
 _SPARE = 5  # seconds; its parent kills it, or it ends by itself if the parent cannot
 _RECEIVE = 2  # seconds at least: while another one was waited for, it may have used up its time
 encode = JSONEncoder(separators=(",", ":")).encode

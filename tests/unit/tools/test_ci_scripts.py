@@ -55,7 +55,7 @@ def test_the_demo_removes_its_guest_at_a_signal(
     with must_end(), begun(str(CI / "demo")) as demo:
         demo.send_signal(number)
         assert demo.wait() == 128 + number
-    assert Path("called").read_text().splitlines()[-1] == "lab down --name make-demo"
+    assert "lab down --name make-demo" in Path("called").read_text().splitlines()
 
 
 def test_a_demo_beside_another_one_is_refused(program: Callable[[str, str], None]) -> None:
