@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from contextlib import nullcontext
 from typing import Any, Callable, ContextManager, Iterable, Iterator
 
@@ -37,6 +39,11 @@ class Engine(client.Engine):
             return super().connect(seconds=seconds, idle=idle)
         except NoAnswer as error:
             raise NoAnswer(f"no engine answers at {error}: is it running?") from None
+
+    @property
+    def protects_submounts(self) -> bool:
+        """Return whether read-only bind mounts are read-only in the mounts below: Docker 25, Linux 5.12."""
+        return _numbers(self.api) >= (1, 44) and _numbers(os.uname().release) >= (5, 12)
 
     def remove(self, container: str) -> None:
         """End and remove a container, with its anonymous volumes: those that its image declares."""
@@ -77,6 +84,10 @@ class Engine(client.Engine):
             if root is not None or user is not None:
                 pieces = remap.mapped(pieces, root=root, user=user)
             writer.request("PUT", there, pieces, headers)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"[0-9]+", version)[:2]))
 
 
 def _bounded(pieces: Iterable[bytes], most: int, what: str) -> Iterator[bytes]:

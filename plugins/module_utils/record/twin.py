@@ -12,7 +12,7 @@ from posixpath import normpath
 from typing import Any, Collection, Iterable, Mapping, NamedTuple
 
 from . import reach
-from .volumes import WITH_SOCKETS
+from .volumes import WITH_DOORS
 
 LABEL = "hardener.twin"
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
@@ -59,7 +59,7 @@ def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, s
             source = mount.get("Source") or ""
             what = kinds.get(source)
             writable = mount.get("RW", True) and what == "directory"
-            if mount["Type"] == "volume" or (mount["Type"] == "bind" and (writable or what == WITH_SOCKETS)):
+            if mount["Type"] == "volume" or (mount["Type"] == "bind" and (writable or what == WITH_DOORS)):
                 found.add(source)
     return {source: number for number, source in enumerate(sorted(found))}
 
@@ -108,7 +108,7 @@ def plan(
         network: its network mode.
         used: whether its volumes are copies of the original's; else they begin empty.
         kinds: kind of each bind mount's source: ``directory``, ``file``, a directory of which the twin only
-            gets a copy (``WITH_SOCKETS``), or another word for what the twin does not get.
+            gets a copy (``WITH_DOORS``), or another word for what the twin does not get.
         low_ports: the host's first port that needs no capability; None if the engine decides it.
         sources: numbers of the volumes that replace host paths (``copied_sources``).
         unfiltered: whether the engine starts the original without a seccomp filter.
@@ -254,7 +254,7 @@ class _Mounts:
                 asked.append(_requested(inspected, target, kind))
             elif kind not in ("bind", "volume"):
                 differences.append(f"the twin has no {target}: it is a mount of the kind {kind}")
-            elif kind == "bind" and what not in ("directory", "file", WITH_SOCKETS):
+            elif kind == "bind" and what not in ("directory", "file", WITH_DOORS):
                 differences.append(f"the twin has no {target}: it is {what} of the host")
             elif kind == "bind" and source not in self._sources:
                 if not read_only:

@@ -12,6 +12,8 @@ import stat
 from itertools import islice
 from typing import Iterator, NamedTuple
 
+from ..host.mountpoints import mounted_below
+
 _MAX_FILES = 200_000
 _MAX_CHANGED = 5_000
 _MAX_LEVELS = 200  # one descriptor per level; ordinary programs stay far below
@@ -23,7 +25,7 @@ _KINDS = (
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISFIFO, "a pipe"),
 )
-WITH_SOCKETS = "a directory with sockets"
+WITH_DOORS = "a directory with sockets, pipes, devices or writable mounts"
 _PSEUDO = re.compile(r"/(?:proc|sys)(?:/|$)")  # the kernel creates entries here without size or times
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -43,16 +45,21 @@ class Found(NamedTuple):
     status: os.stat_result
 
 
-def kind(path: str) -> str:
-    """Return the kind of a host path; ``directory`` only if it contains no socket and no block device."""
+def kind(path: str, *, recursive: bool = True) -> str:
+    """Return the kind of a host path; ``directory`` only if a read-only mount protects all that it contains.
+
+    Args:
+        path: of the host.
+        recursive: whether the engine mounts the mounts below it read-only too.
+    """
     try:
         mode = os.stat(path).st_mode
     except OSError:
         return "a missing path"
     word = next((word for test, word in _KINDS if test(mode)), "something")
-    if word != "directory" or _PSEUDO.match(os.path.realpath(path)) or not _has_doors(path):
+    if word != "directory" or _PSEUDO.match(os.path.realpath(path)) or not _has_doors(path, recursive):
         return word
-    return WITH_SOCKETS
+    return WITH_DOORS
 
 
 def size(path: str, most: int) -> int:
@@ -111,17 +118,20 @@ def entered(layer: str, since: float) -> Iterator[str]:
             yield each.path
 
 
-def _has_doors(path: str) -> bool:
-    """Return whether a folder contains sockets or block devices, which a read-only mount does not protect.
+def _has_doors(path: str, recursive: bool) -> bool:
+    """Return whether a folder has what a read-only mount does not protect: sockets, pipes, devices, mounts.
 
     Folders that are too large to walk count as if they did.
     """
+    folder = os.path.realpath(path)
+    if not recursive and any(point != folder for point in mounted_below(folder)):
+        return True
     count = 0
     try:
         for each in _below(path):
             count += 1
             mode = each.status.st_mode
-            if stat.S_ISSOCK(mode) or stat.S_ISBLK(mode) or count > _MAX_FILES:
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)) or count > _MAX_FILES:
                 return True
     except TooDeep:
         return True

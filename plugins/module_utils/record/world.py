@@ -66,7 +66,7 @@ class World:
         self._sizes: dict[str, int] = {}  # of sources
         self._too_large: set[str] = set()
         self._kinds = {
-            mount["Source"]: volumes.kind(mount["Source"])
+            mount["Source"]: volumes.kind(mount["Source"], recursive=engine.protects_submounts)
             for original in self._originals
             for mount in original.get("Mounts") or ()
             if mount["Type"] == "bind"

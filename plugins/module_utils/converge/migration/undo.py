@@ -14,6 +14,7 @@ from typing import Any, Mapping
 
 from ...docker.http import NotFound
 from ...host import atomic
+from ...host.mountpoints import mounted_below
 from .. import containers, system
 from ..errors import Failed
 from . import definition, remains, restart, staging
@@ -140,9 +141,9 @@ class Undo:
         new_root = self._memory["new_root"]
         if not os.path.isdir(new_root) or not self._memory["is_new"]:
             return
-        for point in remains.mounted_below(new_root):
+        for point in mounted_below(new_root):
             system.run("umount", "--lazy", "--", point)
-        if remains.mounted_below(new_root):
+        if mounted_below(new_root):
             return
         with suppress(OSError):  # a mount below another one is not visible
             if keep:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import twin
+from ansible_collections.hardener.docker.plugins.module_utils.record.volumes import WITH_DOORS
 
 from tests.unit.plugins.module_utils.record.inspected import container
 
@@ -192,7 +193,7 @@ def test_devices_of_the_host_are_omitted() -> None:
 
 
 def test_a_read_only_folder_with_sockets_is_copied() -> None:
-    kinds = {**KINDS, "/etc/web": "a directory with sockets"}
+    kinds = {**KINDS, "/etc/web": WITH_DOORS}
     found = plan(kinds=kinds)
     by_target = {mount["Target"]: mount for mount in found.body["HostConfig"]["Mounts"]}
     assert (by_target["/etc/web"]["Type"], by_target["/etc/web"]["ReadOnly"]) == ("volume", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def test_deeply_nested_folders_cause_no_error(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("")
     with nested(tmp_path, 1500):
         assert volumes.size(str(tmp_path), MOST) == MOST + 1
-        assert volumes.kind(str(tmp_path)) == volumes.WITH_SOCKETS  # or it may be: not all was seen
+        assert volumes.kind(str(tmp_path)) == volumes.WITH_DOORS  # or it may be: not all was seen
         assert "/v/new" in dict(volumes.changed(str(tmp_path), "/v", 0))
 
 
@@ -89,12 +90,41 @@ def test_a_folder_with_too_many_files_is_an_error(tmp_path: Path, monkeypatch: p
         next(walk)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="device nodes need root")
+@pytest.mark.parametrize("folder", [".", "a", "a/b/c"])
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK])
+def test_a_folder_with_a_special_file_has_a_kind_of_its_own(tmp_path: Path, kind: int, folder: str) -> None:
+    inside = tmp_path / "tree" / folder
+    inside.mkdir(parents=True)
+    (inside / "link").symlink_to("/dev/null")
+    (inside / "file").touch()
+    os.link(inside / "file", inside / "hard link")
+    assert volumes.kind(str(tmp_path / "tree")) == "directory"
+    os.mknod(inside / "x", kind | 0o600, os.makedev(1, 3))
+    assert volumes.kind(str(tmp_path / "tree")) == volumes.WITH_DOORS
+
+
+def test_a_folder_with_a_mount_is_protected_only_where_the_engine_protects_mounts_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    mounts: list[str] = []
+    monkeypatch.setattr(volumes, "mounted_below", lambda _folder: mounts)
+    path = str(tmp_path / "link")
+    assert volumes.kind(path, recursive=False) == "directory"
+    mounts += [str(tmp_path)]
+    assert volumes.kind(path, recursive=False) == "directory"
+    mounts += [f"{tmp_path}/data"]
+    assert volumes.kind(path, recursive=False) == volumes.WITH_DOORS
+    assert volumes.kind(path) == "directory"
+
+
 def test_a_folder_with_a_socket_has_a_kind_of_its_own(tmp_path: Path) -> None:
     assert volumes.kind(str(tmp_path)) == "directory"
     (tmp_path / "run").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "run/s"))
-        assert volumes.kind(str(tmp_path)) == volumes.WITH_SOCKETS
+        assert volumes.kind(str(tmp_path)) == volumes.WITH_DOORS
         assert volumes.kind(str(tmp_path / "run/s")) == "a socket"
     assert volumes.kind("/proc") == "directory"
     assert volumes.kind(str(tmp_path / "none")) == "a missing path"

@@ -24,6 +24,7 @@ class FakeEngine:
         self.roots: list[remap.Root | None] = []
         self.users: list[remap.User | None] = []
         self.info: dict[str, Any] = {"DockerRootDir": "/"}
+        self.protects_submounts = True
 
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         """Remember it."""

@@ -11,7 +11,6 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import (
-    remains,
     restart,
     stages,
     staging,
@@ -204,7 +203,7 @@ def test_a_new_data_root_with_a_remaining_mount_is_not_removed(
 ) -> None:
     unmounted: list[tuple[str, ...]] = []
     monkeypatch.setattr(system, "run", lambda *command: unmounted.append(command))
-    monkeypatch.setattr(remains, "mounted_below", lambda root: [f"{root}/x"])
+    monkeypatch.setattr(undo, "mounted_below", lambda root: [f"{root}/x"])
     host.undo.run()
     assert unmounted == [("umount", "--lazy", "--", f"{host.new}/x")]
     assert [path.name for path in Path(host.old).iterdir()] == ["100000.100000"]

@@ -1,4 +1,4 @@
-"""What an engine leaves behind in a folder is found, whatever the folder is called."""
+"""What is mounted in a folder is found, whatever the folder is called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.plugins.loading import COLLECTIONS
 
-MIGRATION = "ansible_collections.hardener.docker.plugins.module_utils.converge.migration"
+HOST = "ansible_collections.hardener.docker.plugins.module_utils.host"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
@@ -19,7 +19,7 @@ MIGRATION = "ansible_collections.hardener.docker.plugins.module_utils.converge.m
 def test_a_mount_below_a_folder_is_found_by_any_path(tmp_path: Path, name: str) -> None:
     inner = tmp_path / name / "volume"
     inner.mkdir(parents=True)
-    program = f"import sys; from {MIGRATION} import remains; print(remains.mounted_below(sys.argv[1]))"
+    program = f"import sys; from {HOST} import mountpoints; print(mountpoints.mounted_below(sys.argv[1]))"
     script = f'mount --bind "$1/volume" "$1/volume" && exec "$2" -c "{program}" "$1"'
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", inner.parent, sys.executable],
