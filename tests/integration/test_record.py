@@ -387,10 +387,14 @@ def test_a_program_with_the_name_of_the_runtime_is_recorded(
     assert {each.program for each in found.identities} == {"runc", "sleep"}
 
 
-def test_the_twin_has_no_device_and_no_socket_of_the_host(
+def test_the_twin_has_no_device_no_socket_and_no_pipe_of_the_host(
     dockerd: Dockerd, made: Callable[..., str], tmp_path: Path
 ) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
+    pipe = tmp_path / "a/b/pipe"
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    with socket.socket(socket.AF_UNIX) as server, os.fdopen(reader, "rb", buffering=0) as messages:
         server.bind(str(tmp_path / "s"))
         device = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/data", "CgroupPermissions": "rwm"}
         options = {
@@ -399,8 +403,9 @@ def test_the_twin_has_no_device_and_no_socket_of_the_host(
             "Devices": [{**device, "PathOnHost": "/dev/loop-control"}],
         }
         name = made("reaching", command=["sh", "-c", "sleep 1000"], host_config=options)
-        begun = begin(dockerd, name, run_in=["sh", "-c", "[ ! -e /host/s ] && [ ! -e /dev/data ]"])
-        found = end(begun)
+        script = "[ ! -e /host/s ] && [ ! -e /dev/data ] && { echo x <>/host/a/b/pipe >&0; }"
+        found = end(begin(dockerd, name, run_in=["sh", "-c", script]))
+        assert messages.read() is None
     assert "serve" in found.exercised, found.phases
     assert any("/dev/data" in each for each in found.recorder.missing)
 
@@ -459,12 +464,46 @@ def test_the_twin_of_a_privileged_container_has_the_rights_of_its_original_at_ea
     assert len(twin.effective) > 14
 
 
-def test_a_phase_without_a_connection_to_the_twin_is_not_exercised(
+HEALTH = ["busybox", "true"]
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ([], "no connection reached the twin"),
+        (HEALTH, "no connection reached the twin"),
+        (
+            ["sh", "-c", "true"],
+            "`sh -c true` was executed in idle itself, and not in its twin: give it by --run-in",
+        ),
+    ],
+)
+def test_an_exercise_that_does_not_reach_the_twin_does_not_count(
+    dockerd: Dockerd, made: Callable[..., str], command: list[str], reason: str
+) -> None:
+    name = made("idle", Healthcheck={"Test": ["CMD", *HEALTH], "Interval": int(3.6e12)})
+    dockerd.api("POST", f"/containers/{name}/start")
+    begun = begin(dockerd, name)
+    if command:
+        identity = dockerd.api("POST", f"/containers/{name}/exec", {"Cmd": command})["Id"]
+        dockerd.api("POST", f"/exec/{identity}/start", {"Detach": True})
+    (serve,) = (phase for phase in end(begun).phases if phase.name == "serve")
+    assert (serve.exercised, serve.reason) == (False, reason)
+
+
+def test_clients_that_hang_up_and_handled_signals_are_recorded_and_are_no_exercise(
     dockerd: Dockerd, made: Callable[..., str]
 ) -> None:
-    found = end(begin(dockerd, made("idle")))
-    (serve,) = (phase for phase in found.phases if phase.name == "serve")
-    assert (serve.exercised, serve.reason) == (False, "no connection reached the twin")
+    script = "trap ': >/rotated' USR1; trap ': >/read' HUP; httpd -p 80; while :; do sleep 0.1; done"
+    ports = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+    name = made("ordinary", command=["sh", "-c", script], host_config=ports)
+    found = end(begin(dockerd, name, run_in=["true"]))
+    (reload,) = (phase for phase in found.phases if phase.name == "reload")
+    assert (reload.exercised, reload.reason) == (True, "by SIGUSR1 and SIGHUP")
+    assert {"/rotated", "/read"} <= {*found.files.created}
+    calls = found.calls["x86_64"].values()
+    assert [use for use in calls if use.programs == ("httpd",) and use.phases == ("reload",)]
+    assert [port.reached for port in found.network.ports] == [False]
 
 
 def test_a_missing_container_is_reported(dockerd: Dockerd) -> None:

@@ -12,6 +12,7 @@ from ..host import steps
 from ..host.errors import Failed, describe
 from . import observe
 from .arrivals import Arrivals
+from .astray import health_words
 from .layout import PHASES
 from .recorder import unified_cgroups
 from .subject import Subject
@@ -121,9 +122,9 @@ class Life(ABC):
                 if not state.get("Running"):
                     code = state.get("ExitCode")
                     return "" if code == 0 else f"it ended with code {code}"
-            elif condition == "service_healthy" and self._health_words():
+            elif condition == "service_healthy" and health_words(self._original):
                 try:
-                    if self._subject.run(self._health_words()) == 0:
+                    if self._subject.run(health_words(self._original)) == 0:
                         return ""
                 except Failed as error:
                     return describe(error)
@@ -133,17 +134,9 @@ class Life(ABC):
                 return f"it is not {condition.partition('_')[2].replace('_', ' ')} after {_PATIENCE} s"
             time.sleep(0.2)
 
-    def _health_words(self) -> list[str]:
-        """Return the command of the container's health check; empty for none."""
-        test = (self._original["Config"].get("Healthcheck") or {}).get("Test") or []
-        if not test or test[0] == "NONE":
-            return []
-        shell = self._original["Config"].get("Shell") or ["/bin/sh", "-c"]
-        return [*shell, *test[1:2]] if test[0] == "CMD-SHELL" else list(test[1:])
-
     def health_check(self) -> None:
         """Run the container's health check once."""
-        words = self._health_words()
+        words = health_words(self._original)
         if not words:
             self.skip("health-check", "the container has no health check")
             return

@@ -12,6 +12,7 @@ from ..host.errors import Failed, describe
 from . import describe as description
 from . import elf, observe, project, restart, runtime
 from .account import Account
+from .astray import executed
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
@@ -72,6 +73,7 @@ class Session:
         self._reads: list[dict[str, Any]] | None = None
         self._uses: list[dict[str, Any]] | None = None
         self._forwarder: Forwarder | None = None
+        self._served_since = 0.0
         cast = self._cast()
         self._remarks = cast.remarks
         for member in cast.members:
@@ -162,12 +164,14 @@ class Session:
         for part in self._recorded:
             part.life.health_check()
             part.life.exec()
+        self._served_since = time.time()
         for part in self._parts:
             part.life.serve()
         if not any(part.subject.runs() for part in self._parts):
             self._missing.append("no container of the recording runs: nothing can be exercised")
         own = [number for number, part in enumerate(self._parts) if part.account is not None]
-        self._forwarder = Forwarder(doors(self._parts, own, others=len(own) > 1))
+        ports = [] if self._request.run_in else doors(self._parts, own, others=len(own) > 1)
+        self._forwarder = Forwarder(ports)
         self._missing += self._forwarder.refused
         return self._forwarder.addresses
 
@@ -176,6 +180,10 @@ class Session:
         if self._request.run_in and not exercise.get("problem"):
             problem = self._exercised.life.run_in(self._request.run_in, seconds=self._request.seconds)
             exercise = {**exercise, "problem": problem}
+        elif not self._request.restart:
+            originals = [part.member.original for part in self._parts]
+            astray = executed(self._engine, originals, self._served_since)
+            exercise = {**exercise, "problem": exercise.get("problem") or astray}
         ways = [self._reached(number) for number in range(len(self._parts))]
         ports = [part.life.ports() for part in self._parts]
         for part, how in zip(self._parts, ways):

@@ -11,6 +11,7 @@ from ..docker.client import quoted
 from ..host.errors import Failed, describe
 from . import apparmor, observe, project, remap, runtime, twin
 from . import describe as description
+from .astray import executed
 from .engine import Engine
 from .forward import Forwarder
 from .life import Life
@@ -57,6 +58,7 @@ class Trials:
     """
 
     def __init__(self, engine: Engine, run: str, kernel: Refusals, request: Request) -> None:
+        self._engine = engine
         self._run = run
         self._kernel = kernel
         self._request = request
@@ -98,13 +100,15 @@ class Trials:
         self._earlier: set[int] = set()
         self._note = ""
         self._carried: dict[int, int] = {}  # connections to twins before the present trial
+        self._served_since = 0.0
         self._label = ""  # of the AppArmor profile that is loaded under another name
 
     def begin(self) -> dict[str, Any]:
         """Create the network and the ports that lead to the present twin; load an AppArmor profile."""
         self._world.make_networks()
         self._parts = [self._part(number, observe.Unobserved()) for number in range(len(self._members))]
-        self._forwarder = Forwarder(doors(self._parts, [self._number], others=True))
+        ports = [] if self._request.run_in else doors(self._parts, [self._number], others=True)
+        self._forwarder = Forwarder(ports)
         missing = [*self._remarks, *self._forwarder.refused]
         if self._request.apparmor:
             reason = apparmor.problem()
@@ -175,6 +179,7 @@ class Trials:
         life.health_check()
         if trial["whole"]:
             life.exec()
+        self._served_since = time.time()
         for part in self._parts:
             part.life.serve()
         self._carried = self._connections()
@@ -229,6 +234,10 @@ class Trials:
                 problem = exercised.run_in(self._request.run_in, seconds=self._patience())
                 self._took = self._took or exercised.phases["serve"]["seconds"]
                 exercise = {**exercise, "problem": problem}
+            elif self._trial["kind"] == "before":
+                originals = [member.original for member in self._members]
+                astray = executed(self._engine, originals, self._served_since)
+                exercise = {**exercise, "problem": exercise.get("problem") or astray}
             life.served(exercise, self._reached())
             ports = life.ports()
             if self._trial["kind"] != "control":

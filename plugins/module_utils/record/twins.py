@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed, describe
 from ..host.read import read_or
 from . import observe, twin, workspace
 from .engine import Engine
+from .hangup import hang_up
 from .life import GONE, Life
 from .subject import LOOK, Subject
 from .world import World
 
 _STOP_SECONDS = 30
+# Of a log rotation and a reload. Others stop a program, or belong to its runtime (SIGUSR2 to that of Java).
+_ORDINARY = ("SIGUSR1", "SIGHUP")
 # Init programs, which only forward signals.
 _INITS = frozenset({"docker-init", "tini", "dumb-init"})
 
@@ -116,6 +119,21 @@ class Twin(Subject):
         """Send a signal to the first process of the twin."""
         self._engine.call("POST", f"/containers/{self._identity}/kill", query={"signal": name})
 
+    def handled(self, names: Iterable[str]) -> list[str]:
+        """Return the signals for which the twin's program has a handler."""
+        try:
+            return [name for name in names if observe.catches(self.program(), signal.Signals[name])]
+        except OSError:
+            return []
+
+    def hang_up(self) -> None:
+        """Connect to each TCP port of the twin, and hang up."""
+        for port in sorted(self._tcp_ports()):
+            target = self.target()
+            if target is not None:
+                hang_up(target, port)
+        self.settle()
+
     def crash(self) -> None:
         """Kill the twin, and wait until it is gone."""
         self.signal("SIGKILL")
@@ -189,26 +207,25 @@ class TwinLife(Life):
             phase["reason"] = self.start()
 
     def reload(self) -> None:
-        """Send SIGHUP to the twin, if its program handles the signal."""
+        """Do to the twin what an ordinary day brings: clients hang up, logs are rotated, it is reloaded.
+
+        Exercised is only a reload by SIGHUP, if the program handles the signal.
+        """
         if not self._subject.runs():
             self.skip("reload", GONE)
             return
-        try:
-            handled = observe.catches(self._subject.program(), signal.SIGHUP)
-        except OSError:
-            handled = False
-        if not handled:
-            self.skip(
-                "reload", "the program does not handle SIGHUP, and another way to reload it is not known"
-            )
-            return
         with self.phase("reload") as phase:
-            self._subject.signal("SIGHUP")
-            time.sleep(0.3)
-            self._subject.settle()
-            if not self._subject.runs():
-                raise Failed("SIGHUP ended the program instead of reloading it")
-            phase["reason"] = "by SIGHUP"
+            self._subject.hang_up()
+            handled = self._subject.handled(_ORDINARY)
+            for name in handled:
+                self._subject.signal(name)
+                time.sleep(0.3)
+                self._subject.settle()
+                if not self._subject.runs():
+                    raise Failed(f"{name} ended the program, which handles it")
+            if "SIGHUP" not in handled:
+                raise Failed("the program does not handle SIGHUP, and another way to reload it is not known")
+            phase["reason"] = f"by {' and '.join(handled)}"
         if not self._subject.runs():
             with self.phase("crash-restart") as phase:
                 phase["reason"] = self.start()
