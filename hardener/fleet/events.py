@@ -127,7 +127,8 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
     """Convert an event of ansible-runner; return None for an irrelevant event."""
     data = raw.get("event_data") or {}
     if raw.get("event") == "playbook_on_task_start":
-        return TaskStarted(line(str(data.get("name", ""))))
+        lists = data.get("resolved_action") == _LISTS_HOSTS  # nothing that a person waits for
+        return None if lists else TaskStarted(line(str(data.get("name", ""))))
     if raw.get("event") == "verbose" and (step := _STEP.fullmatch(str(raw.get("stdout", "")).strip())):
         return StepStarted(step["host"], step["name"])
     state = _STATES.get(raw.get("event", ""))

@@ -18,8 +18,8 @@ _FILES = {
     "executed": "executed paths",
 }
 _UNKNOWN = {
-    "read": "Files that were only read could not be recorded, or were too many.",
-    "used_by": "Programs that change or execute files could not be recorded, or were too many.",
+    "read": "Reads of files were not seen, or were too many: an AppArmor profile cannot deny unread secrets.",
+    "used_by": "Programs that use a file were not seen, or were too many: the page does not name them.",
 }
 _LISTS = {
     "capabilities": "granted capability checks",

@@ -169,9 +169,9 @@ def _capabilities(has: Privileges) -> Iterator[Excess]:
             points=sum(_weighed(_DEFAULT_POINTS.get(name, 1), name, has) for name in default),
             has=f"has {'all' if whole else len(default)} of the engine's 14 default capabilities{within}"
             + ("" if every.held & DEFAULT else ", by executing a set-user-ID program"),
-            do="Use --cap-drop ALL, and --cap-add for those that its work needs."
+            do="Use --cap-drop ALL, and --cap-add what `hardener workload record` shows."
             if whole
-            else "Keep only those that its work needs: `hardener workload record` and `prove` show which.",
+            else "Drop those that its work does not need.",
         )
 
 

@@ -195,11 +195,19 @@ def _differences(
     for service in sorted(set(hashes) - set(services)):
         yield f"the service {shown(service, 60)} of the compose file has no container"
     for service, original in picked.items():
+        if _refers_to_another(original["HostConfig"]):
+            continue  # compose labels it with the hash of a definition that has the id of that container
         if service in hashes and hashes[service] != _label(original, "config-hash"):
             yield (
                 f"the container of {shown(service, 60)} differs from the compose file: "
                 "`docker compose up` would recreate it"
             )
+
+
+def _refers_to_another(host: Mapping[str, Any]) -> bool:
+    """Return whether a container shares a namespace or the volumes of another container."""
+    modes = (str(host.get(key) or "") for key in ("NetworkMode", "PidMode", "IpcMode"))
+    return bool(host.get("VolumesFrom")) or any(mode.startswith("container:") for mode in modes)
 
 
 def _in_order(picked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

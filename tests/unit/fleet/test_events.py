@@ -52,6 +52,7 @@ TTY_HINT = (
             raw("playbook_on_task_start", name="collect : Read\nthe host"),
             TaskStarted("collect : Read the host"),
         ),
+        (raw("playbook_on_task_start", name="List the hosts", action="hardener.docker.hosts"), None),
         (
             raw(
                 "runner_on_ok",

@@ -53,10 +53,10 @@ def test_a_few_containers_fit_into_80_columns_and_24_lines() -> None:
         "   3. Use --security-opt no-new-privileges.",
         " proxy: is in the host's net namespace",
         "   1. Take --network host away.",
-        "   2. Use --cap-drop ALL, and --cap-add for those that its work needs.",
+        "   2. Use --cap-drop ALL, and --cap-add what `hardener workload record` shows.",
         "   3. Run it as a user (--user), or remap users in the engine (userns-remap).",
         " api, web",
-        "   1. Use --cap-drop ALL, and --cap-add for those that its work needs.",
+        "   1. Use --cap-drop ALL, and --cap-add what `hardener workload record` shows.",
         "   2. Run it as a user (--user), or remap users in the engine (userns-remap).",
         "   3. Give it a seccomp profile of its own, with the calls that it makes.",
     ]

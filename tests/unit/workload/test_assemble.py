@@ -244,7 +244,10 @@ def test_lists_longer_than_the_limit_are_truncated() -> None:
 def test_reads_are_recorded_completely_or_not_at_all(read: list[str] | None) -> None:
     found = recording("h", {**answer(), "read": read})
     assert found.files.read is None
-    assert "Files that were only read could not be recorded, or were too many." in found.recorder.missing
+    assert (
+        "Reads of files were not seen, or were too many: an AppArmor profile cannot deny unread secrets."
+        in found.recorder.missing
+    )
     assert found.recorder.complete
     found = recording("h", {**answer(), "read": ["/b", "/a", "/b"]})
     assert found.files.read == ("/a", "/b")
@@ -271,7 +274,7 @@ def test_programs_that_used_files_are_not_listed_if_they_are_unknown(count: int 
     given["used_by"] = count and {path: {"programs": ["web"], "phases": [4]} for path in paths}
     found = recording("h", given)
     assert (found.files.used_by is None) == (count is None)
-    sentence = "Programs that change or execute files could not be recorded, or were too many."
+    sentence = "Programs that use a file were not seen, or were too many: the page does not name them."
     assert (sentence in found.recorder.missing) == (count is None)
 
 

@@ -52,7 +52,7 @@ def test_a_container_with_default_settings_has_known_points() -> None:
     found = judged(running())["web"]
     assert (found.level, found.points) == (Severity.MEDIUM, 61)
     assert found.first == (
-        "Use --cap-drop ALL, and --cap-add for those that its work needs.",
+        "Use --cap-drop ALL, and --cap-add what `hardener workload record` shows.",
         "Run it as a user (--user), or remap users in the engine (userns-remap).",
         "Give it a seccomp profile of its own, with the calls that it makes.",
     )
@@ -148,7 +148,8 @@ class TestCapabilities:
         assert found["default-capabilities"] == 21
 
     @pytest.mark.parametrize(
-        ("held", "advice"), [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Keep only those")]
+        ("held", "advice"),
+        [(DEFAULT, "Use --cap-drop ALL"), ("2400", "Drop those that its work does not need")],
     )
     def test_the_advice_depends_on_which_capabilities_are_dropped_already(
         self, held: str, advice: str

@@ -32,6 +32,7 @@ def made(
         "Id": f"{name}-{number}",
         "Name": f"/shop-{name}-{number}",
         "State": {"Running": running},
+        "HostConfig": {},
         "Config": {"Labels": {f"com.docker.compose.{key}": value for key, value in own.items()}},
     }
 
@@ -121,6 +122,15 @@ def test_containers_that_differ_from_the_compose_file_are_named() -> None:
         "the service mail of the compose file has no container",
         "the container of db differs from the compose file: `docker compose up` would recreate it",
     ]
+
+
+@pytest.mark.parametrize("mode", ["NetworkMode", "PidMode", "IpcMode"])
+def test_the_hash_of_a_service_that_refers_to_another_container_is_not_compared(mode: str) -> None:
+    side, shares = made("side"), made("shares")
+    side["HostConfig"] = {mode: "container:7"}
+    shares["HostConfig"] = {"VolumesFrom": ["7"]}
+    hashes = {"web": "hash-web", "side": "of the file", "shares": "of the file"}
+    assert whole(made("web"), side, shares, hashes=hashes).remarks == []
 
 
 def test_the_project_is_found_by_its_files_its_name_or_its_default_name() -> None:
