@@ -1,8 +1,8 @@
 """Determine the needed capabilities with reasons, and whether another user would need none.
 
 A check that the kernel granted is a need. Two kinds of need cause no check: a program with file capabilities
-starts only with all of them, and a program that sets its own capabilities fails if one is missing, used or
-not.
+starts only with all of them, and a program that chooses among its capabilities fails if one is missing, used
+or not. A program that sets all that it has anyway (setpriv) chooses none.
 """
 
 from __future__ import annotations
@@ -33,27 +33,31 @@ class Need:
 def needs(merged: Merged) -> tuple[Need, ...]:
     """Return the needed capabilities that the recorded container had."""
     had = held(merged)
-    return tuple(sorted(need for need in _needs(merged) if need.capability in had))
+    return tuple(sorted(need for need in _needs(merged, had) if need.capability in had))
 
 
-def _needs(merged: Merged) -> Iterator[Need]:
+def _needs(merged: Merged, had: frozenset[str]) -> Iterator[Need]:
     for (name, call, program), seen in merged.capabilities.items():
         yield Need(capability=name, kind="check", call=call, program=program, seen=seen)
     declared: dict[tuple[str, Literal["file", "capset"], str], int] = {}
     for recording in merged.recordings:
-        for key in set(_declared(recording)):
+        for key in set(_declared(recording, had)):
             declared[key] = declared.get(key, 0) + 1
     for (name, kind, program), count in declared.items():
         yield Need(capability=name, kind=kind, program=program, seen=Seen(count=count))
 
 
-def _declared(recording: Recording) -> Iterator[tuple[str, Literal["file", "capset"], str]]:
+def _declared(
+    recording: Recording, had: frozenset[str]
+) -> Iterator[tuple[str, Literal["file", "capset"], str]]:
     for file in recording.file_capabilities:
         for name in file.capabilities:
             yield name, "file", file.path
     for asked in recording.capset:
-        for name in (*asked.effective, *asked.permitted, *asked.inheritable):
-            yield name, "capset", asked.program
+        names = {*asked.effective, *asked.permitted, *asked.inheritable}
+        if not names >= had:
+            for name in names:
+                yield name, "capset", asked.program
 
 
 def held(merged: Merged) -> frozenset[str]:

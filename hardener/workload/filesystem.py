@@ -60,10 +60,15 @@ class WriteSet:
 
 
 def write_set(merged: Merged) -> WriteSet:
-    """Return the folders that are written to outside of writable mounts, and the obstacles."""
+    """Return the folders that are written to outside of mounts, and the obstacles."""
     mounts = merged.one.container.mounts
+    made = _mount_points(mount.target for mount in mounts)
     owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
-    written = {path: seen for path, seen in paths_to_write(merged) if not _mounted(path, mounts)}
+    written = {
+        path: seen
+        for path, seen in paths_to_write(merged)
+        if path not in made and nearest_mount(path, mounts) is None
+    }
     known = frozenset(merged.executed) - written.keys()
     obstacles = []
     homes: dict[str, dict[str, Seen]] = {}
@@ -124,10 +129,9 @@ def nearest_mount(path: str, mounts: Iterable[Mount]) -> Mount | None:
     return max(around, key=lambda mount: len(mount.target), default=None)
 
 
-def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
-    """Return whether a path lies on a writable mount, which stays writable."""
-    nearest = nearest_mount(path, mounts)
-    return nearest is not None and not nearest.read_only
+def _mount_points(targets: Iterable[str]) -> frozenset[str]:
+    """Return mount points and their parents: the engine makes those that an image lacks."""
+    return frozenset(path for target in targets for path in (target.rstrip("/"), *_around(target)))
 
 
 def _obstacle(folder: str, path: str, known: frozenset[str]) -> str:

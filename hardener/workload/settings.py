@@ -17,7 +17,8 @@ from hardener.workload.profile import Profile
 
 SECCOMP = "seccomp.json"
 APPARMOR = "apparmor"
-_TMPFS = "rw,nosuid,nodev"
+# Without a size, a container could fill half of the host's memory; none follows from a recording.
+_TMPFS = "rw,nosuid,nodev,size=256m"
 
 
 def run_arguments(profile: Profile, *, seccomp: str = SECCOMP) -> tuple[str, ...]:
@@ -117,7 +118,7 @@ def interpolated(value: Any) -> Any:
 
 
 def tmpfs(profile: Profile) -> Iterator[str]:
-    """Return the tmpfs mounts: ``/run:rw,nosuid,nodev,noexec,mode=0755,uid=0,gid=0``."""
+    """Return the tmpfs mounts: ``/run:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0,gid=0``."""
     for folder in profile.writes.folders:
         yield f"{folder.path}:{_TMPFS}{'' if folder.executable else ',noexec'}{_owned(profile, folder)}"
 

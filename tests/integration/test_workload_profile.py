@@ -174,7 +174,7 @@ def test_the_arguments_are_quoted_for_a_shell(engine: Dockerd, folder: Path) -> 
     assert (found["CapDrop"], found["CapAdd"]) == (["ALL"], ["CHOWN"])
     assert found["ReadonlyRootfs"] is True
     assert found["PidsLimit"] is None
-    assert found["Tmpfs"] == {"/run": "rw,nosuid,nodev,noexec,mode=1777"}
+    assert found["Tmpfs"] == {"/run": "rw,nosuid,nodev,size=256m,noexec,mode=1777"}
     assert "no-new-privileges=true" in found["SecurityOpt"]
 
 

@@ -122,7 +122,7 @@ def test_a_confinement_is_written_as_a_request_of_the_engine(tmp_path: Path) -> 
         "CapDrop": ["ALL"],
         "CapAdd": ["CHOWN", "SETUID"],
         "ReadonlyRootfs": True,
-        "Tmpfs": {"/run": "rw,nosuid,nodev,noexec,mode=1777"},
+        "Tmpfs": {"/run": "rw,nosuid,nodev,size=256m,noexec,mode=1777"},
         "UsernsMode": "",
     }
 
