@@ -1,8 +1,8 @@
-"""Summarise a proof: the verdict, what is needed and what is not, and the refused calls."""
+"""Summarise a proof: the verdict, what worked, what was not exercised, what was taken away or refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -11,7 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.text import line
+from hardener.workload.merging import unreached
+from hardener.workload.observation import Observation
 from hardener.workload.profile import APPARMOR_PREFIX
+from hardener.workload.profile_document import Document
 from hardener.workload.proof import ProofDocument
 from hardener.workload.verdict import fresh
 
@@ -20,39 +23,88 @@ _RECORD_AGAIN = (
     " name all recordings in `hardener workload profile`"
 )
 _NOT_NEEDED = (
-    "not needed: the exercise does not use the permission, or the container works without it;"
-    " `hardener workload profile --drop NAME` leaves out a capability"
+    "not needed: the container works without it, or the exercise does not use it. If that does all that"
+    " the container has to do, `hardener workload profile RECORDING... --from-proof` leaves these out"
 )
 _STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold yellow"}
 
 
-def screen(proof: ProofDocument, path: Path) -> Iterator[RenderableType]:
+def screen(proof: ProofDocument, profile: Document, path: Path) -> Iterator[RenderableType]:
     """Return the parts of the screen of a proof.
 
     Args:
         proof: the proof.
+        profile: what it is of.
         path: the file of the proof.
     """
     name = line(proof.container.name, 60)
-    yield Padding(Text.assemble((f"{name}: ", "bold"), (proof.verdict, _STYLES[proof.verdict])), (0, 1))
+    tried = next((each for each in proof.trials if each.kind == "profile"), None)
+    seen = (tried and tried.observation) or Observation()
+    phases = [each for each in seen.phases if not each.exercised]
+    ports = [each for each in seen.ports if not each.reached]
+    left = ", ".join([*(each.name for each in phases), *(f"port {each}" for each in ports)])
+    yield Padding(
+        Text.assemble(
+            (f"{name}: ", "bold"),
+            (proof.verdict, _STYLES[proof.verdict]),
+            f" (not exercised: {line(left, 300)})" if left else "",
+        ),
+        (0, 1),
+    )
     for reason in proof.reasons:
         yield Padding(Text(line(reason, 500)), (0, 1, 0, 3))
-    yield Padding(Text(_starts(proof)), (0, 1, 0, 3))
     if _lacks_a_call(proof):
         yield Padding(Text(_RECORD_AGAIN), (0, 1, 0, 3))
+    yield from _list("Worked under the profile", _worked(proof, seen))
+    yield from _list(
+        "Not exercised",
+        [*(f"{each.name}: {each.reason}" for each in phases), *map(unreached, ports), *proof.missing],
+    )
+    yield from _list("Taken away", _taken(profile))
     if proof.evidence:
         yield Padding(_evidence(proof), (1, 1, 0, 1))
-    if any(each.needed is False and each.removed.startswith("capability ") for each in proof.evidence):
+    if proof.not_needed:
         yield Padding(Text(_NOT_NEEDED), (1, 1, 0, 1))
-    if proof.refusals:
-        yield Padding(Text("Refused under the profile", style="magenta"), (1, 1, 0, 1))
-        for refusal in proof.refusals:
-            yield Padding(Text(line(str(refusal), 200)), (0, 1, 0, 3))
-    if proof.missing:
-        yield Padding(Text("Not part of the proof", style="magenta"), (1, 1, 0, 1))
-        for sentence in proof.missing:
-            yield Padding(Text(line(sentence, 300)), (0, 1, 0, 3))
+    yield from _list("Refused under the profile", map(str, proof.refusals))
     yield Padding(Text(f"Written to {line(str(path), 1000)}"), (1, 1, 0, 1))
+
+
+def _list(title: str, sentences: Iterable[str]) -> Iterator[RenderableType]:
+    for number, sentence in enumerate(sentences):
+        if number == 0:
+            yield Padding(Text(title, style="magenta"), (1, 1, 0, 1))
+        yield Padding(Text(line(sentence, 300)), (0, 1, 0, 3))
+
+
+def _worked(proof: ProofDocument, seen: Observation) -> Iterator[str]:
+    """Yield what the container did under the profile as without it."""
+    yield _starts(proof)
+    if seen.passed:
+        yield "the exercise passed"
+    if phases := [each.name for each in seen.phases if each.exercised and each.name != "serve"]:
+        yield f"phases: {', '.join(phases)}"
+    if ports := [str(each) for each in seen.ports if each.reached]:
+        yield f"ports that were connected to: {', '.join(ports)}"
+
+
+def _taken(profile: Document) -> Iterator[str]:
+    """Yield what the recorded container could do, and cannot do under the profile."""
+    capabilities = profile.capabilities
+    if taken := sorted({*capabilities.had} - {*capabilities.kept}):
+        names = " ".join(name.removeprefix("CAP_") for name in taken)
+        yield f"{len(taken)} of {len(capabilities.had)} capabilities: {names}"
+    if profile.seccomp:
+        default = profile.seccomp.default_calls
+        yield f"{default - len(profile.seccomp.calls)} of the {default} system calls of the engine's default"
+    if profile.user:
+        yield f"the rights of root: it runs as {profile.user}"
+    if profile.root.read_only and not profile.container.read_only:
+        folders = ", ".join(each.path for each in profile.root.tmpfs)
+        yield f"writing to its root file system{f', except in {folders}' if folders else ''}"
+    if profile.privileges.no_new_privileges:
+        yield "gaining privileges by a program that it executes"
+    if profile.apparmor and profile.apparmor.used:
+        yield "files, programs and networks that no recording used, by AppArmor"
 
 
 def _starts(proof: ProofDocument) -> str:

@@ -15,14 +15,15 @@ from hardener.text import line
 from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
 from hardener.workload.page import Section, sections
-from hardener.workload.profile import Profile, make
+from hardener.workload.profile import Profile, make, short_name
 from hardener.workload.profile_document import PROOF, foreign
-from hardener.workload.proven import MOST, Proven, check
+from hardener.workload.proven import MOST, Proven, check, read_folder
 from hardener.workload.recording import load
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.verdict import Verdict
 
 _MOST = 1 << 20  # bytes of a compose file
+_PROVE = "make the profile without it, then `hardener workload prove {} --run COMMAND`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class ProfileRequest:
         recordings: files of one container.
         out: the profile's folder; None for one that is named after the container.
         allow_extra: recorded system calls that are permitted although the engine's default refuses them.
-        drop: capabilities that are dropped although their use was recorded.
+        drop: capabilities and parts that are left out although their use was recorded.
+        from_proof: leave out what the folder's profile left out, and what its proof found not needed.
         keep_user: keep root although another user would do.
         no_exec: refuse calls that only a shell in the container needs.
         require_proof: write nothing if the profile is not proven safe, or no exercise reached the container.
@@ -45,6 +47,7 @@ class ProfileRequest:
     out: Path | None = None
     allow_extra: Sequence[str] = ()
     drop: Sequence[str] = ()
+    from_proof: bool = False
     keep_user: bool = False
     no_exec: bool = False
     require_proof: bool = False
@@ -108,14 +111,15 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         HardenerError: a recording or the compose file is unreadable or unsuitable, the folder has files that
             do not belong to a profile, or the required proof is missing.
     """
+    recordings = [(str(path), load(path)) for path in request.recordings]
+    folder = request.out or Path(f"{short_name(recordings[0][1].container.name)}-profile")
     made = make(
-        [(str(path), load(path)) for path in request.recordings],
+        recordings,
         allow_extra=request.allow_extra,
-        drop=request.drop,
+        drop={*request.drop, *(_not_needed(folder) if request.from_proof else ())},
         keep_user=request.keep_user,
         no_exec=request.no_exec,
     )
-    folder = request.out or Path(f"{made.name}-profile")
     project = request.compose[0].parent if request.compose else folder
     seccomp = _relative(folder / SECCOMP, project)
     service, change = request.service, None
@@ -159,6 +163,25 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         user=str(made.user or ""),
         apparmor=made.apparmor.name if made.apparmor and made.confined_by_apparmor else "",
     )
+
+
+def _not_needed(folder: Path) -> frozenset[str]:
+    """Return what the profile in a folder has left out, and what its proof found not needed.
+
+    Raises:
+        HardenerError: the folder has no proof that its profile is safe.
+    """
+    name = line(str(folder), 1000)
+    try:
+        found = check(read_folder(folder))
+    except HardenerError as error:
+        raise HardenerError(f"--from-proof: {name}: {error.message}", hint=_PROVE.format(name)) from error
+    if found.proof.verdict != Verdict.SAFE.value or found.judge:
+        raise HardenerError(
+            f"--from-proof: {name} has no proof of this version that its profile is safe",
+            hint=_PROVE.format(name),
+        )
+    return found.profile.dropped | found.proof.not_needed
 
 
 def _proof(folder: Path, files: Mapping[str, str]) -> tuple[Proven | None, str]:

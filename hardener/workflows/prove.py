@@ -61,6 +61,7 @@ class ProveResult:
 
     Args:
         document: the proof.
+        profile: what it is of.
         path: of its file.
         verdict: of the proof.
         kept: its id in the history; empty if it could not be kept.
@@ -68,6 +69,7 @@ class ProveResult:
     """
 
     document: proofs.ProofDocument
+    profile: Document
     path: Path
     verdict: Verdict
     kept: str
@@ -138,7 +140,9 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         properties = {"profile": found.profile, "image": found.container.digest, "engine": found.host.engine}
         write_text(request.junit, proof_junit(proof, name=document.name, properties=properties))
     kept, problem = _keep(request)
-    return ProveResult(document=found, path=path, verdict=proof.verdict, kept=kept, problem=problem)
+    return ProveResult(
+        document=found, profile=document, path=path, verdict=proof.verdict, kept=kept, problem=problem
+    )
 
 
 def _digest(folder: Path) -> str:

@@ -87,7 +87,9 @@ class Tried:
     def missing(self) -> tuple[str, ...]:
         """Describe the parts of the proof that are missing, one sentence each."""
         found = list(self.ports)
-        for observed in self.observations.values():
+        # What a twin lacks under a weaker or stricter profile is evidence, and no gap of the proof.
+        for key in ("before", "profile"):
+            observed = self.observations.get(key, Observation())
             found += [each for each in observed.missing if each not in found]
         return (*found, *(["the time limit was reached before the last trial"] if self.over else []))
 

@@ -5,11 +5,12 @@ Untrusted text (programs, paths) is kept apart as ``Name``: each output format e
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hardener.workload.merging import Seen, together
-from hardener.workload.profile import Profile, Why
+from hardener.workload.profile import WRITABLE_ROOT, Profile, Why
 from hardener.workload.settings import APPARMOR, tmpfs
 from hardener.workload.syscalls import NEWER
 
@@ -266,26 +267,28 @@ def _privileges(profile: Profile) -> Section:
         sentences.append(("Files of root that nobody else may read need root: --keep-user keeps it.",))
     if profile.declined_user:
         sentences.append((f"Root is kept on request; {profile.declined_user} would do.",))
-    if profile.no_new_privileges:
-        sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
-    else:
+    if not profile.no_new_privileges:
         sentences.append(("no-new-privileges is not set: it would break these programs.",))
-        rows = [Row(Name(each.path), (each.kind,)) for each in profile.hurdles]
+    elif profile.hurdles:
+        sentences.append(("no-new-privileges is set on request: these programs gain no privileges.",))
+    else:
+        sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
+    rows = [Row(Name(each.path), (each.kind,)) for each in profile.hurdles]
     return Section(title="User and privileges", sentences=tuple(sentences), rows=tuple(rows))
 
 
 def _root(profile: Profile) -> Section:
     total = profile.merged.total
-    if profile.writes.obstacles and not profile.merged.one.container.read_only:
-        return Section(
-            title="Root file system",
-            sentences=(("The root stays writable: a tmpfs cannot replace the folders of these paths.",),),
-            rows=tuple(
-                Row(Name(each.path), (Name(each.why), "; changed", *_seen(each.seen, total)))
-                for each in profile.writes.obstacles
-            ),
-        )
+    obstacles = [
+        Row(Name(each.path), (Name(each.why), "; changed", *_seen(each.seen, total)))
+        for each in profile.writes.obstacles
+    ]
+    if not profile.read_only:
+        why = "The root stays writable: a tmpfs cannot replace the folders of these paths."
+        return Section(title="Root file system", sentences=((why,),), rows=tuple(obstacles))
     rows = []
+    if WRITABLE_ROOT in profile.dropped:
+        rows = [Row(each.what, (*each.why, "; read-only on request")) for each in obstacles]
     for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True):
         rows.append(
             Row(
@@ -375,7 +378,7 @@ def _repeat(profile: Profile) -> Section:
                     f"; with --allow-extra {name}"
                     for name in (profile.seccomp.extra if profile.seccomp else ())
                 ),
-                *(f"; with --drop {name}" for name in profile.dropped),
+                *(f"; with --drop {shlex.quote(name)}" for name in profile.dropped),
                 "; with --keep-user" if profile.declined_user else "",
                 ".",
             ),

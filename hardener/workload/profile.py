@@ -37,6 +37,8 @@ from hardener.workload.syscalls import (
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
+# What can be left out on request beside capabilities, as a proof names it.
+PARTS = (WRITABLE_ROOT, GAINING_PRIVILEGES) = ("writable root", "gaining privileges")
 APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
 _GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
@@ -90,11 +92,11 @@ class Profile:
         had: the capabilities that the container had.
         needs: why capabilities are needed.
         capabilities: those it keeps.
-        dropped: those that it would keep, had their removal not been requested.
+        dropped: capabilities and parts (``PARTS``) that it would keep, had their removal not been requested.
         user: as whom it runs, if not as before.
         declined_user: as whom it could run, had the request not kept root.
         writes: what it writes to.
-        hurdles: why no-new-privileges is not set; it is where there are none.
+        hurdles: programs that no-new-privileges breaks: it is not set where there are any, unless on request.
         apparmor: the profile; None where files could not be seen.
         pids_peak: of processes and threads, where it is known. No limit follows from what was measured.
         memory: the peak in bytes, where it is known.
@@ -120,12 +122,13 @@ class Profile:
     @property
     def no_new_privileges(self) -> bool:
         """Return whether no-new-privileges is set."""
-        return not self.hurdles
+        return not self.hurdles or GAINING_PRIVILEGES in self.dropped
 
     @property
     def read_only(self) -> bool:
         """Return whether the root file system is read-only."""
-        return self.merged.one.container.read_only or not self.writes.obstacles
+        own = self.merged.one.container.read_only or not self.writes.obstacles
+        return own or WRITABLE_ROOT in self.dropped
 
     @property
     def confined_by_apparmor(self) -> bool:
@@ -163,12 +166,12 @@ def make(
     Args:
         recordings: of one container.
         allow_extra: calls to permit although the engine's default refuses them.
-        drop: capabilities to drop although their use was recorded.
+        drop: capabilities and parts (``PARTS``) to leave out although their use was recorded.
         keep_user: keep root although another user would do.
         no_exec: refuse calls that only a shell in the container needs.
 
     Raises:
-        HardenerError: the recordings are of different containers, an extra call was not seen, a capability
+        HardenerError: the recordings are of different containers, an extra call was not seen, something
             to drop is not kept anyway, or the user is kept anyway.
     """
     merged = merge(recordings)
@@ -181,13 +184,16 @@ def make(
     user = None if keep_user else other
     needed = frozenset() if user else frozenset(need.capability for need in required)
     useful = had if unseen else needed
-    dropped = _droppable(drop, useful)
-    capabilities = tuple(sorted(useful - dropped))
     had_it = _had_no_new_privileges(merged)
     hurdles = () if had_it else _hurdles(merged)
+    kept = {GAINING_PRIVILEGES} if hurdles else set()
+    if writes.obstacles and not merged.one.container.read_only:
+        kept.add(WRITABLE_ROOT)
+    dropped = _droppable(drop, useful | kept)
+    capabilities = tuple(sorted(useful - dropped))
     calls = _calls(
         merged,
-        no_new_privileges=not hurdles,
+        no_new_privileges=not hurdles or GAINING_PRIVILEGES in dropped,
         had_it=had_it,
         replaces_root=user is not None,
         no_exec=no_exec,
@@ -241,12 +247,11 @@ def short_name(name: str) -> str:
 
 
 def _droppable(drop: Collection[str], useful: frozenset[str]) -> frozenset[str]:
-    dropped = named(drop)
+    parts = frozenset(drop) & frozenset(PARTS)
+    dropped = parts | named(frozenset(drop) - parts)
     for name in sorted(dropped - useful):
-        kept = ", ".join(sorted(useful)) or "no capability"
-        raise HardenerError(
-            f"--drop {line(name)}: the profile does not keep this capability; it keeps {kept}"
-        )
+        kept = ", ".join(sorted(useful)) or "nothing of this kind"
+        raise HardenerError(f"cannot leave out {line(name)}: the profile does not keep it; it keeps {kept}")
     return dropped
 
 

@@ -23,7 +23,7 @@ from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.merging import Seen, together
 from hardener.workload.owner import User
-from hardener.workload.profile import Profile, Why
+from hardener.workload.profile import GAINING_PRIVILEGES, PARTS, WRITABLE_ROOT, Profile, Why
 from hardener.workload.recording import Twin
 from hardener.workload.settings import tmpfs
 from hardener.workload.shapes import Phase
@@ -215,6 +215,16 @@ class Document(_Part):
     limits: LimitPart
     files: Mapping[str, str]  # SHA-256 of the other files for programs
 
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Return the capabilities and parts that were left out on request."""
+        found = set(self.capabilities.dropped_on_request)
+        if self.root.obstacles and self.root.read_only and not self.container.read_only:
+            found.add(WRITABLE_ROOT)
+        if self.privileges.hurdles and self.privileges.no_new_privileges:
+            found.add(GAINING_PRIVILEGES)
+        return frozenset(found)
+
 
 def document(profile: Profile, files: Mapping[str, str]) -> Document:
     """Return the document of a profile.
@@ -247,7 +257,7 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
         capabilities=CapabilityPart(
             had=tuple(sorted(profile.had)),
             kept=profile.capabilities,
-            dropped_on_request=profile.dropped,
+            dropped_on_request=tuple(name for name in profile.dropped if name not in PARTS),
             needs=tuple(
                 CapabilityNeed(
                     capability=need.capability,

@@ -17,9 +17,10 @@ from hardener import __version__
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.observation import Observation, Refusal
+from hardener.workload.profile import PARTS
 from hardener.workload.profile_document import PROOF
 from hardener.workload.shapes import Digest, Moment, Part
-from hardener.workload.trials import Kind, Trial
+from hardener.workload.trials import CAPABILITY, Kind, Trial
 from hardener.workload.verdict import Proof
 
 FORMAT: Literal["hardener.proof/1"] = "hardener.proof/1"
@@ -62,6 +63,12 @@ class ProofDocument(Part):
     refusals: tuple[Refusal, ...] = Field(description="every refused call under the profile")
     missing: tuple[str, ...] = Field(description="what was not part of the proof")
     trials: tuple[TrialPart, ...]
+
+    @property
+    def not_needed(self) -> frozenset[str]:
+        """Return the capabilities and parts that a profile can leave out: the exercise passes without."""
+        found = {each.removed.removeprefix(CAPABILITY) for each in self.evidence if each.needed is False}
+        return frozenset(name for name in found if name in PARTS or name.startswith("CAP_"))
 
 
 def proof_document(

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from hardener.workload.profile import GAINING_PRIVILEGES, WRITABLE_ROOT
 from hardener.workload.profile_document import Document
 from hardener.workload.settings import kept_options
 from hardener.workload.starts import STARTS
@@ -19,6 +20,7 @@ from hardener.workload.starts import STARTS
 # Settings that no twin has, so that no trial is needed: every trial runs without them.
 _NEVER = ("pid_mode", "ipc_mode", "network_mode")
 
+CAPABILITY = "capability "  # begins the key of a trial without one
 Kind = Literal["before", "profile", "control", "without", "never"]
 
 
@@ -142,7 +144,7 @@ def plan(document: Document, *, seccomp: Mapping[str, Any] | None, starts: int =
 def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
     for name in whole.capabilities:
         rest = tuple(each for each in whole.capabilities if each != name)
-        yield f"capability {name}", replace(whole, capabilities=rest)
+        yield f"{CAPABILITY}{name}", replace(whole, capabilities=rest)
     if whole.read_only:
         for path in whole.tmpfs:
             yield f"tmpfs {path}", replace(whole, tmpfs={**whole.tmpfs, path: None})
@@ -150,9 +152,9 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
             if options is not None and "noexec" not in options.split(","):
                 yield f"execution in {path}", replace(whole, tmpfs={**whole.tmpfs, path: f"{options},noexec"})
     else:
-        yield "writable root", replace(whole, read_only=True)
+        yield WRITABLE_ROOT, replace(whole, read_only=True)
     if not whole.no_new_privileges:
-        yield "gaining privileges", replace(whole, no_new_privileges=True)
+        yield GAINING_PRIVILEGES, replace(whole, no_new_privileges=True)
     if document.seccomp and whole.seccomp is not None:
         for call in document.seccomp.extra:
             yield f"call {call}", replace(whole, seccomp=_without_calls(whole.seccomp, {call}))

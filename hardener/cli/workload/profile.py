@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 @click.option(
     "--drop",
     multiple=True,
-    metavar="CAPABILITY",
-    help="Drop a capability that was recorded, and that `prove` found not needed; repeatable.",
+    metavar="NAME",
+    help="Leave out a capability, 'writable root' or 'gaining privileges', which `prove` names; repeatable.",
+)
+@click.option(
+    "--from-proof", is_flag=True, help="Leave out all of these that the proof in DIR found not needed."
 )
 @click.option("--no-exec", is_flag=True, help="Refuse system calls that only a shell of `docker exec` needs.")
 @click.option("--keep-user", is_flag=True, help="Keep root, where the profile has another user in its place.")
@@ -62,6 +65,7 @@ def profile(
     out: Path | None,
     allow_extra: Sequence[str],
     drop: Sequence[str],
+    from_proof: bool,
     no_exec: bool,
     keep_user: bool,
     compose: Sequence[Path],
@@ -75,7 +79,8 @@ def profile(
     are a seccomp profile, an AppArmor profile if the use of files was recorded, arguments for `docker run`, a
     compose file that overrides the project's, and a page with the reason for every line. The same recordings
     give the same files. System calls that the engine's default refuses stay refused, unless --allow-extra
-    names them; the capabilities of recorded use are kept, unless --drop names them.
+    names them; what recorded use needed is kept, unless --drop names it. --from-proof also keeps out what the
+    profile in DIR has left out, so that the command can be repeated with --apply.
 
     --apply needs a proof: make the profile without it, run `prove`, and repeat the command with --apply. It
     is refused if DIR has no proof that exactly this profile is safe, or if no exercise reached the recorded
@@ -105,6 +110,7 @@ def profile(
             out=out,
             allow_extra=allow_extra,
             drop=drop,
+            from_proof=from_proof,
             keep_user=keep_user,
             no_exec=no_exec,
             require_proof=apply and not unproven,

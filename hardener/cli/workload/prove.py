@@ -105,7 +105,7 @@ def prove(
     )
     with Phase("workload prove", live=not conversation.verbose) as phase:
         result = carry_out(hosts.fleet(conversation), request, listener=phase)
-    for part in screen(result.document, result.path):
+    for part in screen(result.document, result.profile, result.path):
         console(sys.stdout).print(part)
     if result.problem:
         click.echo(f"hardener: warning: this proof is not kept: {line(result.problem, 2000)}", err=True)

@@ -350,7 +350,7 @@ REFUSED = [
     ),
     (
         ["web.json", "--drop", "sys_time"],
-        "--drop CAP_SYS_TIME: the profile does not keep this capability; it keeps ",
+        "cannot leave out CAP_SYS_TIME: the profile does not keep it; it keeps ",
     ),
     (["web.json", "--out", "compose.yaml"], "compose.yaml"),
     ([], "Missing argument 'RECORDING...'"),
@@ -412,3 +412,27 @@ def test_a_compose_file_changed_in_the_meantime_is_not_written(
     assert result.exit_code == ExitCode.USAGE
     assert "was changed in the meantime" in result.stderr
     assert compose.read_text() == later
+
+
+def test_what_a_proof_found_not_needed_is_left_out_and_stays_out(recording: Path) -> None:
+    folder = Path("web-profile")
+    kept = {"CAP_CHOWN", "CAP_SETUID"}
+    recording.write_text(recorded().dump())
+
+    def capabilities() -> set[str]:
+        return set(json.loads((folder / "profile.json").read_text())["capabilities"]["kept"])
+
+    run(recording)
+    assert capabilities() == kept
+    refused = run(recording, "--from-proof")
+    assert (refused.exit_code, capabilities()) == (ExitCode.USAGE, kept)
+    assert "make the profile without it, then `hardener workload prove web-profile --run" in refused.stderr
+    proven(folder, passes=frozenset({"capability CAP_CHOWN"}))
+    less = run(recording, "--from-proof")
+    assert capabilities() == {"CAP_SETUID"}
+    assert "removed proof.json from web-profile" in less.stderr
+    proven(folder)
+    for _again in range(2):
+        same = run(recording, "--from-proof")
+        assert capabilities() == {"CAP_SETUID"}
+        assert "removed proof.json" not in same.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -8,23 +9,34 @@ from rich.console import Console
 
 from hardener.terminal.proof import screen
 from hardener.workload.observation import observation
+from hardener.workload.profile_document import load
 from hardener.workload.proof import NAME, ProofDocument
 from tests.unit.workload.observations import REFUSED, answer
 from tests.unit.workload.proofs import proven_files
 
+LISTS = ("Worked under the profile", "Not exercised", "Taken away")
 
-def shown(folder: Path, *, identities: object = None, **refused: object) -> str:
+
+def shown(
+    folder: Path, *, identities: object = None, phases: object = None, ports: object = None, **refused: object
+) -> str:
     """The screen of a proof under whose profile one more call was refused."""
     proof = ProofDocument.model_validate_json(proven_files(folder)[NAME])
     told = answer(refusals=[REFUSED, {**REFUSED, **refused}])
     told["identities"] = identities or told["identities"]
+    told["phases"], told["ports"] = phases or told["phases"], ports or told["ports"]
     seen = observation("host", told, machine="x86_64", exercise=None)
     trials = tuple(
         trial.model_copy(update={"observation": seen}) if trial.kind == "profile" else trial
         for trial in proof.trials
     )
+    return printed(proof.model_copy(update={"trials": trials}), folder)
+
+
+def printed(proof: ProofDocument, folder: Path) -> str:
+    """The screen of a proof of the profile in a folder."""
     output = io.StringIO()
-    for part in screen(proof.model_copy(update={"trials": trials}), folder / NAME):
+    for part in screen(proof, load(folder), folder / NAME):
         Console(file=output, width=300).print(part)
     return output.getvalue()
 
@@ -45,16 +57,13 @@ def test_another_recording_is_advised_after_a_refused_call_that_no_recording_has
 
 
 @pytest.mark.parametrize(("needed", "advised"), [(False, True), (True, False), (None, False)])
-def test_the_option_drop_is_advised_for_a_capability_that_is_not_needed(
+def test_the_option_from_proof_is_advised_for_a_capability_that_is_not_needed(
     tmp_path: Path, needed: bool | None, advised: bool
 ) -> None:
     proof = ProofDocument.model_validate_json(proven_files(tmp_path)[NAME])
     (first, *_) = (each for each in proof.evidence if each.removed.startswith("capability "))
     changed = proof.model_copy(update={"evidence": (first.model_copy(update={"needed": needed}),)})
-    output = io.StringIO()
-    for part in screen(changed, tmp_path / NAME):
-        Console(file=output, width=300).print(part)
-    assert ("--drop NAME" in output.getvalue()) is advised
+    assert ("--from-proof" in printed(changed, tmp_path)) is advised
 
 
 @pytest.mark.parametrize(
@@ -64,3 +73,20 @@ def test_the_apparmor_profile_of_the_trial_is_named(tmp_path: Path, label: str, 
     identities = [{**each, "lsm": label} for each in answer()["identities"]]
     found = shown(tmp_path, identities=identities)
     assert ("under the profile, confined by the AppArmor profile hardener-web " in found) is named
+
+
+def test_what_worked_what_was_not_exercised_and_what_was_taken_away_are_listed(tmp_path: Path) -> None:
+    port = {"protocol": "tcp", "port": 443, "published": False, "reached": False}
+    reload = {"name": "reload", "exercised": False, "reason": "no handler of SIGHUP", "seconds": 0.0}
+    phases = [*answer()["phases"], reload]
+    found = [line.strip() for line in shown(tmp_path, phases=phases, ports=[port]).splitlines()]
+    assert found[0] == "web: safe (not exercised: reload, port 443/tcp)"
+    lists = {title: found.index(title) for title in LISTS}
+    assert list(lists.values()) == sorted(lists.values())
+    text = "\n".join(found)
+    assert "the exercise passed" in text
+    assert "reload: no handler of SIGHUP\nno exercise connected to the exposed port 443/tcp" in text
+    assert re.search(
+        "\\n12 of 14 capabilities: AUDIT_WRITE .*SETGID .*\\n[0-9]+ of the 360 system calls", text
+    )
+    assert "\nwriting to its root file system, except in /run\ngaining privileges by a program" in text

@@ -21,7 +21,7 @@ from hardener.reports.profile_page import html, markdown
 from hardener.workload import profile_document as document_module
 from hardener.workload.artefacts import artefacts
 from hardener.workload.page import sections
-from hardener.workload.profile import Profile, Why, make, short_name
+from hardener.workload.profile import PARTS, Profile, Why, make, short_name
 from hardener.workload.recording import build
 from hardener.workload.settings import service_keys
 from hardener.workload.shapes import PHASES
@@ -260,11 +260,45 @@ def test_a_capability_is_dropped_on_request(name: str) -> None:
 
 
 def test_a_capability_that_is_not_kept_cannot_be_dropped() -> None:
-    message = "--drop CAP_SYS_TIME: the profile does not keep this capability; it keeps"
+    message = "cannot leave out CAP_SYS_TIME: the profile does not keep it; it keeps"
     with pytest.raises(HardenerError, match=f"{message} CAP_CHOWN"):
         profile(recorded(), drop=["SYS_TIME"])
-    with pytest.raises(HardenerError, match=f"{message} no capability"):
+    with pytest.raises(HardenerError, match=f"{message} nothing of this kind"):
         profile(recorded(capabilities=[]), drop=["SYS_TIME"])
+    with pytest.raises(HardenerError, match="cannot leave out writable root: the profile does not keep it"):
+        profile(recorded(), drop=["writable root"])
+
+
+def test_a_writable_root_and_gained_privileges_are_left_out_on_request() -> None:
+    data = recorded(files__created=["/etc/x"], setuid=[{"path": "/bin/su", "uid": 0, "gid": None}])
+    kept, found = profile(data), profile(data, drop=PARTS)
+    assert not kept.read_only
+    assert not kept.no_new_privileges
+    files = artefacts(found)
+    assert "--read-only\n" in files["docker-run.txt"]
+    assert "no-new-privileges=true\n" in files["docker-run.txt"]
+    page = markdown(sections(found))
+    assert "; read-only on request" in page
+    assert "no-new-privileges is set on request: these programs gain no privileges." in page
+    assert "; with --drop 'gaining privileges'; with --drop 'writable root'." in page
+    documents = [document_module.document(each, {}) for each in (kept, found)]
+    assert [each.dropped for each in documents] == [frozenset(), frozenset(PARTS)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed"),
+    [
+        (sorted(CAPABILITIES), set()),  # setpriv: what it has
+        (["CAP_CHOWN", "CAP_SETUID"], {"CAP_CHOWN", "CAP_SETUID"}),  # dnsmasq: what it wants to keep
+        ([*sorted(CAPABILITIES), "CAP_SYS_ADMIN"], set()),
+        ([], set()),
+    ],
+)
+def test_a_program_needs_the_capabilities_that_it_chooses_among_its_own(
+    asked: list[str], needed: set[str]
+) -> None:
+    use = {"program": "x", "effective": asked, "permitted": asked, "inheritable": []}
+    assert set(profile(recorded(capabilities=[], capset=[use])).capabilities) == needed
 
 
 def test_capabilities_are_kept_with_their_reasons() -> None:
@@ -427,7 +461,7 @@ def test_a_modified_parent_folder_owned_by_root_does_not_prevent_another_user() 
     found = profile(data)
     assert str(found.user) == "999:998"
     assert (
-        "--tmpfs=/data:rw,nosuid,nodev,noexec,mode=0755,uid=999,gid=998\n"
+        "--tmpfs=/data:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=999,gid=998\n"
         in artefacts(found)["docker-run.txt"]
     )
 
@@ -481,6 +515,25 @@ def test_tmpfs_mounts_replace_only_folders_that_they_do_not_hide(
         assert any(expected in each.why for each in found.obstacles)
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    ("target", "created", "obstacles"),
+    [
+        ("/etc/app/site.conf", ["/etc/app", "/etc/app/site.conf"], []),
+        ("/srv/www", ["/srv/www"], []),
+        ("/srv/www/", ["/srv/www", "/srv/www/x"], []),
+        ("/etc/app/site.conf", ["/etc/app", "/etc/app/site.conf", "/etc/app/x"], ["/etc/app/x"]),
+        ("/etc/app", ["/etc/application"], ["/etc/application"]),
+    ],
+)
+def test_a_mount_point_that_the_engine_made_leaves_the_root_read_only(
+    target: str, created: list[str], obstacles: list[str], read_only: bool
+) -> None:
+    data = recorded(files__created=created, files__written=[f"/{target.split('/')[1]}"])
+    data["container"]["mounts"] = [{"kind": "bind", "target": target, "read_only": read_only}]
+    assert [each.path for each in profile(data).writes.obstacles] == obstacles
+
+
 def test_a_folder_whose_entries_changed_is_not_a_written_file() -> None:
     """As an engine tells it: a folder has changed where a file came into it, and so have those around it."""
     found = profile(
@@ -521,7 +574,7 @@ def test_tmpfs_folders_keep_owner_and_mode() -> None:
     data["capabilities"][0]["name"] = "CAP_SETUID"
     data["files"]["owners"] = {"/run/app": {"uid": 33, "gid": 4, "mode": 0o750}}
     text = artefacts(profile(data))["docker-run.txt"]
-    assert "--tmpfs=/run/app:rw,nosuid,nodev,mode=0750,uid=33,gid=4\n" in text
+    assert "--tmpfs=/run/app:rw,nosuid,nodev,size=256m,mode=0750,uid=33,gid=4\n" in text
 
 
 AMOUNT = re.compile(r"pids|mem|cpus|ulimit|peak", re.IGNORECASE)

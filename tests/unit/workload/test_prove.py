@@ -160,6 +160,12 @@ def test_all_trials_are_run_once(run: Run) -> None:
     assert tried.missing == ("53/sctp is not forwarded: only TCP and UDP are",)
 
 
+def test_only_gaps_of_the_trials_before_and_under_the_profile_are_gaps_of_the_proof(run: Run) -> None:
+    told = {key: {"missing": [f"{key} lacks it"]} for key in ALL}
+    _host, tried = run(told=told)
+    assert [each for each in tried.missing if "lacks" in each] == ["before lacks it", "profile lacks it"]
+
+
 def test_each_stage_gets_the_time_limit_of_the_proof(run: Run) -> None:
     host, _tried = run(seconds=7200)
     assert host.seconds == [7200] * len(host.stages)
