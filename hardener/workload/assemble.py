@@ -104,6 +104,7 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
             if answer["used_by"] is None
             else {path: _use(**each) for path, each in answer["used_by"].items()},
             "owners": answer["owners"],
+            "shell": answer["shell"],
         },
         "network": {
             "families": _families(each for each in answer["sockets"] if not each["connect"]),

@@ -291,7 +291,8 @@ def _calls(
         not_root |= NARROW_NOT_ROOT_RESERVE
     if not replaces_root:
         not_root = frozenset()
-    in_shell = frozenset() if no_exec else EXEC_RESERVE
+    shell = any(each.files.shell is not False for each in merged.recordings)
+    in_shell = EXEC_RESERVE if shell and not no_exec else frozenset()
     names = container.keys() | runtime.keys() | base | go | kernel | library | not_root | in_shell
     return {
         name: Why(

@@ -200,6 +200,9 @@ class Files(Part):
     owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
         default={}, description="owners of written and created paths and of their folders, if known"
     )
+    shell: bool | None = Field(
+        default=None, description="whether there is a shell for docker exec; null where that is not known"
+    )
 
 
 class Listen(Part):

@@ -26,7 +26,7 @@ from hardener.workload.profile import make
 from hardener.workload.profile_document import NAME
 from hardener.workload.recording import Recording, load
 from hardener.workload.shapes import PHASES
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import BUSYBOX, Dockerd
 from tests.integration.planting import Planted, pieces
 from tests.integration.twinning import (
     BESIDE,
@@ -340,6 +340,20 @@ def test_a_runtime_of_any_name_is_no_program_of_the_container(
         assert runtime.stdout.readline() == "entered\n"
         assert observe.runs_file_of_host(runtime.pid)
         runtime.kill()
+
+
+@pytest.mark.parametrize(("place", "shell"), [("/usr/bin/sh", True), ("/busybox", False)])
+def test_whether_an_image_has_a_shell_is_recorded(
+    dockerd: Dockerd, made: Callable[..., str], place: str, shell: bool
+) -> None:
+    image = dockerd.build(
+        f"{'with' if shell else 'without'}-shell:test",
+        f"FROM scratch\nCOPY busybox {place}\n",
+        {"busybox": BUSYBOX.read_bytes()},
+    )
+    words = [place, "-c", "sleep 1000"] if shell else [place, "sleep", "1000"]
+    found = end(begin(dockerd, made("image", image=image, command=words)))
+    assert found.files.shell is shell
 
 
 def test_a_container_that_ends_at_once_is_recorded(dockerd: Dockerd, made: Callable[..., str]) -> None:

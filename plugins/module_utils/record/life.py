@@ -159,6 +159,7 @@ class Life(ABC):
                 if not _ABSENT.search(describe(error)):
                     raise
             phase["reason"] = "only the runtime's part; no program was run"
+            self._subject.look_for_shell()
 
     def serve(self) -> None:
         """Begin the phase of the exercise, which is valid once the exercise has reached the container."""

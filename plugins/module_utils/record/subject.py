@@ -30,6 +30,7 @@ _MAX_CHANGES = 10_000
 _MAX_TEXT = 2 << 20  # characters of all changed paths: an answer that is too large is lost completely
 _TOO_MANY = "more paths were changed than are listed"
 _LOOPBACK = "127.0.0.1"
+_SHELLS = ("/bin/sh", "/bin/bash", "/bin/ash", "/bin/busybox", "/usr/bin/sh", "/usr/bin/bash", "/busybox/sh")
 _CREATED = 1
 # Why a command is not run, in the words of the engine, runc and crun.
 _REASONS = (
@@ -53,6 +54,7 @@ class Subject(ABC):
         self.differences: list[str] = []
         self.files: dict[str, set[str]] = {"written": set(), "created": set(), "deleted": set()}
         self.owners: dict[str, dict[str, int]] = {}
+        self.shell: bool | None = None  # whether it has a shell for `docker exec`, once that is known
         self._engine = engine
         self._original = original
         self._identity = ""
@@ -262,6 +264,11 @@ class Subject(ABC):
         if self.has_process():
             known = {path.rstrip("/") for path in new} | {os.path.dirname(path) or "/" for path in new}
             self.owners.update(rootfiles.owners(self.pid, known))
+
+    def look_for_shell(self) -> None:
+        """Note whether the container has a shell for `docker exec`."""
+        found = rootfiles.owners(self.pid, ("/", *_SHELLS)) if self.has_process() else {}
+        self.shell = len(found) > 1 if "/" in found else None
 
     def _differ(self, sentence: str) -> None:
         """Note a difference of the recording, once."""

@@ -202,6 +202,19 @@ def test_calls_of_a_shell_are_permitted_unless_refused_by_request() -> None:
     assert "socket" not in with_shell | without
 
 
+@pytest.mark.parametrize(
+    ("shells", "reserved"), [((False, False), False), ((False, None), True), ((True,), True)]
+)
+def test_calls_of_a_shell_are_permitted_only_where_there_may_be_one(
+    shells: tuple[bool | None, ...], reserved: bool
+) -> None:
+    found = profile(
+        *(recorded(files__shell=each, peak__pids=number) for number, each in enumerate(shells, 1))
+    )
+    assert found.merged.total == len(shells)
+    assert ("setpgid" in permitted(found)) is reserved
+
+
 def test_calls_of_another_architecture_are_kept() -> None:
     data = recorded(calls={**calls("read"), "i386": {"waitpid": {"phases": ["serve"], "programs": ["old"]}}})
     found = profile(data)

@@ -22,6 +22,9 @@ class Subject:
     def run(self, words: list[str]) -> int:
         raise Failed(self._answer.format(words[0]))
 
+    def look_for_shell(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize(
     ("answer", "happened"),
