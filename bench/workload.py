@@ -32,7 +32,7 @@ from tests.leftovers import scratch
 
 _HEADINGS = (
     *("workload", "calls", "capabilities", "settings", "starts", "verdict"),
-    *("attacks: default", "ours", "refused", "seconds"),
+    *("attacks: default", "ours", "refused", "operations: default", "ours", "seconds"),
 )
 
 _NETWORK = "measured"
@@ -64,7 +64,9 @@ def main() -> int:
             began = time.monotonic()
             try:
                 with running.container(engine, workload, built) as names:
-                    found += running.prove(engine, workload, names, folder, starts=chosen.starts)
+                    found += running.prove(
+                        engine, workload, names, folder, starts=chosen.starts, operate=not chosen.guest
+                    )
             except (running.CommandError, EngineError, OSError, subprocess.SubprocessError) as error:
                 failed += 1
                 print(f"{workload.name}: {error}", file=sys.stderr)
@@ -123,6 +125,7 @@ def figures(proven: Proven) -> dict[str, object]:
         "reasons": list(proof.reasons) if proof else [],
         "refusals": [str(each) for each in proof.refusals] if proof else [],
         "possible": {"default": sorted(proven.before), "ours": sorted(proven.after)},
+        "works": {"default": sorted(proven.worked), "ours": sorted(proven.works)},
         "seconds": round(proven.seconds, 1),
     }
 
@@ -152,6 +155,8 @@ def table(found: list[Proven]) -> str:
                 f"{len(each.before)} of {len(ATTACKS)}",
                 str(len(each.after)),
                 f"{len(each.before - each.after)}",
+                str(len(each.worked)),
+                str(len(each.worked & each.works)),
                 f"{each.seconds:.0f}",
             )
         )

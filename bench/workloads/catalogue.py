@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FILES = Path(__file__).parent / "files"
-_CLIENTS = Path(__file__).parent / "clients"
+CLIENTS = Path(__file__).parent / "clients"
 _BASE = "FROM workloads:base\nCOPY attack /attack\n"
 
 
@@ -36,7 +36,7 @@ class Workload:
     @property
     def exercise(self) -> str:
         """Return the command for the option ``--run``."""
-        return f"sh {shlex.quote(str(_CLIENTS / self.client))}"
+        return f"sh {shlex.quote(str(CLIENTS / self.client))}"
 
     def sources(self, built: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return the files of the workload's image, by name."""

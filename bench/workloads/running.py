@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.workloads import operations
 from bench.workloads.catalogue import FILES, Workload
 from hardener.workload.profile_document import Document, load
 from hardener.workload.proof import ProofDocument
@@ -43,7 +44,9 @@ class Proven:
         proof: the proof; None where none was asked for.
         seconds: from the container to the proven profile.
         before: the attacks that are possible under the engine's defaults.
-        after: those that are possible under the profile.
+        after: the attacks that are possible under the profile.
+        worked: the operations beyond the exercise that work under the engine's defaults.
+        works: the operations that work under the profile.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Proven:
     seconds: float
     before: frozenset[str]
     after: frozenset[str]
+    worked: frozenset[str]
+    works: frozenset[str]
 
 
 class CommandError(Exception):
@@ -77,7 +82,13 @@ def container(engine: Engine, workload: Workload, built: Mapping[str, bytes]) ->
 
 
 def prove(
-    engine: Engine, workload: Workload, names: list[str], folder: Path, *, starts: int = STARTS
+    engine: Engine,
+    workload: Workload,
+    names: list[str],
+    folder: Path,
+    *,
+    starts: int = STARTS,
+    operate: bool = True,
 ) -> list[Proven]:
     """Record, profile and prove a workload; attack each container under the defaults and under the profile.
 
@@ -87,6 +98,7 @@ def prove(
         names: of its containers.
         folder: for the files.
         starts: how often each is started under its profile; 0 for no proof.
+        operate: whether the operations beyond the exercise are tried too.
 
     Raises:
         CommandError: a command failed; what it said is told.
@@ -111,8 +123,10 @@ def prove(
             proof = ProofDocument.model_validate_json((profile / "proof.json").read_text())
         seconds = recorded + time.monotonic() - began
         before = attacks(engine, name)
+        worked = operations.worked(engine, workload, name) if operate else frozenset()
         with confined(engine, name, profile) as under:
             after = attacks(engine, under)
+            works = operations.worked(engine, workload, under) if operate else frozenset()
         found.append(
             Proven(
                 name=f"{workload.name} {service}".strip(),
@@ -121,6 +135,8 @@ def prove(
                 seconds=seconds,
                 before=before,
                 after=after,
+                worked=worked,
+                works=works,
             )
         )
     return found

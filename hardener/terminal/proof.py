@@ -26,6 +26,10 @@ _NOT_NEEDED = (
     "not needed: the container works without it, or the exercise does not use it. If that does all that"
     " the container has to do, `hardener workload profile RECORDING... --from-proof` leaves these out"
 )
+_EXECUTED = (
+    "exec: programs other than a shell, such as a client or a backup by `docker exec`; an exercise by"
+    " --run-in contains them"
+)
 _STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold yellow"}
 
 
@@ -58,7 +62,12 @@ def screen(proof: ProofDocument, profile: Document, path: Path) -> Iterator[Rend
     yield from _list("Worked under the profile", _worked(proof, seen))
     yield from _list(
         "Not exercised",
-        [*(f"{each.name}: {each.reason}" for each in phases), *map(unreached, ports), *proof.missing],
+        [
+            *(f"{each.name}: {each.reason}" for each in phases),
+            *map(unreached, ports),
+            *([] if proof.exercise == "command in the container" else [_EXECUTED]),
+            *proof.missing,
+        ],
     )
     yield from _list("Taken away", _taken(profile))
     if proof.evidence:
