@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ansible_collections.hardener.docker.plugins.module_utils.contract import NO_HEALTH_CHECK
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -44,7 +45,7 @@ def screen(proof: ProofDocument, profile: Document, path: Path) -> Iterator[Rend
     name = line(proof.container.name, 60)
     tried = next((each for each in proof.trials if each.kind == "profile"), None)
     seen = (tried and tried.observation) or Observation()
-    phases = [each for each in seen.phases if not each.exercised]
+    phases = [each for each in seen.phases if not each.exercised and each.reason != NO_HEALTH_CHECK]
     ports = [each for each in seen.ports if not each.reached]
     left = ", ".join([*(each.name for each in phases), *(f"port {each}" for each in ports)])
     yield Padding(

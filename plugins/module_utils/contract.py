@@ -78,6 +78,9 @@ TRUST_FORMAT = "hardener/trust/1"
 CONFIRM_TIMEOUT = 180
 LEAST_CONFIRM_TIMEOUT, MOST_CONFIRM_TIMEOUT = 20, 86400
 
+# Why a phase of a recording was not exercised, where there is nothing to exercise.
+NO_HEALTH_CHECK = "the container has no health check"
+
 COLLECT_LIMIT = 180  # seconds that an audit may take on a host; every source has a shorter limit
 LONGEST_TWINS = 24 * 3600  # seconds that a recording or a proof by twins may take
 

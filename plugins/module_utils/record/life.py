@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Mapping
 
+from ..contract import NO_HEALTH_CHECK
 from ..host import steps
 from ..host.errors import Failed, describe
 from . import observe
@@ -138,7 +139,7 @@ class Life(ABC):
         """Run the container's health check once."""
         words = health_words(self._original)
         if not words:
-            self.skip("health-check", "the container has no health check")
+            self.skip("health-check", NO_HEALTH_CHECK)
             return
         with self.phase("health-check") as phase:
             code = self._subject.run(words)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.contract import NO_HEALTH_CHECK
 from rich.console import Console
 
 from hardener.terminal.proof import screen
@@ -78,7 +79,8 @@ def test_the_apparmor_profile_of_the_trial_is_named(tmp_path: Path, label: str, 
 def test_what_worked_what_was_not_exercised_and_what_was_taken_away_are_listed(tmp_path: Path) -> None:
     port = {"protocol": "tcp", "port": 443, "published": False, "reached": False}
     reload = {"name": "reload", "exercised": False, "reason": "no handler of SIGHUP", "seconds": 0.0}
-    phases = [*answer()["phases"], reload]
+    check = {"name": "health-check", "exercised": False, "reason": NO_HEALTH_CHECK, "seconds": 0.0}
+    phases = [*answer()["phases"], check, reload]
     found = [line.strip() for line in shown(tmp_path, phases=phases, ports=[port]).splitlines()]
     assert found[0] == "web: safe (not exercised: reload, port 443/tcp)"
     lists = {title: found.index(title) for title in LISTS}
