@@ -112,7 +112,7 @@ def test_the_command_proves_a_profile_and_leaves_nothing_behind(
     trials = {trial.key: trial.observation for trial in found.trials}
     tight = trials["control"]
     assert tight is not None
-    assert {each.by for each in tight.refusals} == {"filter"}
+    assert "filter" in {each.by for each in tight.refusals}
     cases = [case for suite in JUnitXml.fromfile(str(tmp_path / "junit.xml")) for case in suite]
     assert len(cases) == 2 + len(evidence)
     assert "verdict" in schema()["required"]
