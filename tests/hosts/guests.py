@@ -36,9 +36,9 @@ def start(release: str, name: str = "") -> lab.Guest:
 def _prefer(guest: lab.Guest) -> None:
     """Give a guest the processor before the tests beside it: it is slow, and its programs have time limits.
 
-    Linux shares the processor among sessions; a guest is one. A kernel without autogroups has no such file.
+    Linux shares the processor among sessions, and a guest is one; not every kernel has such groups.
     """
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         Path(f"/proc/{guest.pid}/autogroup").write_text("-7")
 
 
