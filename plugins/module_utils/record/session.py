@@ -12,7 +12,7 @@ from ..host.errors import Failed, describe
 from . import describe as description
 from . import elf, observe, project, restart, runtime
 from .account import Account
-from .astray import executed
+from .astray import checked
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
@@ -182,8 +182,7 @@ class Session:
             exercise = {**exercise, "problem": problem}
         elif not self._request.restart:
             originals = [part.member.original for part in self._parts]
-            astray = executed(self._engine, originals, self._served_since)
-            exercise = {**exercise, "problem": exercise.get("problem") or astray}
+            exercise = checked(exercise, self._engine, originals, self._served_since)
         ways = [self._reached(number) for number in range(len(self._parts))]
         ports = [part.life.ports() for part in self._parts]
         for part, how in zip(self._parts, ways):

@@ -11,7 +11,7 @@ from ..docker.client import quoted
 from ..host.errors import Failed, describe
 from . import apparmor, observe, project, remap, runtime, twin
 from . import describe as description
-from .astray import executed
+from .astray import checked
 from .engine import Engine
 from .forward import Forwarder
 from .life import Life
@@ -236,8 +236,7 @@ class Trials:
                 exercise = {**exercise, "problem": problem}
             elif self._trial["kind"] == "before":
                 originals = [member.original for member in self._members]
-                astray = executed(self._engine, originals, self._served_since)
-                exercise = {**exercise, "problem": exercise.get("problem") or astray}
+                exercise = checked(exercise, self._engine, originals, self._served_since)
             life.served(exercise, self._reached())
             ports = life.ports()
             if self._trial["kind"] != "control":
