@@ -73,8 +73,8 @@ def test_data_of_one_recording_is_kept_with_the_number_of_recordings() -> None:
     assert {"read", "mremap"} <= permitted(found)
     seen = found.calls["mremap"].container
     assert seen is not None
-    assert (seen.count, found.merged.total) == (1, 4)
-    assert found.calls["read"].container == type(seen)(programs=("web",), phases=("serve",), count=4)
+    assert (seen.seen_in, found.merged.total) == (1, 4)
+    assert found.calls["read"].container == type(seen)(programs=("web",), phases=("serve",), seen_in=4)
 
 
 def test_a_duplicate_recording_is_merged_once() -> None:
@@ -165,8 +165,8 @@ def test_each_phase_has_the_number_of_recordings_that_exercised_it() -> None:
     reload = [{"name": "reload", "exercised": True, "reason": "SIGHUP", "seconds": 1.0}]
     found = {each.name: each for each in profile(recorded(), recorded(phases=reload)).merged.exercises}
     assert list(found) == list(PHASES)
-    assert (found["reload"].count, found["reload"].reasons) == (1, ("SIGHUP",))
-    assert (found["stop"].count, found["stop"].reasons) == (0, ())
+    assert (found["reload"].seen_in, found["reload"].reasons) == (1, ("SIGHUP",))
+    assert (found["stop"].seen_in, found["stop"].reasons) == (0, ())
 
 
 # --- system calls -------------------------------------------------------------------------------------------
@@ -391,10 +391,10 @@ def test_root_that_was_needed_only_as_owner_of_files_is_replaced_by_a_user() -> 
     asked = {
         name
         for name, why in found.calls.items()
-        if why in (Why(not_root=True), Why(not_root=True, exec=True))
+        if why in (Why(not_root_reserve=True), Why(not_root_reserve=True, exec_reserve=True))
     }
     assert {"getgid", "setgid", "setuid"} <= asked
-    assert not any(why.not_root for why in profile(owned(), keep_user=True).calls.values())
+    assert not any(why.not_root_reserve for why in profile(owned(), keep_user=True).calls.values())
     files = artefacts(found)
     assert "--user=999:998\n" in files["docker-run.txt"]
     assert "--cap-add" not in files["docker-run.txt"]
