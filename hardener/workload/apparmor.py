@@ -117,7 +117,7 @@ class AppArmor:
 def apparmor(
     merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
 ) -> AppArmor | None:
-    """Return the profile; None if executed files or socket families were not observed: it would deny them.
+    """Return the profile; None if executed files were not observed: it would deny them.
 
     Args:
         merged: what was seen.
@@ -126,7 +126,7 @@ def apparmor(
         writes: what is written to.
         calls: system calls that were seen.
     """
-    if not merged.executed or "sockets" in merged.unseen:
+    if not merged.executed:
         return None
     every = {*merged.executed, *merged.written, *merged.created}
     left_out = tuple(sorted(path for path in every if not usable(path)))

@@ -344,8 +344,7 @@ def _unused(profile: Profile) -> Words:
 def _apparmor(profile: Profile) -> Section:
     found = profile.apparmor
     if found is None:
-        unseen = "families of sockets" if "sockets" in profile.merged.unseen else "executed files"
-        missing = f"No profile: the recorder could not observe {unseen}."
+        missing = "No profile: the recorder could not observe executed files."
         return Section(title="AppArmor", sentences=((missing,),))
     sentences: list[Words] = [
         (f"Before the container starts, load the file on the host: apparmor_parser --replace {APPARMOR}",)

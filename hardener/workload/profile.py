@@ -201,7 +201,7 @@ def make(
             capabilities=capabilities,
             architectures=merged.calls.keys(),
             extra=allow_extra,
-            crypto_sockets="AF_ALG" in merged.families or "sockets" in merged.unseen,
+            crypto_sockets="AF_ALG" in merged.families,
         )
     pids = [each.peak.pids for each in merged.recordings if each.peak.pids]
     memory = [each.peak.memory_bytes for each in merged.recordings if each.peak.memory_bytes]
