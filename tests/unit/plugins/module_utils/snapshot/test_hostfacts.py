@@ -333,10 +333,14 @@ def test_the_audit_daemon_and_its_configuration_are_read(
     (tmp_path / "812" / "comm").write_text("auditd\n")
     monkeypatch.setattr(audit, "_PROC", str(tmp_path))
     monkeypatch.setattr(audit, "_DAEMON", str(tmp_path / "auditd.conf"))
-    assert audit.daemon(812) == {"name": "auditd", "write_logs": None, "local_events": None}
+    unset = dict.fromkeys(
+        ("write_logs", "local_events", "log_format", "max_log_file_action", "disk_full_action")
+    )
+    assert audit.daemon(812) == {"name": "auditd", **unset}
     text = "# write_logs = yes\nWRITE_LOGS=no # for now\n local_events = yes\nlog_format = ENRICHED\n"
     (tmp_path / "auditd.conf").write_text(text)
-    assert audit.daemon(813) == {"name": None, "write_logs": "no", "local_events": "yes"}
+    told = {"write_logs": "no", "local_events": "yes", "log_format": "ENRICHED"}
+    assert audit.daemon(813) == {"name": None, **unset, **told}
     assert audit.daemon(0)["name"] is None
     assert audit.daemon(None)["name"] is None
 
@@ -348,7 +352,20 @@ def test_persistent_audit_rules_are_read(tmp_path: Path, monkeypatch: pytest.Mon
     (folder / "ignored.rules~").write_text("-w /b\n")
     monkeypatch.setattr(audit, "_RULES", str(tmp_path / "none"))
     monkeypatch.setattr(audit, "_FOLDER", str(folder))
-    assert audit.persistent() == [{"file": str(folder / "b.rules"), "lines": ["-w /a -p wa"]}]
+    assert audit.persistent() == [
+        {"file": str(folder), "lines": []},
+        {"file": str(folder / "b.rules"), "lines": ["-w /a -p wa"]},
+    ]
+    monkeypatch.setattr(audit, "_FOLDER", str(tmp_path / "none"))
+    assert audit.persistent() == []
+
+
+def test_mounts_get_the_time_at_which_systemd_saw_them() -> None:
+    text = "".join(
+        f"3{n} 27 0:{n} / {point} rw - tmpfs x rw\n" for n, point in enumerate(("/a", "/b", "/b", "/c"))
+    )
+    found = mounts.dated(mounts.parse(text), {"/a": 7, "/b": 8, "/d": 9})
+    assert [mount.get("since") for mount in found] == [7, None, None, None]
 
 
 def programs(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
