@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
@@ -17,8 +18,8 @@ from hardener.checks.lib.paths import (
     unit_files,
 )
 from hardener.checks.lib.settings import Settings, tls
-from hardener.checks.lib.verdicts import count, failed, listed, needs_engine, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.checks.lib.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
 # Who can write there can make a unit that replaces the packaged one.
@@ -29,9 +30,22 @@ FaultOf = Callable[[Snapshot, JSONObject], str]
 
 
 def _register(
-    slug: str, subject: str, find: FindPaths, expected: str, fault_of: FaultOf, *, rootless: bool = True
+    slug: str,
+    subject: str,
+    find: FindPaths,
+    expected: str,
+    fault_of: FaultOf,
+    *,
+    rootless: bool = True,
+    programs: FindPaths = lambda _: (),
+    at_start: Callable[[Snapshot], Iterator[Offender]] = lambda _: iter(()),
+    doubt: Callable[[Snapshot], str] = lambda _: "",
 ) -> None:
-    """Register a check of the paths from ``find``; without ``rootless``, rootless daemons are exempt."""
+    """Register a check of the paths from ``find``; without ``rootless``, rootless daemons are exempt.
+
+    ``programs`` finds further paths, which may be executable; ``at_start`` yields what is wrong from the next
+    start on, and ``doubt`` returns why that is not known.
+    """
 
     @check(slug)
     @needs_engine
@@ -41,14 +55,22 @@ def _register(
         found = [(path, record) for path in find(snapshot) if (record := snapshot.file(path)) is not None]
         if not found:
             return not_applicable(f"not on this host: {subject}")
-        offenders = [
-            Offender("file", path, reason) for path, record in found if (reason := fault_of(snapshot, record))
-        ]
+        faults = [(path, fault_of(snapshot, record)) for path, record in found]
+        runs = [(path, record) for path in programs(snapshot) if (record := snapshot.file(path)) is not None]
+        program_fault = _root_owner_fault if fault_of is _root_owner_fault else _open_to_others(0o755)
+        faults += [(path, program_fault(snapshot, record)) for path, record in runs]
+        found += runs
+        offenders = [Offender("file", path, reason) for path, reason in faults if reason]
+        offenders += at_start(snapshot)
+        why = doubt(snapshot)
         sentence = f"{subject}: {expected}"
+        if not offenders and why:
+            return manual(sentence, why, checked=len(found))
         if not offenders:
             return passed(sentence, _summary(found), checked=len(found))
         shown = listed([f"{offender.name} {offender.detail}" for offender in offenders], 3, glue="; ")
-        return failed(sentence, shown, offenders=offenders, checked=len(found))
+        undecided = Undecided(Status.MANUAL, why) if why else None
+        return failed(sentence, shown, offenders=offenders, checked=len(found), undecided=undecided)
 
 
 def _summary(records: Sequence[tuple[str, JSONObject]]) -> str:
@@ -150,6 +172,67 @@ def _of_unit(name: str) -> FindPaths:
     return find
 
 
+def _programs(name: str) -> FindPaths:
+    """Return a finder of the files that the commands of a unit name: programs, scripts, their settings."""
+
+    def find(snapshot: Snapshot) -> Sequence[str]:
+        files: JSONObject = snapshot.fact("files")
+        words = (word for argv in _commands(unit(snapshot, name) or {}) for word in argv)
+        return [word for word in dict.fromkeys(words) if (files.get(word) or {}).get("type") == "file"]
+
+    return find
+
+
+def _commands(found: JSONObject) -> list[list[str]]:
+    return [argv for key in ("ExecStartPre", "ExecStart", "ExecStartPost") for argv in found.get(key) or ()]
+
+
+def _unread(*names: str) -> Callable[[Snapshot], str]:
+    """Return a function that tells why it is not known how units start: systemd has not read their files."""
+
+    def why(snapshot: Snapshot) -> str:
+        for name in names:
+            found = unit(snapshot, name) or {}
+            if found and "NeedDaemonReload" not in found:
+                return f"the snapshot is of an earlier collector, which read less of {name}: audit again"
+            if found.get("NeedDaemonReload") == "yes":
+                return (
+                    f"files of {name} changed since systemd read them: `systemctl daemon-reload`, audit again"
+                )
+        return ""
+
+    return why
+
+
+def _socket_units(snapshot: Snapshot) -> dict[str, JSONObject]:
+    names = [name for name in snapshot.fact_or("units", {}) if name.endswith(".socket")]
+    return {name: found for name in names if (found := unit(snapshot, name))}
+
+
+def _doubt_sockets(snapshot: Snapshot) -> str:
+    """Return why it is not known which mode and owner the API's sockets get at the next start."""
+    units = {"docker.service": unit(snapshot, "docker.service") or {}, **_socket_units(snapshot)}
+    for path in api_sockets(snapshot):
+        for name, found in units.items():
+            for argv in [*(found.get("ExecStartPre") or ()), *(found.get("ExecStartPost") or ())]:
+                if any(path in word for word in argv):
+                    return f"judge what {name} does to {path} when it starts: {' '.join(argv)}"
+    return _unread(*units)(snapshot)
+
+
+def _mode_at_start(snapshot: Snapshot) -> Iterator[Offender]:
+    for name, found in _socket_units(snapshot).items():
+        mode = str(found.get("SocketMode") or "0")
+        if int(mode, 8) & ~0o1660:
+            yield Offender("setting", name, f"gives the socket the mode {mode} at its next start")
+
+
+def _owner_at_start(snapshot: Snapshot) -> Iterator[Offender]:
+    for name, found in _socket_units(snapshot).items():
+        if found.get("SocketUser") not in (None, "", "root", "0"):
+            yield Offender("setting", name, f"gives the socket to {found['SocketUser']} at its next start")
+
+
 def _is_drop_in(path: str, unit_name: str) -> bool:
     """Return whether a path is a folder of units, the folder of a unit's drop-ins, or a drop-in in it."""
     folder = posixpath.dirname(path) if path.endswith(".conf") else path
@@ -194,15 +277,19 @@ def _tls_file(name: str) -> FindPaths:
 _ROOTS = "owner and group root"
 
 
-def _pair(name: str, subject: str, find: FindPaths, allowed: int) -> None:
+def _pair(name: str, subject: str, find: FindPaths, allowed: int, **more: Any) -> None:
     """Register the two usual controls of a file: its owner, and its mode."""
-    _register(f"file-{name}-owner", subject, find, _ROOTS, _root_owner_fault)
+    _register(f"file-{name}-owner", subject, find, _ROOTS, _root_owner_fault, **more)
     expected = f"mode {allowed:04o} or tighter, in folders where only root can replace it"
-    _register(f"file-{name}-mode", subject, find, expected, _open_to_others(allowed))
+    _register(f"file-{name}-mode", subject, find, expected, _open_to_others(allowed), **more)
 
 
-_pair("docker-service", "docker.service", _of_unit("docker.service"), 0o644)
-_pair("docker-socket-unit", "docker.socket", _of_unit("docker.socket"), 0o644)
+def _unit_pair(name: str, subject: str) -> None:
+    _pair(name, subject, _of_unit(subject), 0o644, programs=_programs(subject), doubt=_unread(subject))
+
+
+_unit_pair("docker-service", "docker.service")
+_unit_pair("docker-socket-unit", "docker.socket")
 _pair("etc-docker", "the configuration folder", _config_folder, 0o755)
 _pair("registry-cert", "certificates of registries", _certificates, 0o444)
 _pair("tls-ca", "the CA of the API", _tls_file("ca"), 0o444)
@@ -218,10 +305,18 @@ _register(
     "owner root, and the group that the daemon's configuration names",
     _group_fault,
     rootless=False,
+    at_start=_owner_at_start,
+    doubt=_doubt_sockets,
 )
 # The sticky bit grants nothing: a rootless daemon sets it against automatic cleaning.
 _register(
-    "file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _open_to_others(0o1660)
+    "file-docker-sock-mode",
+    "the API socket",
+    api_sockets,
+    "mode 0660 or tighter",
+    _open_to_others(0o1660),
+    at_start=_mode_at_start,
+    doubt=_doubt_sockets,
 )
 _register(
     "file-containerd-sock-owner",

@@ -40,6 +40,7 @@ _TEXTS = (
     "SocketUser",
     "SocketGroup",
     "SocketMode",
+    "NeedDaemonReload",
 )
 _NUMBERS = ("MainPID", "NRestarts", "ExecMainStartTimestampMonotonic")
 COMMANDS = ("ExecStartPre", "ExecStart", "ExecStartPost")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..docker import extensions, runtimes
-from ..host.units import listens
+from ..host.units import COMMANDS, listens
 from .filestat import Files
 
 MYPY = False
@@ -73,6 +73,8 @@ def look(
         wanted += [entry.partition(" (")[0] for entry in unit["EnvironmentFiles"]]
     for name in ("docker.service", "docker.socket"):
         wanted += _drop_ins(name)
+        unit = units.get(name) or {}
+        wanted += [word for key in COMMANDS for argv in unit.get(key) or () for word in argv]
     wanted += [path for path in engine.binaries.values() if path]
     config = str(engine.config.get("path") or "")
     wanted += [config, os.path.dirname(config)]

@@ -230,7 +230,7 @@ LOADERS = {
 
 
 @pytest.mark.parametrize(
-    ("loader", "in_file", "in_folder"), product(LOADERS, (True, False), (True, False, None))
+    ("loader", "in_file", "in_folder"), list(product(LOADERS, (True, False), (True, False, None)))
 )
 def test_only_rules_that_are_loaded_at_boot_count(
     judge: Judge, loader: str, in_file: bool, in_folder: bool | None
