@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -181,11 +181,10 @@ def _api_listeners(
     api: list[Mapping[str, Any]] = []
     unknown: list[Mapping[str, Any]] = []
     other: set[int] = set()
-    held: set[tuple[str, str]] = set()
+    held: list[str] = []
     declared: set[int] | None = None
     if engine.get("reachable"):
-        held = {(port.address, port.port) for port in published(snapshot) if port.protocol == "tcp"}
-        held |= {("::", port) for address, port in held if address == "0.0.0.0"}  # noqa: S104 - one for both
+        held = [f"{port.address}:{port.port}" for port in published(snapshot) if port.protocol == "tcp"]
         swarm = fields.table(snapshot.info, "Swarm", INFO)
         if swarm.get("LocalNodeState") not in (None, "", "inactive"):
             other |= SWARM_PORTS
@@ -205,8 +204,7 @@ def _api_listeners(
         if any(_is_at(socket, host.removeprefix("tcp://")) for host in hosts):
             api.append(socket)
             continue
-        published_there = (str(socket.get("address")), str(port)) in held
-        if port in other or published_there or (metrics and _is_at(socket, metrics)):
+        if port in other or any(_is_at(socket, address) for address in (*held, metrics)):
             continue
         own = socket.get("process") == "dockerd"  # systemd and other programs hold no ports of containers
         if own and not engine.get("reachable"):
@@ -217,14 +215,22 @@ def _api_listeners(
 
 
 def _is_at(socket: Mapping[str, Any], address: str) -> bool:
-    """Return whether a socket listens at a declared ``address:port``; a host name matches any address."""
-    host = address.rpartition(":")[0].strip("[]")
+    """Return whether a socket listens at a declared ``address:port``; a host name matches any address.
+
+    Go listens on ``::`` for both versions of IP where ``0.0.0.0`` is declared.
+    """
+    host = address.rpartition(":")[0].strip("[]").partition("%")[0]
     if _port(address) != socket.get("port"):
         return False
     try:
-        return host in {"", "*"} or ip_address(host) == ip_address(str(socket.get("address")))
+        declared, actual = (_unmapped(ip_address(text)) for text in (host, str(socket.get("address"))))
     except ValueError:
         return True
+    return declared == actual or (declared.is_unspecified and actual.is_unspecified)
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _port(text: str) -> int:
@@ -417,5 +423,4 @@ def _remote(driver: str, options: Mapping[str, str], nearby: Networks) -> bool:
         place = ip_address(host)
     except ValueError:
         return host.partition(".")[0] not in _LOCAL_NAMES and not host.endswith(".localhost")
-    mapped = getattr(place, "ipv4_mapped", None) or place
-    return not any(mapped in network for network in nearby)
+    return not any(_unmapped(place) in network for network in nearby)
