@@ -10,6 +10,7 @@ from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
 from hardener.checks.lib.paths import (
     api_sockets,
+    closed_folder,
     config_folder,
     containerd_socket,
     exists,
@@ -26,7 +27,7 @@ from hardener.snapshot import JSONObject, Snapshot
 _UNIT_FOLDERS = frozenset({"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"})
 
 FindPaths = Callable[[Snapshot], Sequence[str]]
-FaultOf = Callable[[Snapshot, JSONObject], str]
+FaultOf = Callable[[Snapshot, str, JSONObject], str]
 
 
 def _register(
@@ -55,10 +56,10 @@ def _register(
         found = [(path, record) for path in find(snapshot) if (record := snapshot.file(path)) is not None]
         if not found:
             return not_applicable(f"not on this host: {subject}")
-        faults = [(path, fault_of(snapshot, record)) for path, record in found]
+        faults = [(path, fault_of(snapshot, path, record)) for path, record in found]
         runs = [(path, record) for path in programs(snapshot) if (record := snapshot.file(path)) is not None]
         program_fault = _root_owner_fault if fault_of is _root_owner_fault else _open_to_others(0o755)
-        faults += [(path, program_fault(snapshot, record)) for path, record in runs]
+        faults += [(path, program_fault(snapshot, path, record)) for path, record in runs]
         found += runs
         offenders = [Offender("file", path, reason) for path, reason in faults if reason]
         offenders += at_start(snapshot)
@@ -83,7 +84,7 @@ def _owner(record: JSONObject) -> str:
     return f"{record.get('owner') or record['uid']}:{record.get('group') or record['gid']}"
 
 
-def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
+def _root_owner_fault(snapshot: Snapshot, _: str, record: JSONObject) -> str:
     """Describe owner and group of a file unless both are root; a rootless daemon's user may own it too."""
     if runs_rootless(snapshot):
         user = snapshot.fact("engine").get("euid")
@@ -93,7 +94,7 @@ def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
     return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']})"
 
 
-def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
+def _group_fault(snapshot: Snapshot, _: str, record: JSONObject) -> str:
     """Describe the owner of a socket if it is not root with the declared group or group root; else empty."""
     settings = Settings(snapshot)
     activated = any(host.startswith("fd://") for host in settings.entries("hosts").value)
@@ -104,10 +105,10 @@ def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
     return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']}), not to root:{group}"
 
 
-def _wider_than(allowed: int) -> FaultOf:
+def _wider_than(allowed: int) -> Callable[[JSONObject], str]:
     """Return a check for mode bits outside a mask, and for ACL entries that exceed its bits for others."""
 
-    def wrong(_: Snapshot, record: JSONObject) -> str:
+    def wrong(record: JSONObject) -> str:
         reasons = []
         # A user who may read a folder may search it.
         most = allowed | (allowed & 0o444) >> 2 if record.get("type") == "dir" else allowed
@@ -126,13 +127,20 @@ def _wider_than(allowed: int) -> FaultOf:
 
 
 def _open_to_others(allowed: int) -> FaultOf:
-    """Return a check for too wide permissions, and for a folder in which others can replace the file."""
+    """Return a check for too wide permissions, and for a folder in which others can replace the file.
+
+    Neither counts below a folder that other users cannot search.
+    """
     wider = _wider_than(allowed)
 
-    def wrong(snapshot: Snapshot, record: JSONObject) -> str:
+    def wrong(snapshot: Snapshot, path: str, record: JSONObject) -> str:
         # A rootless daemon's user may exchange its files. Older snapshots do not say who else may.
-        folder = "" if runs_rootless(snapshot) else record.get("exchangeable")
-        reasons = [wider(snapshot, record), f"can be replaced by other users: {folder}" if folder else ""]
+        folder = "" if runs_rootless(snapshot) else str(record.get("exchangeable") or "")
+        fault = wider(record)
+        closed = closed_folder(snapshot, path) if fault or folder else ""
+        if closed:
+            fault, folder = "", "" if folder.startswith(f"{closed}/") else folder
+        reasons = [fault, f"can be replaced by other users: {folder}" if folder else ""]
         return ", ".join(reason for reason in reasons if reason)
 
     return wrong

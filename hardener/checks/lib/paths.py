@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import boolean
 
+from hardener.checks.lib import mounttable
 from hardener.checks.lib.settings import Settings, api_hosts
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 
@@ -34,6 +35,40 @@ def real(snapshot: Snapshot, path: str) -> str:
     """Resolve the symbolic links in a path that the collector has recorded."""
     record = snapshot.fact("files").get(path)
     return str((record and record.get("target")) or path)
+
+
+def closed_folder(snapshot: Snapshot, path: str) -> str:
+    """Return the folder above a path that only root, or the user of a rootless daemon, can search; else empty.
+
+    No other user reaches what is below such a folder, whatever its mode, unless a mount shows it elsewhere.
+    Folders that were not collected count as open, and so do all in snapshots without the order of mounts.
+    """
+    place = real(snapshot, path)
+    closed = _closed_above(snapshot, place)
+    host = mounttable.host(snapshot) if closed else None
+    location = host and host.table.locate(place)
+    if not (host and location):
+        return ""
+    return closed if all(_closed_above(snapshot, name) for name, _ in host.table.names(location)) else ""
+
+
+def _closed_above(snapshot: Snapshot, path: str) -> str:
+    owners = (0, snapshot.fact("engine").get("euid") or 0)
+    place = path
+    while place not in ("/", ""):
+        place = posixpath.dirname(place)
+        record = snapshot.fact("files").get(place) or {}
+        if record.get("type") == "dir" and record["uid"] in owners and not _others_search(record):
+            return place
+    return ""
+
+
+def _others_search(record: JSONObject) -> bool:
+    mode = int(record["mode"], 8)
+    named = any(
+        entry.get("id") is not None and "x" in str(entry.get("perms")) for entry in record.get("acl") or ()
+    )
+    return bool(named or mode & 0o001 or (mode & 0o010 and record["gid"] != 0))
 
 
 def unit(snapshot: Snapshot, name: str) -> JSONObject | None:

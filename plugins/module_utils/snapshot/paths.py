@@ -81,11 +81,9 @@ def look(
     for folder in ("/etc/docker", os.path.dirname(config)):
         wanted += _parents(os.path.realpath(folder)) if folder.startswith("/") else []
     wanted += _runtimes(engine)
-    wanted += api_sockets(engine, units)
-    wanted += _tls(engine)
-    wanted += [
-        folder for path in _tls(engine) for folder in _parents(path) if folder.startswith("/etc/docker/")
-    ]
+    for path in (*api_sockets(engine, units), *_tls(engine), containerd_socket or ""):
+        # A folder that only root can search closes what is below it.
+        wanted += [path, *_parents(path), *_parents(os.path.realpath(path))] if path.startswith("/") else []
     for path in (root, str(engine.declared("data-root") or engine.declared("graph") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
     for path in (containerd_socket or "", str(engine.declared("seccomp-profile") or "")):
