@@ -195,6 +195,14 @@ class TestTrustedBase:
         verdict = judge(self.SLUG, hosting(self.pulled(origin), policy={"registries": policy}))
         assert verdict.status is status
 
+    @pytest.mark.parametrize(("policy", "status"), [("nginx", Status.MANUAL), ("ghcr.io", Status.FAIL)])
+    def test_a_repository_that_the_containerd_store_takes_from_a_tag_proves_no_origin(
+        self, judge: Judge, policy: str, status: Status
+    ) -> None:
+        store = {"docker.info": {"DriverStatus": only([["driver-type", "io.containerd.snapshotter.v1"]])}}
+        snapshot = hosting(self.pulled("nginx"), policy={"registries": [policy]}, **store)
+        assert judge(self.SLUG, snapshot).status is status
+
     def test_an_image_whose_tag_alone_names_an_approved_registry_fails(self, judge: Judge) -> None:
         retagged = image("registry.example.org/web:1", RepoDigests=[])
         verdict = judge(self.SLUG, hosting(retagged, policy={"registries": ["registry.example.org"]}))
