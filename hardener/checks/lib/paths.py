@@ -38,7 +38,7 @@ def real(snapshot: Snapshot, path: str) -> str:
 
 
 def closed_folder(snapshot: Snapshot, path: str) -> str:
-    """Return the folder above a path that only root, or the user of a rootless daemon, can search; else empty.
+    """Return the folder above a path that only root, or a rootless daemon's user, can search; else empty.
 
     No other user reaches what is below such a folder, whatever its mode, unless a mount shows it elsewhere.
     Folders that were not collected count as open, and so do all in snapshots without the order of mounts.

@@ -23,6 +23,8 @@ _DEFAULT_SHARES = 1024  # the engine's default weight
 _DEFAULT_WEIGHT = 100  # the kernel's default weight
 _SHARES = range(10, 100_001)  # a weight outside starves this container, or all others
 _MISSING = object()
+_LIST = re.compile(r"(\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*)?")  # of processors; Linux has 8192 at most
+_LONGEST_LIST = 1000
 
 
 @container_check(
@@ -64,14 +66,18 @@ def _cpu(container: Container) -> Iterator[str]:
     weighted = shares not in {0, _DEFAULT_SHARES}
     processors = fields.number(container.snapshot.info, "NCPU", "docker.info")
     wanted = fields.text(container.host_config, "CpusetCpus", SOURCE)
-    pinned = container.snapshot.info.get("CPUSet") is not False and 0 < _listed_processors(wanted) < processors
+    pinned = (
+        container.snapshot.info.get("CPUSet") is not False and 0 < _listed_processors(wanted) < processors
+    )
     declared = quota or weighted or pinned
     if shares and shares not in _SHARES:
         whom = "is starved by" if shares < _SHARES.start else "starves"
         yield f"{whom} other containers: its CPU shares are {shares}, the default is {_DEFAULT_SHARES}"
     if not container.running:
-        able = pinned or (quota and container.snapshot.info.get("CpuCfsQuota") is not False) or (
-            weighted and container.snapshot.info.get("CPUShares") is not False
+        able = (
+            pinned
+            or (quota and container.snapshot.info.get("CpuCfsQuota") is not False)
+            or (weighted and container.snapshot.info.get("CPUShares") is not False)
         )
         if not declared:
             yield "is set to run without a processor limit"
@@ -105,7 +111,7 @@ def _cpu(container: Container) -> Iterator[str]:
 
 def _listed_processors(text: str) -> int:
     """Count the processors of a list such as ``0-3,8``."""
-    if not re.fullmatch(r"(\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*)?", text):
+    if len(text) > _LONGEST_LIST or not _LIST.fullmatch(text):
         raise FactUnavailable(SOURCE, f"{text[:40]!r} is not a list of processors")
     ranges = [part.partition("-") for part in text.split(",") if part]
     return len({number for low, _, high in ranges for number in range(int(low), int(high or low) + 1)})

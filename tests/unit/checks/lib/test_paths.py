@@ -58,7 +58,9 @@ def test_no_user_reaches_what_is_below_a_closed_folder(tree: list[dict[str, Any]
         path for path, folder in zip(paths, tree, strict=True) if not any(searches(u, folder) for u in USERS)
     ]
     assert not closed or closed in shut
-    roots = [path for path, each in zip(paths, tree, strict=True) if each["mode"] == "0700" and not each["uid"]]
+    roots = [
+        path for path, each in zip(paths, tree, strict=True) if each["mode"] == "0700" and not each["uid"]
+    ]
     if any(not folder["acl"] for path, folder in zip(paths, tree, strict=True) if path in roots):
         assert closed
 

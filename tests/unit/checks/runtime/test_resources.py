@@ -134,9 +134,13 @@ class TestProcessor:
         assert verdict.status is (Status.PASS if number < 4 else Status.FAIL)
         earlier = grouped(cpu_max=None, config={"NanoCpus": 0, "CpusetCpus": declared})
         is_smaller = declared not in ("", "0-3")
-        assert judge(CPU, with_containers(earlier, info=four)).status is (Status.MANUAL if is_smaller else Status.FAIL)
+        assert judge(CPU, with_containers(earlier, info=four)).status is (
+            Status.MANUAL if is_smaller else Status.FAIL
+        )
         stopped = hardened(running=False, HostConfig={"NanoCpus": 0, "CpusetCpus": declared})
-        assert judge(CPU, with_containers(stopped, info=four)).status is (Status.PASS if is_smaller else Status.FAIL)
+        assert judge(CPU, with_containers(stopped, info=four)).status is (
+            Status.PASS if is_smaller else Status.FAIL
+        )
         unable = with_containers(stopped, info={**four, "CPUSet": False})
         assert judge(CPU, unable).status is Status.FAIL
 
