@@ -45,6 +45,7 @@ _TEXTS = (
 _NUMBERS = ("MainPID", "NRestarts", "ExecMainStartTimestampMonotonic")
 COMMANDS = ("ExecStartPre", "ExecStart", "ExecStartPost")
 _LISTS = ("DropInPaths", *COMMANDS, "Listen", "Environment", "EnvironmentFiles", "TriggeredBy")
+_MOUNTED = "Where,ActiveEnterTimestampMonotonic"
 _USED = re.compile(r"\$\{?(\w+)")  # other variables may be secrets
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}")
 
@@ -112,11 +113,8 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
 
 def mounted() -> dict[str, int]:
     """Return when systemd saw each file system mounted, in microseconds after the boot, by mount point."""
-    from .errors import Absent, Failed
-
-    properties = "--property=Where,ActiveEnterTimestampMonotonic"
     try:
-        output = run("systemctl", "show", "--no-pager", properties, "--", "*.mount")
+        output = run("systemctl", "show", f"--property={_MOUNTED}", "--", "*.mount")
     except (OSError, Absent, Failed):
         return {}
     found = {}

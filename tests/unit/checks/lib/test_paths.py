@@ -89,7 +89,7 @@ def test_a_file_that_no_user_can_reach_passes_whatever_its_mode(
     path = CASES[slug]
     folder = posixpath.dirname(path)
     file = {**record("0600", type="file"), **wide}
-    policy = {"docker_group_members": []}
+    policy: dict[str, Any] = {"docker_group_members": []}
     beside = mount(2, "/srv/shown", folder)
 
     def verdict(mode: str, mounts: Any = (ROOT,), **owner: Any) -> Status:

@@ -55,13 +55,13 @@ class Engine:
     [
         (True, "1.53", None, "no-registry-digest"),
         (True, "1.54", {"Build": [{"Ref": "x"}]}, "no-registry-digest"),
-        (True, "1.53", {"Pull": [{"Repository": "docker.io/library/app"}]}, "not-allowed"),
+        (True, "1.53", {"Pull": [{"Repository": "registry.example/app"}]}, "not-allowed"),
         (True, "1.51", None, "not-allowed"),  # does not tell the origin
         (False, "1.53", None, "not-allowed"),  # has digests of registries alone
     ],
 )
 def test_an_image_of_the_containerd_store_that_was_never_pulled_has_no_digest_of_a_registry(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: bool, version: str, identity: Any, status: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, store: bool, version: str, identity: Any, status: str
 ) -> None:
     digest = "sha256:" + "c" * 64
     here = {"Id": digest, "RepoTags": ["app:1"], "RepoDigests": [f"app@{digest}"], "Identity": identity}
