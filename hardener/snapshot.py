@@ -43,6 +43,15 @@ class FactUnavailable(Exception):  # noqa: N818 - it describes a state of the ho
         return f"{self.source}{UNREAD}{self.reason}"
 
 
+class FactUnusable(FactUnavailable):
+    """A source was read, and what it says decides nothing: a scan without a current index."""
+
+    @property
+    def unread(self) -> str:
+        """Return the reason, which names what decides nothing."""
+        return self.reason
+
+
 class FactAbsent(FactUnavailable):
     """The object of a source does not exist on the host (no engine, no auditctl, no systemd)."""
 

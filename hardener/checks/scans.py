@@ -20,7 +20,7 @@ from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.checks.lib.verdicts import count, needs_engine
 from hardener.model import Verdict
 from hardener.scan.record import BadRecord, Package, Report, Scan, Scanned, ScanState, parse
-from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.snapshot import FactUnavailable, FactUnusable, Snapshot
 
 SOURCE = "hardener.scan"
 MAX_AGE_DAYS = 7
@@ -180,7 +180,7 @@ def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
     if scanned is None:
         yield Question(f"{use}, not scanned yet")
     elif scanned.could_not:
-        raise FactUnavailable(SOURCE, scanned.reason)
+        raise FactUnusable(SOURCE, f"the last scan does not know the state of the image: {scanned.reason}")
     else:
         yield Question(f"{use}, {scanned.state}: {scanned.reason}")
 

@@ -149,7 +149,7 @@ class TestNonRootUser:
         )
         verdict = judge(self.SLUG, snapshot)
         assert details(verdict) == {"unused:1": "is set to run as root (no user set)"}
-        assert "1 of 1 container and 1 image" in verdict.actual
+        assert "1 of 1 image" in verdict.actual
 
     def test_an_unreadable_process_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="uid"):
