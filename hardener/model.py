@@ -103,6 +103,11 @@ class Control:
     mappings: tuple[FrameworkMapping, ...]
     benchmarks: Mapping[str, BenchmarkRef]  # benchmark name, e.g. "cis-docker-1.8.0" -> place
     unseen: str = ""  # limits of the decision
+    failing: str = ""  # what is wrong where the control fails; the title says what is right
+
+    def title_if(self, status: Status) -> str:
+        """Return the text that names the control beside a status: what is wrong if it fails or is waived."""
+        return (self.failing if status in (Status.FAIL, Status.WAIVED) else "") or self.title
 
     def id_in(self, benchmark: str) -> str:
         """Return the control's id in a benchmark version; its slug where the benchmark has no id for it."""
