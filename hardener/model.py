@@ -226,7 +226,7 @@ class AppliedAttestation:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The waivers and attestations, the day for which they are applied, and the content of their files.
+    """The waivers and attestations, the day for which they are applied, and the content of the given files.
 
     The day is in UTC. The content of a missing file is empty.
     """
@@ -236,12 +236,18 @@ class Decisions:
     attestations: tuple[Attestation, ...] = ()
     waivers_text: str = ""
     attestations_text: str = ""
+    releases_text: str = ""  # what is known of releases, in place of hardener's own file
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return the content of each file that exists."""
+        texts = {"waivers": self.waivers_text, "attestations": self.attestations_text}
+        return {what: text for what, text in (*texts.items(), ("releases", self.releases_text)) if text}
 
     @property
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each decision file that exists."""
-        texts = {"waivers": self.waivers_text, "attestations": self.attestations_text}
-        return {what: sha256(text.encode()).hexdigest() for what, text in texts.items() if text}
+        """Return the SHA-256 of each file that exists."""
+        return {what: sha256(text.encode()).hexdigest() for what, text in self.texts.items()}
 
 
 @dataclass(frozen=True, slots=True)

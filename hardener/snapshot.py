@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ class Snapshot:
             raise HardenerError("not a snapshot: its sources are not objects")
         self.raw = _upgraded(raw) if found == _FORMER else raw
         self._sources: JSONObject = self.raw.get("sources") or {}
+        self.releases = ""  # the file of releases to judge by; "" is hardener's own
 
     @classmethod
     def load(cls, path: Path, *, name: str = "") -> Snapshot:
@@ -103,6 +105,14 @@ class Snapshot:
             raise HardenerError(f"{name} is not JSON: {error}") from error
         except HardenerError as error:
             raise HardenerError(f"{name}: {error.message}") from error
+
+    def judged_by(self, releases: str) -> Snapshot:
+        """Return the facts, to be judged by the content of a file of releases; by hardener's own if empty."""
+        if releases == self.releases:
+            return self
+        found = copy(self)
+        found.releases = releases
+        return found
 
     @property
     def host(self) -> str:

@@ -323,7 +323,7 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
         names = ", ".join(offender.name for offender in offenders)
         return failed(expected, f"not enabled: {names}", offenders=offenders, evidence=evidence)
     passing = plugin_bypass(snapshot)
-    if passing and is_maintained_by_vendors(snapshot.engine_version):
+    if passing and is_maintained_by_vendors(snapshot):
         return manual(
             expected,
             f"check whether the vendor of this engine has fixed the flaw: the engine {passing}",

@@ -66,6 +66,7 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
         "index_valid_until": min(
             (index["valid_until"] for index in secure if index["valid_until"]), default=None
         ),
+        "docker_index": docker_index(fetched, installed),
         "indexes": [{key: index[key] for key in _INDEX_FACTS} for index in fetched[:_MOST_INDEXES]],
         "automatic": {
             name: values[-1] for name, values in configuration.items() if name.startswith("APT::Periodic::")
@@ -97,6 +98,21 @@ def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[
             if version and (name, arch) in installed and newer(version, installed[name, arch]):
                 yield name, arch, version
         position = following
+
+
+def docker_index(
+    fetched: list[dict[str, Any]], installed: dict[tuple[str, str], str]
+) -> dict[str, Any] | None:
+    """Return the newest docker-ce in Docker's own repositories, and their date; None without docker-ce."""
+    wanted = {key: "0" for key in installed if key[0] == "docker-ce"}
+    newest, date = "0", None
+    for index in fetched if wanted else ():
+        paths = index["packages"] if index["origin"] == "Docker" else ()
+        for piece in (piece for path in paths for piece in pieces(path)):
+            for _name, _arch, version in candidates(piece, wanted):
+                if newer(version, newest):
+                    newest, date = version, index["date"]
+    return {"newest": newest, "date": date} if newest != "0" else None
 
 
 def indexes(folder: str) -> list[dict[str, Any]]:
