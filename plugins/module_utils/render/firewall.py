@@ -24,6 +24,7 @@ _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 _TRANSLATED = "-m conntrack --ctstate DNAT"
+_ORIGINAL = f"{_TRANSLATED} --ctorigdstport"  # the port before its translation follows
 _EPHEMERAL = 32768
 _SSH_SERVERS = ("systemd", "dropbear", "tinysshd", "lsh")
 _NAMED = 12
@@ -119,6 +120,11 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
     if refused:
         return {"name": name, "refused": refused}
     notes = [*facts.lacking(host), *facts.fragile(host)]
+    if wanted.published_others == "accept":
+        notes.append("published ports that firewall_published does not name stay open to all: H.5 fails")
+    elif unnumbered := facts.published_without_number(host):
+        shown = ", ".join(unnumbered[:_NAMED]) + (", …" if len(unnumbered) > _NAMED else "")
+        notes.append(f"not reachable from other hosts, since the engine chooses the published port: {shown}")
     for family in facts.families(host):
         if family == "ipv6" and facts.unfiltered_ipv6(host):
             notes.append(
@@ -146,10 +152,13 @@ def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     for path in wanted.forward:
         yield from path.rules(family, "RETURN")
     for service in wanted.published:
-        yield from service.rules(family, f"{_TRANSLATED} --ctorigdstport")
+        yield from service.rules(family, _ORIGINAL)
         if service.sources:
-            yield f"-p {service.protocol} {_TRANSLATED} --ctorigdstport {service.port} -j DROP"
-    yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others else 'DROP'}"
+            yield f"-p {service.protocol} {_ORIGINAL} {service.port} -j DROP"
+    if wanted.published_others == "present":
+        for protocol, port in facts.published(host, family):
+            yield from Service(protocol, port, ()).rules(family, _ORIGINAL)
+    yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others == 'accept' else 'DROP'}"
     yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in facts.bridges(host))
 
 
