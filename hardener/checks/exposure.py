@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from hardener.checks import check
 from hardener.checks.lib import fields
 from hardener.checks.lib.containers import readable
+from hardener.checks.lib.hostnetwork import own_addresses
 from hardener.checks.lib.ports import published
 from hardener.checks.lib.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.lib.verdicts import (
@@ -387,8 +388,9 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 
 def _own_networks(snapshot: Snapshot) -> Networks:
-    """Return the networks that stay on this host: unspecified address, loopback, the engine's bridges."""
+    """Return the networks that stay on this host: loopback, its own addresses, the engine's bridges."""
     found = [ip_network(text) for text in _HERE]
+    found += [ip_network(each.ip) for each in own_addresses(snapshot)]
     for network in snapshot.fact_or("docker.networks", []):
         if network.get("Driver") == "bridge":
             addresses = fields.table(network, "IPAM", "docker.networks")
