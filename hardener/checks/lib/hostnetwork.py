@@ -34,6 +34,12 @@ def bridge_of(network: Mapping[str, Any]) -> str:
     return fields.text(options, _BRIDGE_NAME, NETWORKS) or f"br-{str(network.get('Id') or '')[:12]}"
 
 
+def gateway_mode(network: Mapping[str, Any], version: int) -> str:
+    """Return the mode of a network's gateway, such as ``nat`` or ``routed``; empty if it is not set."""
+    options = fields.table(network, "Options", NETWORKS)
+    return fields.text(options, f"com.docker.network.bridge.gateway_mode_ipv{version}", NETWORKS)
+
+
 def uplinks(snapshot: Snapshot) -> Sequence[str]:
     """Return the interfaces on which packets from outside may arrive; none if the snapshot does not tell.
 

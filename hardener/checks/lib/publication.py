@@ -8,7 +8,14 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from hardener.checks.lib.hostnetwork import bridge_of, networks, own_addresses, uplink_names, uplinks
+from hardener.checks.lib.hostnetwork import (
+    bridge_of,
+    gateway_mode,
+    networks,
+    own_addresses,
+    uplink_names,
+    uplinks,
+)
 from hardener.checks.lib.packetfilter import Dimension, Flow, Rule, Ruleset, to_container
 from hardener.checks.lib.packetfilter.outside import (
     arriving,
@@ -110,6 +117,10 @@ class Way:
         self._forwarding = forwarding
         every = networks(snapshot)
         self._networks = {str(network.get(key)): network for network in every for key in ("Name", "Id")}
+        self._routed = {
+            version: {bridge_of(each) for each in every if gateway_mode(each, version) == "routed"}
+            for version in (4, 6)
+        }
         self._bridges = bridges(filter(None, map(bridge_of, every)))
         self._uplinks = {name: interface(name, "+\0") for name in uplinks(snapshot)}
         self._arrival = uplink_names(snapshot) or outside_names()
@@ -141,6 +152,8 @@ class Way:
             return
         if version in self._forwarding:
             for bridge, address in self._translated_to(places, inside, version):
+                if bridge in self._routed[version]:
+                    continue  # packets come to the container's own address alone
                 yield _Entrance(version, port.protocol, host, bridge, address, number, inside, direct=False)
         for bridge, address in places:
             if address and inside:

@@ -729,10 +729,11 @@ def test_the_rules_of_the_firewall_role_pass(judge: Judge, name: str, version: s
         verdict = judge(slug, loaded)
         assert verdict.status is Status.PASS, verdict
     later = container("later", NetworkSettings={"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "9090"}]}})
-    later = filtered(ipv4=sections["forwarded.ipv4"] + save(*hooks), **{"docker.containers": [later]})
-    assert judge(USER, later).status is Status.PASS
-    first = filtered(ipv4=sections["forwarded.ipv4"] + save(*hooks), **{"docker.containers": []})
-    assert judge(USER, first).status is Status.PASS
+    containers: list[dict[str, Any]]
+    for containers in ([later], []):
+        sources: dict[str, Any] = {"docker.containers": containers}
+        host = filtered(ipv4=sections["forwarded.ipv4"] + save(*hooks), **sources)
+        assert judge(USER, host).status is Status.PASS
 
 
 def test_a_new_docker_installation_fails(judge: Judge) -> None:

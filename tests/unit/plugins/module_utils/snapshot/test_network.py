@@ -7,6 +7,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host import netlink
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import network
 
 
@@ -59,9 +60,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, routes: list[bytes]) -> dict[str,
         26: routes,
     }
     answers[22].append(address(2, "10.8.0.2", 32, peer="10.8.0.1"))
-    monkeypatch.setattr(
-        network.netlink, "ask", lambda _protocol, kind, *_arguments, **_options: answers[kind]
-    )
+    monkeypatch.setattr(netlink, "ask", lambda _protocol, kind, *_arguments, **_options: answers[kind])
     return network.read()
 
 
