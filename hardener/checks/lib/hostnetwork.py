@@ -43,16 +43,15 @@ def gateway_mode(network: Mapping[str, Any], version: int) -> str:
 def uplinks(snapshot: Snapshot) -> Sequence[str]:
     """Return the interfaces on which packets from outside may arrive; none if the snapshot does not tell.
 
-    A tunnel, or an interface of containers or virtual machines, counts if it has a default route.
+    A tunnel, or an interface of containers or virtual machines, counts if it has a default route, or is one
+    end of a pair that leads to a network.
     """
     if not snapshot.has(NETWORK):
         return ()
     facts = snapshot.fact(NETWORK)
-    default = {
-        str(route.get("interface"))
-        for route in fields.rows(facts, "routes", NETWORK)
-        if str(route.get("to")).endswith("/0")
-    }
+    routes = [(str(each.get("to")), each.get("interface")) for each in fields.rows(facts, "routes", NETWORK)]
+    default = {name for to, name in routes if to.endswith(("/0", "/1"))}
+    subnets = {name for to, name in routes if not to.endswith(("/32", "/128")) and not to.startswith("fe80:")}
     bridges = {bridge_of(network) for network in networks(snapshot)}
     interfaces = fields.rows(facts, "interfaces", NETWORK)
     # Of a bridge or a bond, packets arrive on the master.
@@ -63,7 +62,11 @@ def uplinks(snapshot: Snapshot) -> Sequence[str]:
         if (name := fields.text(interface, "name", NETWORK)) not in bridges
         and interface.get("up")
         and interface.get("master") in alone
-        and (name in default or not _inside(name, fields.text(interface, "kind", NETWORK)))
+        and (
+            name in default
+            or (interface.get("kind") == "veth" and name in subnets)
+            or not _inside(name, fields.text(interface, "kind", NETWORK))
+        )
     ]
 
 

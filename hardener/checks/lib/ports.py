@@ -96,7 +96,8 @@ def _of_services(snapshot: Snapshot) -> Iterator[Published]:
             number = fields.number(port, "PublishedPort", "docker.swarm")
             if number:
                 protocol = fields.text(port, "Protocol", "docker.swarm") or "tcp"
-                yield Published(service.name, "0.0.0.0", str(number), protocol)  # noqa: S104 - what it means
+                any_address = "0.0.0.0"  # noqa: S104 - what it means
+                yield Published(service.name, any_address, str(number), protocol, str(number))
 
 
 @dataclass(frozen=True, slots=True)

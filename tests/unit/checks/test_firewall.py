@@ -673,6 +673,7 @@ def test_rules_for_interfaces_are_for_a_person_where_the_interfaces_are_not_know
         ({"name": "eth1", "master": "vrf-blue"}, Status.FAIL),
         ({"name": "eth1", "up": False}, Status.PASS),
         ({"name": "br-fedcba987654", "kind": "bridge"}, Status.PASS),
+        ({"name": "veth1", "kind": "veth"}, Status.PASS),
     ],
 )
 def test_uplinks_are_told_from_bridges_and_tunnels(
