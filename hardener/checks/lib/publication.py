@@ -41,7 +41,7 @@ from hardener.checks.lib.verdicts import listed
 from hardener.snapshot import Snapshot
 
 REFUSED, NAMED, OPEN, DOUBTFUL = "refused", "named", "open", "doubtful"
-ENGINES_TABLE = "docker-bridges"  # of the nftables backend, for ip and ip6
+_ENGINES_TABLE = "docker-bridges"  # of the nftables backend, for ip and ip6
 _GATEWAY = "docker_gwbridge"  # the bridge of a swarm's nodes
 # Chains that FORWARD jumps to, and that accept packets to a port as soon as it is published.
 _ENGINES_CHAINS = frozenset(
@@ -259,7 +259,7 @@ def _as_published(rules: Ruleset, accepting: Collection[str]) -> Ruleset:
     chains = {
         key: replace(chain, rules=list(map(opened, chain.rules))) if chain.hook == "forward" else chain
         for key, chain in rules.chains.items()
-        if key[1] != ENGINES_TABLE
+        if key[1] != _ENGINES_TABLE
     }
     return Ruleset(chains, rules.version)
 
