@@ -124,7 +124,9 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
         notes.append("published ports that firewall_published does not name stay open to all: H.5 fails")
     elif unnumbered := facts.published_without_number(host):
         shown = ", ".join(unnumbered[:_NAMED]) + (", …" if len(unnumbered) > _NAMED else "")
-        notes.append(f"not reachable from other hosts, since the engine chooses the published port: {shown}")
+        kept = wanted.published_others == "present"
+        what = "stay open to all, and H.5 fails" if kept else "are blocked"
+        notes.append(f"published ports from {_EPHEMERAL} on {what}: the engine chooses the port of {shown}")
     for family in facts.families(host):
         if family == "ipv6" and facts.unfiltered_ipv6(host):
             notes.append(
@@ -156,7 +158,8 @@ def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
         if service.sources:
             yield f"-p {service.protocol} {_ORIGINAL} {service.port} -j DROP"
     if wanted.published_others == "present":
-        for protocol, port in facts.published(host, family):
+        chosen = [(protocol, f"{_EPHEMERAL}:65535") for protocol in facts.unnumbered_protocols(host)]
+        for protocol, port in (*facts.published(host, family), *chosen):
             yield from Service(protocol, port, ()).rules(family, _ORIGINAL)
     yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others == 'accept' else 'DROP'}"
     yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in facts.bridges(host))

@@ -189,6 +189,12 @@ def published_without_number(host: HostView) -> list[str]:
     ]
 
 
+def unnumbered_protocols(host: HostView) -> list[str]:
+    """Return the protocols of the published ports that the engine assigns."""
+    found = {each.rpartition("/")[2] for each in published_without_number(host)}
+    return [protocol for protocol in PORTED if protocol in found]
+
+
 def ssh_ports(host: HostView) -> set[int]:
     """Return the known ports of ssh."""
     found = {

@@ -290,7 +290,8 @@ def test_ports_that_are_published_stay_open_and_others_are_dropped() -> None:
     found = rules(snapshot, "forwarded.ipv4")
     assert found.index(named) < found.index(dropped)
     (note,) = documents(snapshot)["firewall_docker_user"]["notes"]
-    assert "chooses the published port: web 80/tcp" in note
+    assert note.endswith("stay open to all, and H.5 fails: the engine chooses the port of web 80/tcp")
+    assert f"-A HARDENER-DOCKER -p tcp {translated} --ctorigdstport 32768:65535 -j RETURN" in found
     assert named not in rules(snapshot, "forwarded.ipv4", published_others="drop")
     everything = {"published_others": "accept"}
     assert dropped not in rules(snapshot, "forwarded.ipv4", **everything)
