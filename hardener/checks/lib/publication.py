@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ from hardener.checks.lib.hostnetwork import (
     uplinks,
 )
 from hardener.checks.lib.packetfilter import Dimension, Flow, Rule, Ruleset, to_container
+from hardener.checks.lib.packetfilter.chains import too_complex
 from hardener.checks.lib.packetfilter.outside import (
     arriving,
     bridges,
@@ -47,6 +49,10 @@ _GATEWAY = "docker_gwbridge"  # the bridge of a swarm's nodes
 _ENGINES_CHAINS = frozenset(
     {"DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", "DOCKER-INGRESS", "DOCKER-INTERNAL"}
 )
+
+
+_TARGET = re.compile(r"--to-destination (\S+)")
+_MOST_STEPS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,9 @@ class Way:
         *,
         iptables: bool,
     ) -> None:
-        self._sources = sources
-        self._published = {
-            version: [_as_published(rules, _ENGINES_CHAINS if iptables else frozenset()) for rules in some]
-            for version, some in sources.items()
+        accepting = _ENGINES_CHAINS if iptables else frozenset[str]()
+        self._sources = {
+            version: [_as_published(rules, accepting) for rules in some] for version, some in sources.items()
         }
         self._forwarding = forwarding
         every = networks(snapshot)
@@ -130,8 +135,12 @@ class Way:
                 one = addresses(str(each.ip), str(each.ip), each.version)
                 self._own[each.version] = normal((*self._own.get(each.version, ()), *one))
         texts: Mapping[str, Any] = (snapshot.fact_or("firewall", {}) or {}).get("iptables") or {}
-        self._targets = {version: f"{texts.get(f'ipv{version}') or ''}\n" for version in (4, 6)}
+        self._targets = {
+            version: frozenset(_TARGET.findall(str(texts.get(f"ipv{version}") or ""))) for version in (4, 6)
+        }
         self._flows: dict[tuple[object, ...], Flow] = {}
+        self._only_named: dict[tuple[object, ...], tuple[bool, bool]] = {}
+        self._steps = 0
 
     def judge(self, port: Published) -> list[Fate]:
         """Return what becomes of packets from outside to a port; empty if only docker-proxy serves it.
@@ -175,37 +184,44 @@ class Way:
         self, places: list[tuple[str, str]], inside: int, version: int
     ) -> list[tuple[str, str]]:
         """Return the places that Docker's rules translate to; all where the rules do not tell."""
-        form = "[{}]" if version == 6 else "{}"
-        target = "--to-destination " + form + ":{}\n"
-        named = [each for each in places if target.format(each[1], inside) in self._targets[version]]
+        form = "[{}]:{}" if version == 6 else "{}:{}"
+        named = [each for each in places if form.format(each[1], inside) in self._targets[version]]
         return named or places
 
     def _fate(self, way: _Entrance) -> Fate:
-        flow, naming = self._flow(way), self._flow(way, naming=True)
+        flow = self._flow(way)
         there: dict[int, Intervals] = {}
         if way.address:
             there[Dimension.DESTINATION] = addresses(way.address, way.address, way.version)
         point = there | ({Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {})
         point |= {Dimension.PORT: ((way.inside,) * 2,)} if way.inside else {}
         states: dict[str, dict[str, None]] = {}
-        for name, iif in self._cells(flow, naming):
+        for name, iif in self._cells(flow):
+            self._steps += len(flow.most) + len(flow.least)
+            if self._steps > _MOST_STEPS:
+                raise too_complex()
             here, all_here = point | {Dimension.IIF: iif}, there | {Dimension.IIF: iif}
-            named, surely_open = (
-                only_named(_matching(boxes, all_here), way.protocol, way.version)
-                for boxes in (naming.most, naming.least)
-            )
+            key = (id(flow), way.address, iif)
+            if key not in self._only_named:
+                most, least = (
+                    only_named(_matching(boxes, all_here), way.protocol, way.version)
+                    for boxes in (flow.most, flow.least)
+                )
+                self._only_named[key] = (most, least)
+            named, perhaps_named = self._only_named[key]
             if not _many(_matching(flow.most, here), way.version):
                 state = REFUSED
             elif named:
                 state = NAMED
-            elif _many(_matching(flow.least, here), way.version) and not surely_open:
+            elif _many(_matching(flow.least, here), way.version) and not perhaps_named:
                 state = OPEN
             else:
                 state = DOUBTFUL
             states.setdefault(state, {})[name] = None
-        refusals = tuple({**flow.refusals, **naming.refusals})
         if not {OPEN, DOUBTFUL} & states.keys():
-            return Fate(NAMED if NAMED in states else REFUSED, f"a rule names it, {way}", refusals)
+            return Fate(
+                NAMED if NAMED in states else REFUSED, f"a rule names it, {way}", tuple(flow.refusals)
+            )
         reason = listed([*flow.acceptance][-1:])
         if OPEN in states and (self._uplinks or len(states) == 1):
             where = listed([*states[OPEN]])
@@ -216,35 +232,29 @@ class Way:
                 f"may be open {way}: rules name interfaces, and the snapshot does not tell those of the host:"
                 " collect it again",
             )
-        doubts = [*{**flow.doubts, **naming.doubts}]
-        return Fate(DOUBTFUL, f"may be open {way}, depending on {listed(doubts, 2, glue='; ')}")
+        doubts = listed([*flow.doubts], 2, glue="; ")
+        return Fate(DOUBTFUL, f"may be open {way}, depending on {doubts}")
 
-    def _flow(self, way: _Entrance, *, naming: bool = False) -> Flow:
-        """Return the packets that get through; with ``naming`` those to any port that would be published."""
-        asked = (naming, 0 if naming else way.port) if way.direct else ()
-        key = (way.version, way.protocol, way.host, way.bridge, way.direct, asked)
+    def _flow(self, way: _Entrance) -> Flow:
+        """Return the packets that get through, to any address behind the bridge and to any port."""
+        key = (way.version, way.protocol, way.host, way.bridge, way.direct)
         if key not in self._flows:
             bridge = interface(way.bridge, "+\0") if way.bridge else self._bridges
             every = unicast(way.version)
             arrive = partial(arriving, way.version, way.protocol, self._arrival)
+            packets, change = arrive(every, leaving=bridge), None
             if not way.direct:
                 own = addresses(way.host, way.host, way.version) if way.host else self._own.get(way.version)
                 packets, change = arrive(own or every), partial(translated, bridge=bridge, destination=every)
-                self._flows[key] = to_container(self._published[way.version], packets, change)
-            elif naming:
-                packets = arrive(every, leaving=bridge)
-                self._flows[key] = to_container(self._published[way.version], packets)
-            else:
-                packets = arrive(every, leaving=bridge, ports=((way.port,) * 2,))
-                self._flows[key] = to_container(self._sources[way.version], packets)
+            self._flows[key] = to_container(self._sources[way.version], packets, change)
         return self._flows[key]
 
-    def _cells(self, *flows: Flow) -> Iterable[tuple[str, Intervals]]:
+    def _cells(self, flow: Flow) -> Iterable[tuple[str, Intervals]]:
         """Return each uplink; if they are not known, sets of names between which no rule distinguishes."""
         if self._uplinks:
             return self._uplinks.items()
-        boxes = [box for flow in flows for some in (flow.most, flow.least) for box in some]
-        ranges = [each for names in (self._arrival, *(box[Dimension.IIF] for box in boxes)) for each in names]
+        boxes = (box[Dimension.IIF] for box in (*flow.most, *flow.least))
+        ranges = [each for names in (self._arrival, *boxes) for each in names]
         ends = sorted({end for low, high in ranges for end in (low, high + 1)})
         cells = (intersect(self._arrival, ((low, following - 1),)) for low, following in pairwise(ends))
         return [("any uplink", cell) for cell in cells if cell]
@@ -259,7 +269,7 @@ def _as_published(rules: Ruleset, accepting: Collection[str]) -> Ruleset:
     chains = {
         key: replace(chain, rules=list(map(opened, chain.rules))) if chain.hook == "forward" else chain
         for key, chain in rules.chains.items()
-        if key[1] != _ENGINES_TABLE
+        if key[1] != _ENGINES_TABLE or chain.hook != "forward"
     }
     return Ruleset(chains, rules.version)
 

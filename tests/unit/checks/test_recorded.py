@@ -69,5 +69,5 @@ def test_verdicts_differ_between_releases_only_where_engines_differ(
 def test_a_published_port_is_open_to_a_container_without_an_ipv6_address_by_ipv4_alone(
     judge: Judge, release: str
 ) -> None:
-    verdict = judge("host-firewall-docker-user", recorded(f"debian-{release}"))
+    verdict = judge("host-firewall-docker-user", recorded(release))
     assert [offender.name for offender in verdict.offenders] == ["web 0.0.0.0:8080/tcp"]

@@ -209,7 +209,7 @@ class _Walk:
             return remaining
         least = most if rule.understood else _matching(remaining, rule.must)
         reason = f"{chain}: {rule.text}"
-        if not self._narrow(rule) and (not rule.understood or rule.verdict not in _KNOWN):
+        if (not rule.understood or rule.verdict not in _KNOWN) and not self._narrow(rule):
             done.doubts[reason] = None
         match rule.verdict:
             case "accept":

@@ -98,7 +98,6 @@ def arriving(
     destination: Intervals,
     *,
     leaving: Intervals | None = None,
-    ports: Intervals = ALL_PORTS,
 ) -> Box:
     """Return packets from outside as they arrive.
 
@@ -108,16 +107,14 @@ def arriving(
         interfaces: names of those that packets arrive on.
         destination: addresses.
         leaving: interfaces that the packets are forwarded to; None if they are for the host.
-        ports: their ports.
     """
-    box = _box(
+    return _box(
         version,
         kind=kinds([protocol], [EARLY]),
         iif=interfaces,
         oif=interface("", "+\0") if leaving is None else leaving,
         destination=destination,
     )
-    return (*box[: Dimension.PORT], ports, ports)
 
 
 def translated(box: Box, bridge: Intervals, destination: Intervals) -> list[Box]:
