@@ -133,7 +133,7 @@ def _condition(dice: random.Random, version: int) -> str:
             *(f"-o {name}" for name in ("docker0", "shop0", "br-+", "docker+")),
             *(f"! -i {name} -o {name}" for name in PLACES),
             *(f"-d {each}" for each in (*own, "10.0.0.0/8" if version == 4 else "fd00::/16")),
-            *(f"-s {each}" for each in (half, few, "8.0.0.0/7" if version == 4 else "2001::/16")),
+            *(f"-s {each}" for each in (half, few, "8.0.0.0/7" if version == 4 else "2000::/12")),
             *(f"-p tcp -m tcp --dport {port}" for port in (80, 8080, 8081, 443, "1:1023")),
             *(f"-p tcp -m conntrack --ctorigdstport {port}" for port in (80, 8080, 8081, 22)),
             *(f"-p {name}" for name in ("tcp", "udp")),

@@ -689,6 +689,15 @@ def test_uplinks_are_told_from_bridges_and_tunnels(
         assert judge(USER, forwarded("docker0", "26", 4, "-i eth0 -j DROP", **host)).status is Status.FAIL
 
 
+def test_thousands_of_published_ports_are_judged(judge: Judge) -> None:
+    host = publishing("docker0")
+    bindings = {f"{port}/udp": [{"HostIp": "", "HostPort": str(port)}] for port in range(10000, 14000)}
+    host["docker.containers"][0]["inspect"]["NetworkSettings"]["Ports"] = bindings
+    with must_end():
+        assert judge(USER, forwarded("docker0", "26", 4, "-j DROP", **host)).status is Status.PASS
+        assert judge(USER, forwarded("docker0", "26", 4, **host)).status is Status.FAIL
+
+
 def test_a_port_of_sctp_is_for_a_person(judge: Judge) -> None:
     host = publishing("docker0")
     ports = host["docker.containers"][0]["inspect"]["NetworkSettings"]["Ports"]
