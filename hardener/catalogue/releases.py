@@ -100,25 +100,25 @@ def parse(text: str) -> Releases:
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # all values are texts
     content = yaml.load(text, loader)  # noqa: S506
+    day, version = date.fromisoformat, version_tuple
     return Releases(
-        date.fromisoformat(content["as_of"]),
+        day(content["as_of"]),
         tuple(
             Branch(
                 row["component"],
-                version_tuple(row["branch"]),
-                _day(row.get("until")),
+                version(row["branch"]),
+                day(row["until"]) if "until" in row else None,
                 row.get("by", ""),
-                version_tuple(row.get("newest", "")),
+                version(row.get("newest", "")),
             )
             for row in content["branches"]
         ),
         tuple(
-            Fix(row["component"], tuple(map(version_tuple, row["fixed"])), row["fixes"])
-            for row in content["fixes"]
+            Fix(row["component"], tuple(map(version, row["fixed"])), row["fixes"]) for row in content["fixes"]
         ),
         {
             (row["id"], row["version"]): Support(
-                _day(row.get("regular")), date.fromisoformat(row["extended"])
+                day(row["regular"]) if "regular" in row else None, day(row["extended"])
             )
             for row in content["distributions"]
         },
@@ -129,7 +129,3 @@ def end_of_support(found: Releases, distribution: str, release: str, *, today: d
     """Return the end of a release's support; None if it is supported or unknown."""
     support = found.distributions.get((distribution, release))
     return support.extended if support and support.extended < today else None
-
-
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None

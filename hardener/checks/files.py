@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hardener.checks import check
@@ -25,6 +26,8 @@ from hardener.snapshot import JSONObject, Snapshot
 
 # Who can write there can make a unit that replaces the packaged one.
 _UNIT_FOLDERS = frozenset({"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"})
+# A path in a command that is no program of the system: a script, or what it changes.
+_NO_PROGRAM = re.compile(r"(?<![\w/.])/(?!usr/|bin/|sbin/)\w")
 
 FindPaths = Callable[[Snapshot], Sequence[str]]
 FaultOf = Callable[[Snapshot, str, JSONObject], str]
@@ -39,13 +42,13 @@ def _register(
     *,
     rootless: bool = True,
     programs: FindPaths = lambda _: (),
-    at_start: Callable[[Snapshot], Iterator[Offender]] = lambda _: iter(()),
+    at_start: Callable[[Snapshot], Sequence[Offender]] = lambda _: (),
     doubt: Callable[[Snapshot], str] = lambda _: "",
 ) -> None:
     """Register a check of the paths from ``find``; without ``rootless``, rootless daemons are exempt.
 
-    ``programs`` finds further paths, which may be executable; ``at_start`` yields what is wrong from the next
-    start on, and ``doubt`` returns why that is not known.
+    ``programs`` finds further paths, which may be executable; ``at_start`` returns what is wrong from the
+    next start on, and ``doubt`` returns why that is not known.
     """
 
     @check(slug)
@@ -185,31 +188,23 @@ def _programs(name: str) -> FindPaths:
 
     def find(snapshot: Snapshot) -> Sequence[str]:
         files: JSONObject = snapshot.fact("files")
-        words = (word for argv in _commands(unit(snapshot, name) or {}) for word in argv)
+        found = unit(snapshot, name) or {}
+        keys = ("ExecStartPre", "ExecStart", "ExecStartPost")
+        words = (word for key in keys for argv in found.get(key) or () for word in argv)
         return [word for word in dict.fromkeys(words) if (files.get(word) or {}).get("type") == "file"]
 
     return find
 
 
-def _commands(found: JSONObject) -> list[list[str]]:
-    return [argv for key in ("ExecStartPre", "ExecStart", "ExecStartPost") for argv in found.get(key) or ()]
-
-
-def _unread(*names: str) -> Callable[[Snapshot], str]:
-    """Return a function that tells why it is not known how units start: systemd has not read their files."""
-
-    def why(snapshot: Snapshot) -> str:
-        for name in names:
-            found = unit(snapshot, name) or {}
-            if found and "NeedDaemonReload" not in found:
-                return f"the snapshot is of an earlier collector, which read less of {name}: audit again"
-            if found.get("NeedDaemonReload") == "yes":
-                return (
-                    f"files of {name} changed since systemd read them: `systemctl daemon-reload`, audit again"
-                )
-        return ""
-
-    return why
+def _unread(snapshot: Snapshot, *names: str) -> str:
+    """Return why it is not known how units start: systemd has not read their files, or the collector."""
+    for name in names:
+        found = unit(snapshot, name) or {"NeedDaemonReload": "no"}
+        if "NeedDaemonReload" not in found:
+            return f"the snapshot is of an earlier collector, which read less of {name}: audit again"
+        if found["NeedDaemonReload"] == "yes":
+            return f"files of {name} changed since systemd read them: `systemctl daemon-reload`, audit again"
+    return ""
 
 
 def _socket_units(snapshot: Snapshot) -> dict[str, JSONObject]:
@@ -220,25 +215,20 @@ def _socket_units(snapshot: Snapshot) -> dict[str, JSONObject]:
 def _doubt_sockets(snapshot: Snapshot) -> str:
     """Return why it is not known which mode and owner the API's sockets get at the next start."""
     units = {"docker.service": unit(snapshot, "docker.service") or {}, **_socket_units(snapshot)}
-    for path in api_sockets(snapshot):
-        for name, found in units.items():
-            for argv in [*(found.get("ExecStartPre") or ()), *(found.get("ExecStartPost") or ())]:
-                if any(path in word for word in argv):
-                    return f"judge what {name} does to {path} when it starts: {' '.join(argv)}"
-    return _unread(*units)(snapshot)
+    for name, found in units.items():
+        for argv in [*(found.get("ExecStartPre") or ()), *(found.get("ExecStartPost") or ())]:
+            if any(_NO_PROGRAM.search(word) for word in argv):
+                return f"judge what {name} does to the socket when it starts: {' '.join(argv)}"
+    return _unread(snapshot, *units)
 
 
-def _mode_at_start(snapshot: Snapshot) -> Iterator[Offender]:
-    for name, found in _socket_units(snapshot).items():
-        mode = str(found.get("SocketMode") or "0")
-        if int(mode, 8) & ~0o1660:
-            yield Offender("setting", name, f"gives the socket the mode {mode} at its next start")
-
-
-def _owner_at_start(snapshot: Snapshot) -> Iterator[Offender]:
-    for name, found in _socket_units(snapshot).items():
-        if found.get("SocketUser") not in (None, "", "root", "0"):
-            yield Offender("setting", name, f"gives the socket to {found['SocketUser']} at its next start")
+def _at_start(key: str, sets: str, is_wrong: Callable[[str], bool]) -> Callable[[Snapshot], list[Offender]]:
+    """Return a function that tells which units set a wrong value for the socket at its next start."""
+    return lambda snapshot: [
+        Offender("setting", name, f"{sets} {found[key]} at its next start")
+        for name, found in _socket_units(snapshot).items()
+        if found.get(key) and is_wrong(str(found[key]))
+    ]
 
 
 def _is_drop_in(path: str, unit_name: str) -> bool:
@@ -293,7 +283,14 @@ def _pair(name: str, subject: str, find: FindPaths, allowed: int, **more: Any) -
 
 
 def _unit_pair(name: str, subject: str) -> None:
-    _pair(name, subject, _of_unit(subject), 0o644, programs=_programs(subject), doubt=_unread(subject))
+    _pair(
+        name,
+        subject,
+        _of_unit(subject),
+        0o644,
+        programs=_programs(subject),
+        doubt=lambda snapshot: _unread(snapshot, subject),
+    )
 
 
 _unit_pair("docker-service", "docker.service")
@@ -313,7 +310,7 @@ _register(
     "owner root, and the group that the daemon's configuration names",
     _group_fault,
     rootless=False,
-    at_start=_owner_at_start,
+    at_start=_at_start("SocketUser", "gives the socket to", lambda user: user not in ("root", "0")),
     doubt=_doubt_sockets,
 )
 # The sticky bit grants nothing: a rootless daemon sets it against automatic cleaning.
@@ -323,7 +320,7 @@ _register(
     api_sockets,
     "mode 0660 or tighter",
     _open_to_others(0o1660),
-    at_start=_mode_at_start,
+    at_start=_at_start("SocketMode", "gives the socket the mode", lambda mode: bool(int(mode, 8) & ~0o1660)),
     doubt=_doubt_sockets,
 )
 _register(

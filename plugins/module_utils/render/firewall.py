@@ -161,7 +161,9 @@ def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
         chosen = [(protocol, f"{_EPHEMERAL}:65535") for protocol in facts.unnumbered_protocols(host)]
         for protocol, port in (*facts.published(host, family), *chosen):
             yield from Service(protocol, port, ()).rules(family, _ORIGINAL)
-    yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others == 'accept' else 'DROP'}"
+    else:
+        yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others == 'accept' else 'DROP'}"
+    # Of what the host itself forwards elsewhere, nothing is dropped.
     yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in facts.bridges(host))
 
 

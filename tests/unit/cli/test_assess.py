@@ -204,4 +204,5 @@ def test_a_file_of_releases_replaces_what_hardener_knows(hardener: Hardener, tmp
     assert statuses == ["manual", "pass", "manual"]
     refused = hardener(*arguments, "--releases", str(wrong))
     assert refused.exit_code == 2
-    assert "wrong.yaml:9: component: must be" in refused.stderr
+    assert "wrong.yaml:8: component: must be" in refused.stderr
+    assert "lint" not in refused.stderr

@@ -34,6 +34,8 @@ def test_hardeners_own_file_is_valid_and_names_each_branch_of_a_fix(tmp_path: Pa
         (", source: distro-info-data 0.66}", "}", "source: is missing"),
         ("fixes: CVE-2026-17106, date: 2026-12-01", "fixes: CVE-2026-17106", "date: is missing"),
         ("regular:", "regulor:", "unknown key; did you mean regular?"),
+        ("until: 2026-10-31", "until: null", "until: is empty"),
+        ("newest: 29.10.0", "newest: ~", "newest: is empty"),
         ("branches:", "branches: []\nbranch:", "branches: is empty"),
     ],
 )

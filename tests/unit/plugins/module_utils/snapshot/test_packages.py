@@ -5,8 +5,8 @@ import gzip
 import lzma
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import debian
@@ -227,11 +227,7 @@ def test_dockers_newest_release_is_read_from_the_lists_of_dnf(
     lists.mkdir(parents=True)
     entry = '<name>docker-ce</name>\n <arch>x86_64</arch>\n <version epoch="3" ver="29.{}.0" rel="1.el9"/>'
     text = "".join(entry.format(minor) for minor in (9, 10, 8)).encode()
-    pack: dict[str, Callable[[bytes], bytes]] = {
-        ".xml.gz": gzip.compress,
-        ".xml.xz": lzma.compress,
-        ".xml.bz2": bz2.compress,
-    }
+    pack: dict[str, Any] = {".xml.gz": gzip.compress, ".xml.xz": lzma.compress, ".xml.bz2": bz2.compress}
     file = lists / f"0123-primary{ending.partition(' ')[0]}"
     file.write_bytes(pack.get(ending, bytes)(text))
     os.utime(file, (0, 0))
