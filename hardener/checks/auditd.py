@@ -232,7 +232,8 @@ def _reasons(in_kernel: frozenset[str], in_files: frozenset[str], place: str) ->
 def _rule_sets(files: Sequence[dict[str, object]]) -> dict[str, list[str]]:
     """Return the rules of audit.rules, and of rules.d in order of name, by the program that loads them.
 
-    Where the folder exists, augenrules writes audit.rules from it before the rules are loaded.
+    Where the folder exists, augenrules writes audit.rules from it before the rules are loaded: with the last
+    ``-D`` first and the last ``-e`` at the end, whatever their files.
     """
     single: list[str] = []
     merged: list[str] = []
@@ -241,7 +242,14 @@ def _rule_sets(files: Sequence[dict[str, object]]) -> dict[str, list[str]]:
         target = merged if "/rules.d/" in str(entry.get("file")) else single
         target += [str(line) for line in lines] if isinstance(lines, list) else []
     folder = any(f"{entry.get('file')}/".startswith(f"{_FOLDER}/") for entry in files)
-    return {"auditctl": single, "augenrules": merged if folder else single}
+    return {"auditctl": single, "augenrules": _joined(merged) if folder else single}
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    words = [line.split() for line in lines]
+    first = [line for line, found in zip(lines, words, strict=True) if found == ["-D"]]
+    last = [line for line, found in zip(lines, words, strict=True) if found[:1] == ["-e"]]
+    return [*first[-1:], *(line for line in lines if line not in (*first, *last)), *last[-1:]]
 
 
 def _about(rules: auditrules.Rules, watched: Sequence[Watched]) -> list[str]:

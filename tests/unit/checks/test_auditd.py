@@ -126,13 +126,21 @@ def test_a_file_that_disables_auditing_at_boot_fails(judge: Judge) -> None:
     assert judge("audit-dockerd", audited([rule], lasting=[rule, "-e 2"], enabled=2)).status is Status.PASS
 
 
-def test_a_later_file_that_deletes_the_rules_of_an_earlier_one_fails(judge: Judge) -> None:
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("-D", Status.PASS), ("-D -k docker", Status.FAIL), ("-e 0", Status.FAIL), ("-e 2", Status.PASS)],
+)
+@pytest.mark.parametrize("name", ["00-first", "99-last"])
+def test_a_file_that_deletes_rules_or_disables_auditing_is_joined_as_augenrules_does(
+    judge: Judge, name: str, line: str, expected: Status
+) -> None:
     rule = RULES["audit-dockerd"]
     files = [
-        {"file": "/etc/audit/rules.d/99-last.rules", "lines": ["-D"]},
+        {"file": f"/etc/audit/rules.d/{name}.rules", "lines": [line]},
         {"file": "/etc/audit/rules.d/10-docker.rules", "lines": [rule]},
     ]
-    assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is Status.FAIL
+    expected = Status.PASS if (name, line) == ("00-first", "-D -k docker") else expected
+    assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is expected
 
 
 def test_a_rule_without_the_permission_execute_fails(judge: Judge) -> None:
