@@ -53,7 +53,6 @@ def certificates() -> Iterator[Path]:
 
 
 def _issue(folder: Path) -> None:
-
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
