@@ -74,7 +74,8 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     evidence = [f"published: {port}" for port in ports]
     if not ports and not Settings(snapshot).boolean("iptables").value:
         return not_applicable("no port is published, and the engine forwards none: iptables is off")
-    if not ports:
+    upcoming = not ports
+    if upcoming:
         ports = next_ports(snapshot)
         evidence = ["no port is published except on loopback addresses: the next one counts"]
     expected = "the packet filter refuses new connections from outside to published ports that no rule names"
@@ -101,6 +102,8 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     if offenders or doubts:
         _complete_or_raise(snapshot)
     told = listed([f"{offender.name} {offender.detail}" for offender in offenders or doubts], glue="; ")
+    if upcoming and (offenders or doubts):
+        told = f"the next port that a container publishes {(offenders or doubts)[0].detail}"
     if offenders:
         question = f"check {listed([f'{doubt.name} {doubt.detail}' for doubt in doubts], glue='; ')}"
         undecided = Undecided(Status.MANUAL, question, tuple(doubts)) if doubts else None
