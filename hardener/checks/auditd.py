@@ -246,10 +246,14 @@ def _rule_sets(files: Sequence[dict[str, object]]) -> dict[str, list[str]]:
 
 
 def _joined(lines: Sequence[str]) -> list[str]:
-    words = [line.split() for line in lines]
-    first = [line for line, found in zip(lines, words, strict=True) if found == ["-D"]]
-    last = [line for line, found in zip(lines, words, strict=True) if found[:1] == ["-e"]]
-    return [*first[-1:], *(line for line in lines if line not in (*first, *last)), *last[-1:]]
+    deleting: list[str] = []
+    enabling: list[str] = []
+    others: list[str] = []
+    for line in lines:
+        words = line.split()
+        place = deleting if words == ["-D"] else enabling if words[:1] == ["-e"] else others
+        place.append(line)
+    return [*deleting[-1:], *others, *enabling[-1:]]
 
 
 def _about(rules: auditrules.Rules, watched: Sequence[Watched]) -> list[str]:
