@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from hardener.catalogue import releases
+from hardener.catalogue import known_releases
 from hardener.checks import check
 from hardener.checks.lib.verdicts import failed, manual, needs_engine, passed
 from hardener.checks.updates import pending
@@ -79,14 +79,14 @@ def _is_distributions(package: str, installed: JSONObject, running: tuple[int, .
 
 def is_maintained_by_vendors(snapshot: Snapshot) -> bool:
     """Return whether vendors maintain the engine's branch, so that its version does not show the fixes."""
-    branch = releases.known(snapshot).branch("engine", snapshot.engine_version)
+    branch = known_releases.known(snapshot).branch("engine", snapshot.engine_version)
     return branch is not None and bool(branch.by)
 
 
 def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verdict:
     system = snapshot.fact("system").get("os") or {}
     name = str(system.get("PRETTY_NAME") or system.get("ID") or "this distribution")
-    distributions = releases.known(snapshot).distributions
+    distributions = known_releases.known(snapshot).distributions
     support = distributions.get((str(system.get("ID")), str(system.get("VERSION_ID"))))
     today = _today(snapshot)
     if support is None:
@@ -117,7 +117,7 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
 
 
 def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[str]) -> Verdict:
-    known, today = releases.known(snapshot), _today(snapshot)
+    known, today = known_releases.known(snapshot), _today(snapshot)
     running = version_tuple(str(version["Version"]))
     evidence.append(f"releases as of {known.as_of}")
     offenders: list[Offender] = []
@@ -142,7 +142,7 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
             if may_lack:
                 unknown.append(f"{name} {_dotted(part)} may lack fixes: {'; '.join(may_lack)}")
     unknown += _in_index(snapshot, known, running, evidence)
-    if today - known.as_of > releases.VALID_FOR:
+    if today - known.as_of > known_releases.VALID_FOR:
         unknown.append(f"no release after {known.as_of} is known: give a newer file by --releases")
     if offenders:
         found = "; ".join(f"{offender.name}: {offender.detail}" for offender in offenders)
@@ -154,7 +154,7 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
 
 
 def _in_index(
-    snapshot: Snapshot, known: releases.Releases, running: tuple[int, ...], evidence: list[str]
+    snapshot: Snapshot, known: known_releases.Releases, running: tuple[int, ...], evidence: list[str]
 ) -> list[str]:
     """Return what Docker's package index on the host names and hardener does not know."""
     index = snapshot.fact("packages").get("docker_index")
@@ -174,7 +174,7 @@ def plugin_bypass(snapshot: Snapshot) -> str:
     Of a distribution's package it is not known: ``docker-version-current`` judges that.
     """
     installed = snapshot.fact_or("packages", {}).get("installed") or {}
-    row = next(row for row in releases.packaged().fixes if row.fixes.startswith(_PLUGIN_BYPASS))
+    row = next(row for row in known_releases.packaged().fixes if row.fixes.startswith(_PLUGIN_BYPASS))
     running = snapshot.engine_version
     if running >= row.fixed[0] or _is_distributions(_engine_package(installed), installed, running):
         return ""

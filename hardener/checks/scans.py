@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import islice
 
-from hardener.catalogue.releases import Releases, end_of_support, known
+from hardener.catalogue.known_releases import Releases, end_of_support, known
 from hardener.checks import check
 from hardener.checks.lib import policy
 from hardener.checks.lib.containers import containers

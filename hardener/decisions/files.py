@@ -66,7 +66,7 @@ def _decisions(
 ) -> Decisions:
     # Imported here: commands without such files start faster.
     from hardener.decisions.attestations import attestations_of  # noqa: PLC0415
-    from hardener.decisions.releases import releases_of  # noqa: PLC0415
+    from hardener.decisions.releases_file import releases_of  # noqa: PLC0415
     from hardener.decisions.waivers import waivers_of  # noqa: PLC0415
 
     return Decisions(

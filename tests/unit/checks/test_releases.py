@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.catalogue.releases import PATH, packaged
+from hardener.catalogue.known_releases import PATH, packaged
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.judging import Judge

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from hardener.catalogue.releases import PATH
+from hardener.catalogue.known_releases import PATH
 from tests.unit.snapshots import make, only
 
 Hardener = Callable[..., Result]

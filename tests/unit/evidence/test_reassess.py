@@ -9,7 +9,7 @@ import pytest
 
 from hardener import __version__, catalogue
 from hardener.assess import assess, unreachable
-from hardener.catalogue.releases import PATH
+from hardener.catalogue.known_releases import PATH
 from hardener.decisions.files import stored_decisions
 from hardener.errors import HardenerError
 from hardener.evidence import Refused, RunEvidence, Selection, reassess

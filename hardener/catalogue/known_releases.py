@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hardener.snapshot import Snapshot, version_tuple
 
-PATH = Path(__file__).with_suffix(".yaml")
+PATH = Path(__file__).with_name("releases.yaml")
 VALID_FOR = timedelta(days=90)
 
 Version = tuple[int, ...]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hardener.catalogue.releases import PATH, packaged, parse
+from hardener.catalogue.known_releases import PATH, packaged, parse
 from hardener.decisions.document import DocumentError
 from hardener.decisions.files import read_decisions, stored_decisions
 
