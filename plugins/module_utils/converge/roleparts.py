@@ -13,6 +13,7 @@ REMAP = "userns_remap"
 _ROLE = re.compile(r"[a-z][a-z0-9_]*")
 # Activations that only one role has.
 _ACTIVATIONS = {
+    "account": "userns_remap",
     "apparmor-load": "activity",
     "audit-rules-load": "audit_rules",
     "boot-parameters": "apparmor",
