@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
+
 from hardener.checks import check
 from hardener.checks.lib.verdicts import count, failed, listed, manual, passed
 from hardener.checks.scans import LastScan, last_scan
@@ -145,7 +147,7 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
                 evidence=evidence,
             )
         units = {}
-    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer") if units else ():
+    for timer in owners.APT_TIMERS if units else ():
         state = (units.get(timer) or {}).get("ActiveState")
         if state != "active":
             offenders.append(Offender("unit", timer, f"is {state or 'missing'}"))
@@ -159,7 +161,7 @@ def _dnf(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     units = snapshot.fact_or("units", {})
     active = [
         timer
-        for timer in ("dnf-automatic-install.timer", "dnf-automatic.timer")
+        for timer in (*owners.DNF_TIMERS, "dnf-automatic.timer")
         if (units.get(timer) or {}).get("ActiveState") == "active"
     ]
     applies = (packages.get("automatic") or {}).get("apply_updates")

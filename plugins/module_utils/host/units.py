@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from ..subjects.owners import APT_TIMERS, DNF_TIMERS
 from .errors import Absent, Failed
 from .read import read_text
 from .run import run
@@ -21,10 +22,9 @@ NAMES = (
     "audit-rules.service",
     "apparmor.service",
     "unattended-upgrades.service",
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
+    *APT_TIMERS,
     "dnf-automatic.timer",
-    "dnf-automatic-install.timer",
+    *DNF_TIMERS,
     "nftables.service",
     "ufw.service",
     "firewalld.service",

@@ -1,0 +1,148 @@
+"""Define the paths that audit rules must record: judged by 16 controls, set by the role audit_rules."""
+
+from __future__ import annotations
+
+from ..docker import runtimes
+from .host import Host
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Callable, Iterable, Iterator
+
+CHANGE, CHANGE_AND_RUN = "wa", "wax"
+NARROW_MACHINES = frozenset({"armv6l", "armv7l", "i386", "i586", "i686"})
+RUN_CONTAINERD = "/run/containerd"
+_MASKED = frozenset({"masked", "masked-runtime"})
+_NOT_AT_BOOT = _MASKED | {"disabled", "enabled-runtime", "linked", "linked-runtime"}
+_LEAST_RATE = 100  # records a second; one access makes about five
+
+
+class Watched:
+    """A path that must be audited, with everything below it if ``tree`` is set."""
+
+    __slots__ = ("path", "tree")
+
+    def __init__(self, path: str, *, tree: bool = False) -> None:
+        self.path = path
+        self.tree = tree
+
+
+class Subject:
+    """What the control ``audit-NAME`` demands: rules for the paths that ``find`` returns on a host.
+
+    Args:
+        name: of its control.
+        words: what it is.
+        find: returns its paths, none if it is not on the host.
+        permissions: the accesses that rules must record.
+    """
+
+    __slots__ = ("find", "name", "permissions", "words")
+
+    def __init__(
+        self, name: str, words: str, find: Callable[[Host], list[Watched]], permissions: str = CHANGE
+    ) -> None:
+        self.name = name
+        self.words = words
+        self.find = find
+        self.permissions = permissions
+
+
+def _program(name: str) -> Callable[[Host], list[Watched]]:
+    def find(host: Host) -> list[Watched]:
+        path = host.binaries.get(name)
+        return [Watched(str(path))] if path else []
+
+    return find
+
+
+def _runtimes(host: Host) -> list[Watched]:
+    """Return the paths of runc found in PATH, and of every runtime in daemon.json, which has it by path."""
+    paths = [each.path for each in _program("runc")(host)]
+    declared = [*runtimes.paths(host.setting("runtimes")), str(host.setting("default-runtime") or "")]
+    paths += [host.real(path) for path in declared if path.startswith("/")]
+    return [Watched(path) for path in dict.fromkeys(paths)]
+
+
+def _existing(path: Callable[[Host], str], *, tree: bool = False) -> Callable[[Host], list[Watched]]:
+    def find(host: Host) -> list[Watched]:
+        where = path(host)
+        return [Watched(host.real(where), tree=tree)] if where and host.exists(where) else []
+
+    return find
+
+
+def _at(path: str, *, tree: bool = False) -> Callable[[Host], list[Watched]]:
+    return _existing(lambda _: path, tree=tree)
+
+
+def _all(find: Callable[[Host], Iterable[str]]) -> Callable[[Host], list[Watched]]:
+    return lambda host: [Watched(path) for path in dict.fromkeys(host.real(path) for path in find(host))]
+
+
+SUBJECTS = (
+    *(
+        Subject(name if name == "dockerd" else f"bin-{name}", name, _program(name), CHANGE_AND_RUN)
+        for name in (
+            "dockerd",
+            "containerd",
+            "containerd-shim",
+            "containerd-shim-runc-v1",
+            "containerd-shim-runc-v2",
+        )
+    ),
+    Subject("bin-runc", "runc", _runtimes, CHANGE_AND_RUN),
+    Subject("etc-docker", "the configuration folder", _existing(lambda host: host.config_folder, tree=True)),
+    Subject("run-containerd", RUN_CONTAINERD, _at(RUN_CONTAINERD, tree=True)),
+    Subject("var-lib-docker", "the data root", lambda host: [Watched(host.data_root, tree=True)]),
+    Subject(
+        "docker-service", "a systemd unit of the engine", _all(lambda host: host.unit_files("docker.service"))
+    ),
+    # A benchmark names the socket's file or its unit.
+    Subject(
+        "docker-socket",
+        "a Unix socket of the API",
+        _all(lambda host: [*host.api_sockets(), *host.unit_files("docker.socket")]),
+    ),
+    Subject("containerd-sock", "the containerd socket", _existing(lambda host: host.containerd_socket)),
+    Subject("daemon-json", "daemon.json", _existing(lambda host: host.config_path)),
+    Subject("etc-default-docker", "/etc/default/docker", _at("/etc/default/docker")),
+    Subject("etc-sysconfig-docker", "/etc/sysconfig/docker", _at("/etc/sysconfig/docker")),
+    Subject("containerd-config", "/etc/containerd/config.toml", _at("/etc/containerd/config.toml")),
+)
+
+
+def too_slow(rate: int) -> bool:
+    """Return whether the rate limit is so low that records are lost in ordinary use."""
+    return 0 < rate < _LEAST_RATE
+
+
+def hindrances(host: Host) -> Iterator[str]:
+    """Describe what keeps audit records out of the log whatever the rules, now or after a reboot.
+
+    Older snapshots hold nothing of auditd's process and configuration; then these are not judged.
+    """
+    source = host.data("audit.loaded")
+    status = source.get("status") or {}
+    enabled = status.get("enabled")
+    if source and enabled not in (1, 2):
+        yield f"switched off in the kernel (enabled {enabled})"
+    rate = status.get("rate_limit")
+    if isinstance(rate, int) and too_slow(rate):
+        yield f"the kernel drops audit records above {rate} a second (rate_limit)"
+    daemon = source.get("daemon")
+    daemon = daemon if isinstance(daemon, dict) else {}
+    pid = status.get("pid")
+    if pid == 0:
+        yield "auditd does not run (pid 0)"
+    elif pid is not None and "name" in daemon and daemon["name"] != "auditd":
+        yield f"auditd does not run: pid {pid} is {daemon['name'] or 'no process'}"
+    for key in ("write_logs", "local_events"):
+        if str(daemon.get(key) or "").lower() == "no":
+            yield f"auditd records nothing ({key} = no in auditd.conf)"
+    units = host.data("units")
+    state = (units.get("auditd.service") or {}).get("UnitFileState")
+    if state in _NOT_AT_BOOT:
+        yield f"auditd does not run after a reboot: auditd.service is {state}"
+    if (units.get("audit-rules.service") or {}).get("UnitFileState") in _MASKED:
+        yield "no rule is loaded after a reboot: audit-rules.service is masked"
