@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker import runtimes
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import audit
 
 from hardener.checks import check
 from hardener.checks.lib import auditrules, fields
-from hardener.checks.lib.paths import (
-    api_sockets,
-    config_folder,
-    containerd_socket,
-    data_root,
-    exists,
-    real,
-    unit_files,
-)
-from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.settings import Facts
 from hardener.checks.lib.verdicts import failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
-CHANGE = "wa"
-CHANGE_AND_RUN = "wax"
 _WORDS = {"w": "write", "a": "attribute change", "x": "execution"}
 _SHOWN = 8
-_MASKED = frozenset({"masked", "masked-runtime"})
-_NOT_AT_BOOT = _MASKED | {"disabled", "enabled-runtime", "linked", "linked-runtime"}
-_NARROW_MACHINES = frozenset({"armv6l", "armv7l", "i386", "i586", "i686"})
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A path that must be audited, with everything below it if ``tree`` is set."""
+def _register(subject: audit.Subject) -> None:
+    """Register the check that a subject is audited."""
 
-    path: str
-    tree: bool = False
-
-
-Find = Callable[[Snapshot], Sequence[Watched]]
-
-
-def _register(slug: str, subject: str, find: Find, permissions: str = CHANGE) -> None:
-    """Register the check that ``subject`` is audited; ``find`` returns its paths, none if it is absent."""
-
-    @check(slug)
+    @check(f"audit-{subject.name}")
     @needs_engine
     def audited(snapshot: Snapshot) -> Verdict:
-        watched = find(snapshot)
+        watched = subject.find(Facts(snapshot))
         if not watched:
-            return not_applicable(f"not on this host: {subject}")
-        return _decide(snapshot, watched, permissions)
+            return not_applicable(f"not on this host: {subject.words}")
+        return _decide(snapshot, watched, subject.permissions)
 
 
-def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) -> Verdict:
+def _decide(snapshot: Snapshot, watched: Sequence[audit.Watched], permissions: str) -> Verdict:
     wanted = ", ".join(_WORDS[permission] for permission in permissions)
     expected = f"{_names(watched)}: {wanted} recorded by a loaded rule and by a persistent rule"
-    native = "b32" if snapshot.fact("system").get("arch") in _NARROW_MACHINES else "b64"
+    native = "b32" if snapshot.fact("system").get("arch") in audit.NARROW_MACHINES else "b64"
     persistent = [
         auditrules.parse(lines, native=native)
         for lines in _rule_sets(snapshot.fact_or("audit.persistent", []))
@@ -108,33 +82,10 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
 
 
 def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
-    """Describe what can keep audit records out of the log, whatever the path, now or after a reboot.
-
-    Older snapshots hold nothing of auditd's process and configuration; then these are not judged.
-    """
-    status = source.get("status") or {}
-    enabled = status.get("enabled")
-    if enabled not in (1, 2):
-        yield f"switched off in the kernel (enabled {enabled})"
-    rate = status.get("rate_limit")
-    if isinstance(rate, int) and auditrules.too_slow(rate):
-        yield f"the kernel drops audit records above {rate} a second (rate_limit)"
+    """Describe what can keep audit records out of the log, whatever the path, now or after a reboot."""
+    fields.table(source, "daemon", "audit.loaded")
+    yield from audit.hindrances(Facts(snapshot))
     yield from (f"a loaded rule suppresses records: {text}" for text in loaded.suppressing)
-    daemon = fields.table(source, "daemon", "audit.loaded")
-    pid = status.get("pid")
-    if pid == 0:
-        yield "auditd does not run (pid 0)"
-    elif pid is not None and "name" in daemon and daemon["name"] != "auditd":
-        yield f"auditd does not run: pid {pid} is {daemon['name'] or 'no process'}"
-    for key in ("write_logs", "local_events"):
-        if str(daemon.get(key) or "").lower() == "no":
-            yield f"auditd records nothing ({key} = no in auditd.conf)"
-    units = snapshot.fact_or("units", {})
-    state = (units.get("auditd.service") or {}).get("UnitFileState")
-    if state in _NOT_AT_BOOT:
-        yield f"auditd does not run after a reboot: auditd.service is {state}"
-    if (units.get("audit-rules.service") or {}).get("UnitFileState") in _MASKED:
-        yield "no rule is loaded after a reboot: audit-rules.service is masked"
 
 
 def _suppressed_in_all(persistent: Sequence[auditrules.Rules]) -> list[str]:
@@ -171,14 +122,14 @@ def _rule_sets(files: Iterable[dict[str, object]]) -> list[list[str]]:
     return [single, merged]
 
 
-def _about(rules: auditrules.Rules, watched: Sequence[Watched]) -> list[str]:
+def _about(rules: auditrules.Rules, watched: Sequence[audit.Watched]) -> list[str]:
     silencing = [f"loaded: {rule.text}" for rule in rules.rules if not rule.path and not rule.always]
     texts = [f"loaded: {rule.text}" for item in watched for rule in rules.about(item.path)]
     return _first([*silencing, *texts])
 
 
 def _not_loaded(
-    loaded: auditrules.Rules, persistent: Sequence[auditrules.Rules], watched: Sequence[Watched]
+    loaded: auditrules.Rules, persistent: Sequence[auditrules.Rules], watched: Sequence[audit.Watched]
 ) -> list[str]:
     return _first(
         f"in /etc/audit, but not loaded: {rule.text}"
@@ -194,7 +145,7 @@ def _first(texts: Iterable[str]) -> list[str]:
     return shown[:_SHOWN] + ([f"and {len(shown) - _SHOWN} more rules"] if len(shown) > _SHOWN else [])
 
 
-def _names(watched: Sequence[Watched]) -> str:
+def _names(watched: Sequence[audit.Watched]) -> str:
     return ", ".join(item.path for item in watched)
 
 
@@ -202,66 +153,5 @@ def _permission_words(permissions: Iterable[str]) -> str:
     return ", ".join(word for permission, word in _WORDS.items() if permission in permissions)
 
 
-def _existing_path(path: Callable[[Snapshot], str], *, tree: bool = False) -> Find:
-    def find(snapshot: Snapshot) -> Sequence[Watched]:
-        where = path(snapshot)
-        return [Watched(real(snapshot, where), tree)] if where and exists(snapshot, where) else []
-
-    return find
-
-
-def _at(path: str, *, tree: bool = False) -> Find:
-    return _existing_path(lambda _: path, tree=tree)
-
-
-def _binary(name: str) -> Find:
-    def find(snapshot: Snapshot) -> Sequence[Watched]:
-        path = (snapshot.fact("engine").get("binaries") or {}).get(name)
-        return [Watched(path)] if path else []
-
-    return find
-
-
-def _runtimes(snapshot: Snapshot) -> Sequence[Watched]:
-    """Return the paths of runc found in PATH, and of every runtime in daemon.json."""
-    settings = Settings(snapshot)
-    declared = runtimes.paths(settings.get("runtimes").value)
-    paths = [item.path for item in _binary("runc")(snapshot)]
-    paths += [real(snapshot, path) for path in declared if path.startswith("/")]
-    # A runtime can also be given by its path only.
-    default = settings.text("default-runtime").value
-    paths += [real(snapshot, default)] if default.startswith("/") else []
-    return [Watched(path) for path in dict.fromkeys(paths)]
-
-
-def _unit(snapshot: Snapshot) -> Sequence[Watched]:
-    return [Watched(real(snapshot, path)) for path in unit_files(snapshot, "docker.service")]
-
-
-def _api(snapshot: Snapshot) -> Sequence[Watched]:
-    """Return the API's sockets and the files of docker.socket; a benchmark names one or the other."""
-    paths = (*api_sockets(snapshot), *unit_files(snapshot, "docker.socket"))
-    return [Watched(path) for path in dict.fromkeys(real(snapshot, path) for path in paths)]
-
-
-_register("audit-dockerd", "dockerd", _binary("dockerd"), CHANGE_AND_RUN)
-_register("audit-run-containerd", "/run/containerd", _at("/run/containerd", tree=True))
-_register("audit-var-lib-docker", "the data root", lambda snapshot: [Watched(data_root(snapshot), tree=True)])
-_register("audit-etc-docker", "the configuration folder", _existing_path(config_folder, tree=True))
-_register("audit-docker-service", "a systemd unit of the engine", _unit)
-_register("audit-containerd-sock", "the containerd socket", _existing_path(containerd_socket))
-_register("audit-docker-socket", "a Unix socket of the API", _api)
-_register("audit-etc-default-docker", "/etc/default/docker", _at("/etc/default/docker"))
-_register("audit-daemon-json", "daemon.json", _existing_path(lambda snapshot: Settings(snapshot).path))
-_register("audit-containerd-config", "/etc/containerd/config.toml", _at("/etc/containerd/config.toml"))
-_register("audit-etc-sysconfig-docker", "/etc/sysconfig/docker", _at("/etc/sysconfig/docker"))
-_register("audit-bin-containerd", "containerd", _binary("containerd"), CHANGE_AND_RUN)
-_register("audit-bin-containerd-shim", "containerd-shim", _binary("containerd-shim"), CHANGE_AND_RUN)
-for _version in ("v1", "v2"):
-    _register(
-        f"audit-bin-containerd-shim-runc-{_version}",
-        f"containerd-shim-runc-{_version}",
-        _binary(f"containerd-shim-runc-{_version}"),
-        CHANGE_AND_RUN,
-    )
-_register("audit-bin-runc", "runc", _runtimes, CHANGE_AND_RUN)
+for _subject in audit.SUBJECTS:
+    _register(_subject)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..docker.api import USUAL_SOCKET
 from ..docker.keys import DEFAULT_PATH, FILE
+from ..subjects.host import Host
 
 NO_ENGINE = "there is no Docker engine on this host"
 
@@ -15,7 +16,7 @@ _NETWORKS = ("bridge", "host", "none")  # networks that every engine has
 _NAMED = 10
 
 
-class HostView:
+class HostView(Host):
     """A host by its snapshot; a source without data is an empty mapping."""
 
     def __init__(self, snapshot: Mapping[str, Any]) -> None:
@@ -25,7 +26,6 @@ class HostView:
         self.os: Mapping[str, Any] = self.system.get("os") or {}
         self.engine: Mapping[str, Any] = self.data("engine")
         self.config: Mapping[str, Any] = self.data("daemon.config")
-        self.info: Mapping[str, Any] = self.data("docker.info")
         self.declared: Mapping[str, Mapping[str, Any]] = self.config.get("declared") or {}
         self.config_path = str(self.config.get("path") or DEFAULT_PATH)
 
@@ -60,11 +60,6 @@ class HostView:
         """Return whether the host is a container, and so uses the kernel of another host."""
         return bool(self.system.get("in_container")) or self.system.get("in_init_userns") is False
 
-    def unit(self, name: str) -> Mapping[str, Any]:
-        """Return the properties of a loaded systemd unit; none for other units."""
-        found: Mapping[str, Any] = self.data("units").get(name) or {}
-        return found if found.get("LoadState") == "loaded" else {}
-
     # --- the engine
 
     def unserved(self) -> str:
@@ -72,6 +67,12 @@ class HostView:
         if self.state("daemon.config") == "absent" and self.state("engine") == "ok":
             return NO_ENGINE
         return self.unread("engine", "daemon.config") or ("" if self.engine.get("installed") else NO_ENGINE)
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Return the engine's answer to /info; an empty mapping without an answer."""
+        found: Mapping[str, Any] = self.data("docker.info")
+        return found
 
     @property
     def rootless(self) -> bool:

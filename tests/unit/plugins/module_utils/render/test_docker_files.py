@@ -238,11 +238,11 @@ def test_targets_of_untrusted_links_are_not_changed() -> None:
     for each in ({**loader, "untrusted": why}, inside):
         found = links(ca_crt=each, client_key=record())
         assert [path for path in paths(found) if path.endswith(("ca.crt", "real.crt"))] == []
-        assert found["notes"] == [f"left as it is: {why}"]
+        assert found["notes"] == [f"no role can repair this here: {why}"]
         assert "/etc/docker/certs.d/reg.example:5000/client.key" in paths(found)
     found = links(**{f"a{number}_crt": inside for number in range(2000)})
     assert len(found["notes"]) == 11
-    assert found["notes"][-1] == "left as they are: 1990 more"
+    assert found["notes"][-1] == "no role can repair this here: 1990 more paths"
 
 
 @pytest.mark.parametrize(

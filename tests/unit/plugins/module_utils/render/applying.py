@@ -1,0 +1,71 @@
+"""A pure stand-in for a host on which documents are applied: a snapshot becomes the one after the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hardener.snapshot import Snapshot
+
+_RULES = "/etc/audit/rules.d/"
+
+
+def applied(snapshot: Snapshot, documents: Sequence[Mapping[str, Any]]) -> Snapshot:
+    """The snapshot after the resources and the activations of documents; refused ones change nothing."""
+    raw = json.loads(json.dumps(snapshot.raw))
+    sources = raw["sources"]
+    for document in documents:
+        for resource in document.get("resources", ()):
+            if resource["kind"] == "attributes":
+                _tighten(sources["files"]["data"], resource)
+            elif resource["kind"] == "file" and resource["path"].startswith(_RULES):
+                kept = _data(sources, "audit.persistent", [])
+                kept[:] = [entry for entry in kept if entry["file"] != resource["path"]]
+                kept.append({"file": resource["path"], "lines": resource["content"].splitlines()})
+        for activation in document.get("activations", ()):
+            if activation["name"] == "audit-rules-load":
+                _load(sources)
+    return Snapshot(raw)
+
+
+def _data(sources: dict[str, Any], name: str, empty: Any) -> Any:
+    entry = sources.setdefault(name, {})
+    if entry.get("state") != "ok":
+        entry.update({"state": "ok", "data": empty})
+    return entry["data"]
+
+
+def _tighten(files: dict[str, Any], resource: Mapping[str, Any]) -> None:
+    """Change owner and mode of a file, and what its links show; see who can still replace what."""
+    named = files.get(resource["path"])
+    if not named:
+        return
+    real = named.get("target") or resource["path"]
+    for path, record in files.items():
+        if not record or "mode" not in record or (record.get("target") or path) != real:
+            continue
+        record["mode"] = f"{int(record['mode'], 8) & int(resource['at_most'], 8):04o}"
+        record.update(uid=0, owner="root")
+        if resource["group"]:
+            record.update(gid=0, group=resource["group"])
+        if resource["remove_acl"]:
+            record["acl"] = []
+    for record in filter(None, files.values()):
+        if str(record.get("exchangeable")).partition(" is ")[0] == resource["path"]:
+            del record["exchangeable"]
+
+
+def _load(sources: dict[str, Any]) -> None:
+    """Merge the rules files and load the result, as augenrules does."""
+    kept = _data(sources, "audit.persistent", [])
+    merged = [entry for entry in sorted(kept, key=lambda entry: entry["file"]) if _RULES in entry["file"]]
+    lines = [line for entry in merged for line in entry["lines"]]
+    lines.sort(key=lambda line: line.strip() != "-D")  # augenrules moves it to the top
+    kept[:] = [*merged, {"file": "/etc/audit/audit.rules", "lines": lines}]
+    running = {"rules": [], "status": {"enabled": 1, "failure": 1, "pid": 1, "rate_limit": 0}}
+    loaded = _data(sources, "audit.loaded", running)
+    loaded["rules"] = [line for line in lines if line.startswith(("-a", "-A", "-w"))]
+    for line in lines:
+        if line.startswith("-r "):
+            loaded["status"]["rate_limit"] = int(line[3:])
