@@ -110,7 +110,12 @@ BREAKS: dict[str, dict[str, Any]] = {
         }
     },
     "no audit daemon": {"audit.loaded": absent()},
-    "auditd.conf": {"audit.loaded": {"daemon": {"name": "auditd", "write_logs": "no", "local_events": "no"}}},
+    "auditd.conf": {
+        "audit.loaded": {
+            **running(),
+            "daemon": {"name": "auditd", "write_logs": "no", "local_events": "no"},
+        }
+    },
     "another audit daemon": {"audit.loaded": {**running(), "daemon": {"name": "other"}}},
     "auditing off": {"audit.loaded": running(enabled=0, pid=0)},
     "a rate limit": {"audit.loaded": running(rate_limit=5)},

@@ -38,7 +38,12 @@ def started(path: Path) -> set[str]:
         value = getattr(owners, name.name, ())
         found |= {value} if isinstance(value, str) else set(value if isinstance(value, tuple) else ())
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    pairs = (pair for node in nodes if isinstance(node, ast.Dict) for pair in zip(node.keys, node.values))
+    pairs = (
+        pair
+        for node in nodes
+        if isinstance(node, ast.Dict)
+        for pair in zip(node.keys, node.values, strict=True)
+    )
     named = {
         value.value
         for key, value in pairs
