@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
+
 from hardener.snapshot import Snapshot
 
 _RULES = "/etc/audit/rules.d/"
@@ -19,6 +21,12 @@ def applied(snapshot: Snapshot, documents: Sequence[Mapping[str, Any]]) -> Snaps
         for resource in document.get("resources", ()):
             if resource["kind"] == "attributes":
                 _tighten(sources["files"]["data"], resource)
+            elif resource["kind"] == "json":
+                declared = sources["daemon.config"]["data"]["declared"]
+                for key, value in resource["keys"].items():
+                    declared[key] = {"value": value, "origin": keys.FILE}
+                for key, value in resource["defaults"].items():
+                    declared.setdefault(key, {"value": value, "origin": keys.FILE})
             elif resource["kind"] == "file" and resource["path"].startswith(_RULES):
                 kept = _data(sources, "audit.persistent", [])
                 kept[:] = [entry for entry in kept if entry["file"] != resource["path"]]
@@ -26,6 +34,8 @@ def applied(snapshot: Snapshot, documents: Sequence[Mapping[str, Any]]) -> Snaps
         for activation in document.get("activations", ()):
             if activation["name"] == "audit-rules-load":
                 _load(sources)
+            elif activation["name"] == "docker":
+                _restart(sources, activation.get("expect") or {})
     return Snapshot(raw)
 
 
@@ -54,6 +64,30 @@ def _tighten(files: dict[str, Any], resource: Mapping[str, Any]) -> None:
     for record in filter(None, files.values()):
         if str(record.get("exchangeable")).partition(" is ")[0] == resource["path"]:
             del record["exchangeable"]
+
+
+def _restart(sources: dict[str, Any], expect: Mapping[str, Any]) -> None:
+    """Bring declared settings into force; a run verifies at the real engine what documents expect."""
+    declared = sources["daemon.config"]["data"]["declared"]
+    insecure = (declared.get("insecure-registries") or {}).get("value") or []
+    info = sources["docker.info"]["data"]
+    info.update(expect.get("info") or {})
+    info["SecurityOptions"] = [
+        *info["SecurityOptions"],
+        *(
+            f"name={name}"
+            for name in expect.get("security") or ()
+            if f"name={name}" not in info["SecurityOptions"]
+        ),
+    ]
+    for name, index in info["RegistryConfig"]["IndexConfigs"].items():
+        index["Secure"] = name not in insecure
+    for network in sources["docker.networks"]["data"]:
+        network["Options"] = {**(network.get("Options") or {}), **(expect.get("bridge") or {})}
+    for component in sources["docker.version"]["data"]["Components"]:
+        component["Details"]["Experimental"] = str(bool(info["ExperimentalBuild"])).lower()
+    if (declared.get("userland-proxy") or {}).get("value") is False:
+        sources["engine"]["data"]["proxies"] = 0
 
 
 def _load(sources: dict[str, Any]) -> None:

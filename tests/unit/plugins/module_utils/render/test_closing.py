@@ -204,3 +204,79 @@ def test_what_fails_is_repaired_or_named_beforehand(name: str, host: str) -> Non
 @given(st.sampled_from(sorted(HOSTS)), st.lists(st.sampled_from(sorted(BREAKS)), unique=True, max_size=6))
 def test_breaks_together_are_repaired_or_named_beforehand(host: str, names: list[str]) -> None:
     assert unexplained(broken(HOSTS[host], *names)) == []
+
+
+# Settings of the engine that fail a control, and what the engine reports with them.
+SETTINGS: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "daemon-icc-disabled": ("icc", True, {}),
+    "daemon-log-level-info": ("debug", True, {"docker.info": {"Debug": True}}),
+    "daemon-live-restore": ("live-restore", False, {"docker.info": {"LiveRestoreEnabled": False}}),
+    "daemon-no-new-privileges": ("no-new-privileges", False, {}),
+    "daemon-userland-proxy-disabled": ("userland-proxy", True, {"engine": {"proxies": 2}}),
+    "daemon-iptables-managed": ("iptables", False, {}),
+    "daemon-insecure-registries-none": (
+        "insecure-registries",
+        ["reg:5000"],
+        {
+            "docker.info": {
+                "RegistryConfig": {"IndexConfigs": {"reg:5000": {"Name": "reg:5000", "Secure": False}}}
+            }
+        },
+    ),
+    "daemon-experimental-off": (
+        "experimental",
+        True,
+        {"docker.info": {"ExperimentalBuild": True}},
+    ),
+    "daemon-default-ulimits": ("default-ulimits", {}, {}),
+    "daemon-cgroup-parent-default": (
+        "cgroup-parent",
+        "other.slice",
+        {"docker.info": {"CgroupDriver": "systemd"}},
+    ),
+}
+# Controls whose repair no snapshot shows, or that another test closes.
+ELSEWHERE = {
+    "docker_group": "accounts: converge/activations/test_group.py, system",
+    "firewall": "packets: test_firewall.py, tests/oracles",
+    "kernel": "test_kernel.py",
+    "apparmor": "a boot: molecule",
+    "selinux": "a boot: molecule",
+    "seccomp": "the engine compiles the profile: test_seccomp.py, tests/system",
+    "userns_remap": "another data root: test_userns_remap.py, tests/system",
+    "security_updates": "packages, outside of the transaction: test_security_updates.py, tests/system",
+}
+BESIDE = {
+    "daemon-storage-aufs-absent": "another data root: test_docker_daemon.py",
+    "daemon-storage-devicemapper-absent": "another data root: test_docker_daemon.py",
+    "daemon-base-device-size": "devicemapper alone: test_docker_daemon.py",
+    "daemon-authz-plugin": "refused unless the site names a plugin",
+    "daemon-central-logging": "refused, or the site names a driver: test_docker_daemon.py",
+    "daemon-tls-verify": "certificates of the site: test_docker_daemon_tls.py",
+}
+
+
+def test_every_control_with_a_remediation_is_closed_here_or_elsewhere() -> None:
+    for each in catalogue.load(catalogue.DEFAULT_BENCHMARK):
+        if each.remediation and each.remediation.role not in (*ROLES, *ELSEWHERE):
+            assert (each.slug in SETTINGS) is not (each.slug in BESIDE), each.slug
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("origin", [keys.FILE, "--flag"])
+@pytest.mark.parametrize("slug", SETTINGS)
+def test_a_failing_setting_is_repaired_or_refused_with_a_reason(slug: str, origin: str, host: str) -> None:
+    key, value, facts = SETTINGS[slug]
+    raw = json.loads(json.dumps(HOSTS[host].raw))
+    for source, change in facts.items():
+        raw["sources"][source]["data"] = merge(raw["sources"][source]["data"], change)
+    raw["sources"]["daemon.config"]["data"]["declared"][key] = {"value": value, "origin": origin}
+    before = Snapshot(raw)
+    (control,) = [each for each in catalogue.load(catalogue.DEFAULT_BENCHMARK) if each.slug == slug]
+    documents = rendered("docker_daemon", before)
+    assert control.remediation
+    (mine,) = [each for each in documents if each["name"] == control.remediation.variable]
+    after = applied(before, documents)
+    (then,) = assess(after, [control], benchmark=catalogue.DEFAULT_BENCHMARK).findings
+    told = [*mine.get("notes", ()), mine.get("refused", "")]
+    assert (then.status is Status.FAIL) is any("command line" in each for each in told)
