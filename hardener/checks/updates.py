@@ -165,13 +165,11 @@ def _dnf(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
         if (units.get(timer) or {}).get("ActiveState") == "active"
     ]
     applies = (packages.get("automatic") or {}).get("apply_updates")
-    if "dnf-automatic-install.timer" in active or (active and applies in ("yes", "true", "1", True)):
+    if owners.DNF_TIMERS[0] in active or (active and applies in ("yes", "true", "1", True)):
         return passed(expected, f"{active[0]} is active")
     if active and applies is None:
         return manual(
             expected, "look at apply_updates in /etc/dnf/automatic.conf: dnf-automatic.timer is active"
         )
     found = "dnf-automatic downloads without installing" if active else "no timer of dnf-automatic is active"
-    return failed(
-        expected, found, offenders=[Offender("unit", "dnf-automatic-install.timer", "is not active")]
-    )
+    return failed(expected, found, offenders=[Offender("unit", owners.DNF_TIMERS[0], "is not active")])

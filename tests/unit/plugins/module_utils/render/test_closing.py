@@ -28,7 +28,7 @@ def record(kind: str = "file", **fields: Any) -> dict[str, Any]:
     return {**base, "owner": "root", "group": "root", "acl": [], **fields}
 
 
-ALICE = {"uid": 1000, "gid": 1000, "owner": "alice", "group": "alice"}
+ALICE: dict[str, Any] = {"uid": 1000, "gid": 1000, "owner": "alice", "group": "alice"}
 OPEN = "/srv/alice is of uid 1000, mode 0755"
 DROP_IN = "/etc/systemd/system/docker.service.d/site.conf"
 GENERIC = "/etc/systemd/system/service.d"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -45,7 +46,7 @@ def started(path: Path) -> set[str]:
         for pair in zip(node.keys, node.values, strict=True)
     )
     named = {
-        value.value
+        str(value.value)
         for key, value in pairs
         if isinstance(key, ast.Constant) and key.value == "name" and isinstance(value, ast.Constant)
     }
@@ -71,13 +72,13 @@ def test_a_release_of_a_role_gets_all_that_its_documents_start(role: str) -> Non
     for snapshot in (make(), *map(recorded, RELEASES)):
         for document in rendered(role, snapshot):
             for activation in document.get("activations", ()):
-                memory = {unit: {} for unit in activation.get("units", {})} or {"kept": 1}
+                memory: dict[str, Any] = dict.fromkeys(activation.get("units", {}), {}) or {"kept": 1}
                 begun = Begun(activation, memory)
                 assert roleparts.begun_of_role(activation["name"], begun, role) == begun
 
 
 def test_a_release_of_security_updates_gets_the_timers_of_apt_and_dnf() -> None:
-    memory = {unit: {} for unit in (*owners.APT_TIMERS, *owners.DNF_TIMERS)}
+    memory: dict[str, Any] = {unit: {} for unit in (*owners.APT_TIMERS, *owners.DNF_TIMERS)}
     begun = Begun({}, {**memory, owners.SCAN_TIMER: {}})
     released = roleparts.begun_of_role("units", begun, "security_updates")
     assert released is not None
