@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ansible_collections.hardener.docker.plugins.module_utils.subjects import audit
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import Subject
 
 from hardener.checks import check
 from hardener.checks.lib import auditrules, fields
@@ -17,7 +18,7 @@ _WORDS = {"w": "write", "a": "attribute change", "x": "execution"}
 _SHOWN = 8
 
 
-def _register(subject: audit.Subject) -> None:
+def _register(subject: Subject) -> None:
     """Register the check that a subject is audited."""
 
     @check(f"audit-{subject.name}")
@@ -26,7 +27,7 @@ def _register(subject: audit.Subject) -> None:
         watched = subject.find(Facts(snapshot))
         if not watched:
             return not_applicable(f"not on this host: {subject.words}")
-        return _decide(snapshot, watched, subject.permissions)
+        return _decide(snapshot, watched, subject.demanded)
 
 
 def _decide(snapshot: Snapshot, watched: Sequence[audit.Watched], permissions: str) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ansible_collections.hardener.docker.plugins.module_utils.subjects import files
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import Subject
 
 from hardener.checks import check
 from hardener.checks.lib.settings import Facts
@@ -16,7 +17,7 @@ FaultOf = Callable[[Facts, JSONObject], str]
 
 
 def _register(
-    subject: files.Subject, aspect: str, expected: str, fault_of: FaultOf, *, rootless: bool = True
+    subject: Subject, aspect: str, expected: str, fault_of: FaultOf, *, rootless: bool = True
 ) -> None:
     """Register a check of a subject's paths; without ``rootless``, rootless daemons are exempt."""
 
@@ -62,8 +63,8 @@ def _wider_than(at_most: int) -> FaultOf:
 _ROOTS = "owner and group root"
 for _subject in files.SUBJECTS:
     _register(_subject, "owner", _ROOTS, files.owner_fault)
-    _expected = f"mode {_subject.at_most:04o} or tighter, in folders where only root can replace it"
-    _register(_subject, "mode", _expected, _wider_than(_subject.at_most))
+    _expected = f"mode {_subject.demanded:04o} or tighter, in folders where only root can replace it"
+    _register(_subject, "mode", _expected, _wider_than(_subject.demanded))
 _NAMED = "owner root, and the group that the daemon's configuration names"
 _register(files.API_SOCKET, "owner", _NAMED, _group_fault, rootless=False)
 _register(files.CONTAINERD, "owner", _ROOTS, files.owner_fault, rootless=False)

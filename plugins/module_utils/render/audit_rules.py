@@ -159,7 +159,7 @@ def _watches(host: HostView) -> Iterator[_Watch]:
         if subject.name == "docker-service":
             yield from _unit_files(host)  # here, as in the files of earlier versions
         for each in subject.find(host):
-            yield _Watch(_canonical(each.path), subject.permissions, each.tree)
+            yield _Watch(_canonical(each.path), subject.demanded, each.tree)
 
 
 def _unit_files(host: HostView) -> Iterator[_Watch]:

@@ -86,7 +86,7 @@ def _render(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
 def _rules(host: HostView) -> Iterator[_Rule]:
     """Yield what the file controls demand, and more paths by which others could change these files."""
     for subject in subjects.SUBJECTS:
-        yield from (_Rule(path, subject.at_most) for path in subject.find(host))
+        yield from (_Rule(path, subject.demanded) for path in subject.find(host))
     for path in (*host.unit_files(subjects.OTHER_UNIT), *host.environment_files(subjects.OTHER_UNIT)):
         yield _Rule(path, 0o644)
     yield _Rule(subjects.CONTAINERD_CONFIG, 0o644)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ..docker import runtimes
-from .host import Host
+from typing import Callable, Iterable, Iterator, NamedTuple
 
-MYPY = False
-if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from collections.abc import Callable, Iterable, Iterator
+from ..docker import runtimes
+from .files import CONTAINERD_CONFIG, DEFAULTS, SYSCONFIG
+from .host import Host, Subject
 
 CHANGE, CHANGE_AND_RUN = "wa", "wax"
 NARROW_MACHINES = frozenset({"armv6l", "armv7l", "i386", "i586", "i686"})
@@ -17,35 +16,11 @@ _NOT_AT_BOOT = _MASKED | {"disabled", "enabled-runtime", "linked", "linked-runti
 _LEAST_RATE = 100  # records a second; one access makes about five
 
 
-class Watched:
+class Watched(NamedTuple):
     """A path that must be audited, with everything below it if ``tree`` is set."""
 
-    __slots__ = ("path", "tree")
-
-    def __init__(self, path: str, *, tree: bool = False) -> None:
-        self.path = path
-        self.tree = tree
-
-
-class Subject:
-    """What the control ``audit-NAME`` demands: rules for the paths that ``find`` returns on a host.
-
-    Args:
-        name: of its control.
-        words: what it is.
-        find: returns its paths, none if it is not on the host.
-        permissions: the accesses that rules must record.
-    """
-
-    __slots__ = ("find", "name", "permissions", "words")
-
-    def __init__(
-        self, name: str, words: str, find: Callable[[Host], list[Watched]], permissions: str = CHANGE
-    ) -> None:
-        self.name = name
-        self.words = words
-        self.find = find
-        self.permissions = permissions
+    path: str
+    tree: bool = False
 
 
 def _program(name: str) -> Callable[[Host], list[Watched]]:
@@ -80,35 +55,44 @@ def _all(find: Callable[[Host], Iterable[str]]) -> Callable[[Host], list[Watched
     return lambda host: [Watched(path) for path in dict.fromkeys(host.real(path) for path in find(host))]
 
 
+_PROGRAMS = ("dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v1", "containerd-shim-runc-v2")
+_FILES = (
+    ("etc-default-docker", DEFAULTS),
+    ("etc-sysconfig-docker", SYSCONFIG),
+    ("containerd-config", CONTAINERD_CONFIG),
+)
 SUBJECTS = (
     *(
-        Subject(name if name == "dockerd" else f"bin-{name}", name, _program(name), CHANGE_AND_RUN)
-        for name in (
-            "dockerd",
-            "containerd",
-            "containerd-shim",
-            "containerd-shim-runc-v1",
-            "containerd-shim-runc-v2",
-        )
+        Subject(name if name == "dockerd" else f"bin-{name}", name, CHANGE_AND_RUN, _program(name))
+        for name in _PROGRAMS
     ),
-    Subject("bin-runc", "runc", _runtimes, CHANGE_AND_RUN),
-    Subject("etc-docker", "the configuration folder", _existing(lambda host: host.config_folder, tree=True)),
-    Subject("run-containerd", RUN_CONTAINERD, _at(RUN_CONTAINERD, tree=True)),
-    Subject("var-lib-docker", "the data root", lambda host: [Watched(host.data_root, tree=True)]),
+    Subject("bin-runc", "runc", CHANGE_AND_RUN, _runtimes),
     Subject(
-        "docker-service", "a systemd unit of the engine", _all(lambda host: host.unit_files("docker.service"))
+        "etc-docker",
+        "the configuration folder",
+        CHANGE,
+        _existing(lambda host: host.config_folder, tree=True),
+    ),
+    Subject("run-containerd", RUN_CONTAINERD, CHANGE, _at(RUN_CONTAINERD, tree=True)),
+    Subject("var-lib-docker", "the data root", CHANGE, lambda host: [Watched(host.data_root, tree=True)]),
+    Subject(
+        "docker-service",
+        "a systemd unit of the engine",
+        CHANGE,
+        _all(lambda host: host.unit_files("docker.service")),
     ),
     # A benchmark names the socket's file or its unit.
     Subject(
         "docker-socket",
         "a Unix socket of the API",
+        CHANGE,
         _all(lambda host: [*host.api_sockets(), *host.unit_files("docker.socket")]),
     ),
-    Subject("containerd-sock", "the containerd socket", _existing(lambda host: host.containerd_socket)),
-    Subject("daemon-json", "daemon.json", _existing(lambda host: host.config_path)),
-    Subject("etc-default-docker", "/etc/default/docker", _at("/etc/default/docker")),
-    Subject("etc-sysconfig-docker", "/etc/sysconfig/docker", _at("/etc/sysconfig/docker")),
-    Subject("containerd-config", "/etc/containerd/config.toml", _at("/etc/containerd/config.toml")),
+    Subject(
+        "containerd-sock", "the containerd socket", CHANGE, _existing(lambda host: host.containerd_socket)
+    ),
+    Subject("daemon-json", "daemon.json", CHANGE, _existing(lambda host: host.config_path)),
+    *(Subject(name, path, CHANGE, _at(path)) for name, path in _FILES),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from .host import CONFIG_FOLDER, CONTAINERD_SOCKET, TLS_FILES, Host, parents
+from .host import CONFIG_FOLDER, CONTAINERD_SOCKET, TLS_FILES, Host, Subject, parents
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -29,25 +29,6 @@ FIXED = (
     posixpath.dirname(CONTAINERD_SOCKET),
     CONTAINERD_SOCKET,
 )
-
-
-class Subject:
-    """What the controls ``file-NAME-owner`` and ``file-NAME-mode`` demand: root, and a mode at most.
-
-    Args:
-        name: of its controls.
-        words: what it is.
-        at_most: its most permissive mode; folders may be searched by those who may read them.
-        find: returns its paths on a host, whether or not they exist.
-    """
-
-    __slots__ = ("at_most", "find", "name", "words")
-
-    def __init__(self, name: str, words: str, at_most: int, find: Callable[[Host], Sequence[str]]) -> None:
-        self.name = name
-        self.words = words
-        self.at_most = at_most
-        self.find = find
 
 
 def drop_in_folders(unit: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from ..docker.keys import boolean, default_of
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
@@ -167,6 +167,25 @@ class Host:
     def uses_tls(self) -> bool:
         """Return whether the API on TCP has TLS: setting ``tlsverify`` to anything turns it on."""
         return self.setting("tlsverify") is not None or bool(self.setting("tls"))
+
+
+class Subject:
+    """What controls demand of the paths of one subject.
+
+    Args:
+        name: of its controls.
+        words: what it is.
+        demanded: the accesses that audit rules must record, or the most permissive mode.
+        find: returns its paths on a host, none if it is not there.
+    """
+
+    __slots__ = ("demanded", "find", "name", "words")
+
+    def __init__(self, name: str, words: str, demanded: Any, find: Callable[[Host], Sequence[Any]]) -> None:
+        self.name = name
+        self.words = words
+        self.demanded = demanded
+        self.find = find
 
 
 def parents(path: str) -> Iterator[str]:

@@ -33,6 +33,7 @@ OPEN = "/srv/alice is of uid 1000, mode 0755"
 DROP_IN = "/etc/systemd/system/docker.service.d/site.conf"
 GENERIC = "/etc/systemd/system/service.d"
 TLS = {"tlsverify": True, "tlscacert": "/srv/alice/ca.pem", "tlscert": "/srv/alice/cert.pem"}
+TLS["tlskey"] = "/etc/docker/tls/key.pem"
 WAITING = [DROP_IN.replace("site", "not-loaded"), "/run/systemd/system/docker.socket.d/x.conf"]
 
 
@@ -92,7 +93,11 @@ BREAKS: dict[str, dict[str, Any]] = {
     },
     "TLS files elsewhere": {
         "daemon.config": {"declared": keys.declared(TLS, {})},
-        "files": {TLS[key]: record(mode="0666", exchangeable=OPEN) for key in ("tlscacert", "tlscert")},
+        "files": {
+            "/etc/docker/tls": record("dir", mode="0777"),
+            TLS["tlskey"]: record(mode="0640", exchangeable="/etc/docker/tls is of uid 0, mode 0777"),
+            **{TLS[key]: record(mode="0666", exchangeable=OPEN) for key in ("tlscacert", "tlscert")},
+        },
     },
     "certificates": {
         "files": {
@@ -102,6 +107,12 @@ BREAKS: dict[str, dict[str, Any]] = {
                 target="/tmp/x", **ALICE, untrusted="/etc/docker/certs.d/reg/own.crt: remove it"
             ),
         }
+    },
+    "a data root and a configuration elsewhere": {
+        "docker.info": {"DockerRootDir": "/srv/docker/100000.100000"},
+        "daemon.config": {"path": "/opt/d.json"},
+        "files": {"/opt/d.json": record(mode="0664"), "/opt": record("dir")},
+        "audit.loaded": running(),
     },
     "open sockets": {
         "files": {

@@ -72,7 +72,7 @@ def test_a_release_of_a_role_gets_all_that_its_documents_start(role: str) -> Non
     for snapshot in (make(), *map(recorded, RELEASES)):
         for document in rendered(role, snapshot):
             for activation in document.get("activations", ()):
-                memory: dict[str, Any] = dict.fromkeys(activation.get("units", {}), {}) or {"kept": 1}
+                memory: dict[str, Any] = dict.fromkeys(activation.get("units", {}), 1) or {"kept": 1}
                 begun = Begun(activation, memory)
                 assert roleparts.begun_of_role(activation["name"], begun, role) == begun
 
