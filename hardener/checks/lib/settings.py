@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import (
@@ -192,8 +193,17 @@ class Facts(Host):
 
     def __init__(self, snapshot: Snapshot, settings: Settings | None = None) -> None:
         self._snapshot = snapshot
-        self._settings = settings or Settings(snapshot)
-        self.config_path = self._settings.path
+        self._given = settings
+
+    @cached_property
+    def _settings(self) -> Settings:
+        """Return the settings, which not every fact needs."""
+        return self._given or Settings(self._snapshot)
+
+    @property
+    def config_path(self) -> str:
+        """Return the path of daemon.json."""
+        return self._settings.path
 
     def data(self, source: str) -> Any:
         """Return the data of a source; an empty mapping if its object is absent.

@@ -27,7 +27,6 @@ class HostView(Host):
         self.engine: Mapping[str, Any] = self.data("engine")
         self.config: Mapping[str, Any] = self.data("daemon.config")
         self.declared: Mapping[str, Mapping[str, Any]] = self.config.get("declared") or {}
-        self.config_path = str(self.config.get("path") or DEFAULT_PATH)
 
     # --- sources
 
@@ -67,6 +66,11 @@ class HostView(Host):
         if self.state("daemon.config") == "absent" and self.state("engine") == "ok":
             return NO_ENGINE
         return self.unread("engine", "daemon.config") or ("" if self.engine.get("installed") else NO_ENGINE)
+
+    @property
+    def config_path(self) -> str:
+        """Return the path of daemon.json."""
+        return str(self.config.get("path") or DEFAULT_PATH)
 
     @property
     def info(self) -> Mapping[str, Any]:

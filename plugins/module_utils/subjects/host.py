@@ -21,8 +21,6 @@ _REMAPPED = re.compile(r"/\d+\.\d+$")
 class Host:
     """The facts of a host; a judge raises an error where a fact could not be read, a renderer does not."""
 
-    config_path: str  # of daemon.json
-
     def data(self, source: str) -> Any:
         """Return the data of a source; an empty mapping if there is none."""
         raise NotImplementedError
@@ -33,6 +31,11 @@ class Host:
 
     def flag(self, key: str) -> str:
         """Return the flag that sets a key; empty if the command line does not set it."""
+        raise NotImplementedError
+
+    @property
+    def config_path(self) -> str:
+        """Return the path of daemon.json."""
         raise NotImplementedError
 
     @property
