@@ -21,6 +21,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.subjects.host impo
 
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
+_OPTIONAL = ("audit.loaded", "units")
 _TEXTS = frozenset({"data-root", "default-runtime", *(key for key, _ in TLS_FILES)})
 
 
@@ -206,12 +207,14 @@ class Facts(Host):
         return self._settings.path
 
     def data(self, source: str) -> Any:
-        """Return the data of a source; an empty mapping if its object is absent.
+        """Return the data of a source; an empty mapping on a host without systemd or auditd.
 
         Raises:
             FactUnavailable: the source failed or is not in this snapshot.
         """
-        return self._snapshot.fact_or(source, {})
+        if source in _OPTIONAL:
+            return self._snapshot.fact_or(source, {})
+        return self._snapshot.fact(source)
 
     def setting(self, key: str) -> Any:
         """Return the declared value of a key, or its default.

@@ -164,3 +164,9 @@ def test_facts_that_need_no_settings_are_read_without_the_configuration() -> Non
     assert (host.data_root, host.rootless) == ("/var/lib/docker", False)
     with pytest.raises(FactUnavailable, match="timed out"):
         host.api_hosts()
+
+
+@pytest.mark.parametrize("state", [absent("x"), failed("x")])
+def test_files_that_were_not_read_are_no_empty_host(state: Any) -> None:
+    with pytest.raises(FactUnavailable, match="x"):
+        Facts(make(files=state)).exists("/etc/docker")
