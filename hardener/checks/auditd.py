@@ -84,7 +84,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[audit.Watched], permissions: s
 
 def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
     """Describe what can keep audit records out of the log, whatever the path, now or after a reboot."""
-    fields.table(source, "daemon", "audit.loaded")
+    fields.table(source, "daemon", "audit.loaded")  # raises if a host sends something else
     yield from audit.hindrances(Facts(snapshot))
     yield from (f"a loaded rule suppresses records: {text}" for text in loaded.suppressing)
 
