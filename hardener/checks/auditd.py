@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
 from ansible_collections.hardener.docker.plugins.module_utils.subjects import audit
-from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import Subject
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import Subject, commands
 
 from hardener.checks import check
 from hardener.checks.lib import auditrules, fields
 from hardener.checks.lib.settings import Facts
-from hardener.checks.lib.verdicts import failed, listed, needs_engine, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.checks.lib.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
 _WORDS = {"w": "write", "a": "attribute change", "x": "execution"}
 _SHOWN = 8
+_ALWAYS_MOUNTED = frozenset({"/", "/run"})  # before systemd starts the first unit
+_PLACES = {
+    "augenrules": f"{audit.RULES_FOLDER}, which augenrules loads,",
+    "auditctl": audit.RULES,
+    "": "/etc/audit",
+}
+_OLDER = "the snapshot is of an earlier collector, which did not read log_format of auditd.conf: audit again"
+_DIFFERENT = (
+    f"it is not known which program loads rules at boot, and {audit.RULES} has other rules than"
+    f" {audit.RULES_FOLDER}: have them in {audit.RULES_FOLDER}, and run `augenrules --load`"
+)
 
 
 def _register(subject: Subject) -> None:
@@ -24,20 +36,23 @@ def _register(subject: Subject) -> None:
     @check(f"audit-{subject.name}")
     @needs_engine
     def audited(snapshot: Snapshot) -> Verdict:
-        watched = subject.find(Facts(snapshot))
+        host = Facts(snapshot)
+        watched = subject.find(host)
         if not watched:
             return not_applicable(f"not on this host: {subject.words}")
-        return _decide(snapshot, watched, subject.demanded)
+        return _decide(snapshot, host, watched, subject.demanded)
 
 
-def _decide(snapshot: Snapshot, watched: Sequence[audit.Watched], permissions: str) -> Verdict:
+def _decide(snapshot: Snapshot, host: Facts, watched: Sequence[audit.Watched], permissions: str) -> Verdict:
     wanted = ", ".join(_WORDS[permission] for permission in permissions)
     expected = f"{_names(watched)}: {wanted} recorded by a loaded rule and by a persistent rule"
     native = "b32" if snapshot.fact("system").get("arch") in audit.NARROW_MACHINES else "b64"
-    persistent = [
-        auditrules.parse(lines, native=native)
-        for lines in _rule_sets(snapshot.fact_or("audit.persistent", []))
-    ]
+    persistent = {
+        program: auditrules.parse(lines, native=native)
+        for program, lines in _rule_sets(snapshot.fact_or("audit.persistent", [])).items()
+    }
+    program, started = _loader(host)
+    at_boot = [rules for loader, rules in persistent.items() if program in ("", loader)]
     source = snapshot.fact_or("audit.loaded", None)
     if source is None:
         return failed(
@@ -47,12 +62,15 @@ def _decide(snapshot: Snapshot, watched: Sequence[audit.Watched], permissions: s
         )
     loaded = auditrules.parse(source.get("rules") or (), native=native)
     status = source.get("status") or {}
-    lasting = [rules for rules in persistent if rules.enabled]
+    lasting = [rules for rules in at_boot if rules.enabled]
     offenders = []
+    daemon = fields.table(source, "daemon", "audit.loaded")
+    unclear = [] if "log_format" in daemon else [_OLDER]
     for item in watched:
         in_kernel = loaded.uncovered(item.path, permissions, tree=item.tree)
+        in_sets = [(rules, rules.uncovered(item.path, permissions, tree=item.tree)) for rules in lasting]
         file_rules, in_files = min(
-            ((rules, rules.uncovered(item.path, permissions, tree=item.tree)) for rules in lasting),
+            in_sets,
             key=lambda pair: (len(pair[1]), -len(pair[0].rules)),
             default=(auditrules.Rules(()), frozenset(permissions)),
         )
@@ -60,17 +78,28 @@ def _decide(snapshot: Snapshot, watched: Sequence[audit.Watched], permissions: s
         silencing += file_rules.silencing(item.path, in_files, tree=item.tree)
         offenders += [
             Offender("file", item.path, reason + _silencing_reason(silencing))
-            for reason in _reasons(in_kernel, in_files)
+            for reason in _reasons(in_kernel, in_files, _PLACES[program])
         ]
-    offenders += [Offender("setting", "auditing", why) for why in _unrecorded(snapshot, source, loaded)]
+        if not in_files and (len(lasting) < len(at_boot) or any(missing for _rules, missing in in_sets)):
+            unclear.append(_DIFFERENT)
+        unclear += _mounted_later(snapshot.fact("mounts"), item, started)
+    offenders += [Offender("setting", "auditing", why) for why in audit.hindrances(host)]
+    offenders += [
+        Offender("setting", "auditing", f"a loaded rule suppresses records: {text}")
+        for text in loaded.suppressing
+    ]
     offenders += [
         Offender("setting", "auditing", f"a persistent rule suppresses records after a reboot: {text}")
         for text in _suppressed_in_all(lasting)
     ]
-    daemon = f"auditd pid {status.get('pid')}"
-    evidence = [f"auditing: enabled {status.get('enabled')}, {daemon}, lost {status.get('lost')}"]
+    process = f"auditd pid {status.get('pid')}"
+    evidence = [f"auditing: enabled {status.get('enabled')}, {process}, lost {status.get('lost')}"]
     evidence += _about(loaded, watched)
-    evidence += _not_loaded(loaded, persistent, watched)
+    evidence += _not_loaded(loaded, list(persistent.values()), watched)
+    evidence += _losses(daemon)
+    unknown = listed(list(dict.fromkeys(unclear)), 2, glue="; ")
+    if not offenders and unclear:
+        return manual(expected, unknown, evidence=evidence, checked=len(watched))
     if not offenders:
         return passed(expected, "recorded now and after a reboot", evidence=evidence, checked=len(watched))
     return failed(
@@ -79,14 +108,47 @@ def _decide(snapshot: Snapshot, watched: Sequence[audit.Watched], permissions: s
         offenders=offenders,
         evidence=evidence,
         checked=len(watched),
+        undecided=Undecided(Status.MANUAL, unknown) if unclear else None,
     )
 
 
-def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
-    """Describe what can keep audit records out of the log, whatever the path, now or after a reboot."""
-    fields.table(source, "daemon", "audit.loaded")  # raises if a host sends something else
-    yield from audit.hindrances(Facts(snapshot))
-    yield from (f"a loaded rule suppresses records: {text}" for text in loaded.suppressing)
+def _loader(host: Facts) -> tuple[str, int]:
+    """Return the program that loads rules at boot, "" if it is not known, and when its unit started last."""
+    for unit in map(host.unit, ("audit-rules.service", "auditd.service")):
+        for argv in commands(unit) if "ExecStartPost" in unit else ():
+            program = posixpath.basename(argv[0]) if argv else ""
+            if (program == "augenrules" and "--load" in argv) or (
+                program == "auditctl" and audit.RULES in argv
+            ):
+                return program, unit.get("ExecMainStartTimestampMonotonic") or 0
+    return "", 0
+
+
+def _mounted_later(mounts: Iterable[JSONObject], item: audit.Watched, started: int) -> Iterator[str]:
+    """Describe the mounts over a path, or in its tree, that may be newer than the loaded rules.
+
+    The kernel finds the file of a rule when the rule is loaded. It records no access to what is mounted over
+    that file later.
+    """
+    path = auditrules.canonical(item.path)
+    for mount in mounts:
+        point = mount["mount_point"]
+        over = f"{path}/".startswith(f"{point}/") and point not in _ALWAYS_MOUNTED
+        within = item.tree and not item.mounts and point.startswith(f"{path}/")
+        if (over or within) and not 0 < mount.get("since", 0) < started:
+            yield (
+                f"{point} ({mount['fstype']}) may have been mounted after the rules were loaded, which then"
+                f" do not record access to {path}: reboot the host"
+            )
+
+
+def _losses(daemon: JSONObject) -> list[str]:
+    """Return the settings by which auditd loses records when a log or a disk is full."""
+    return [
+        f"auditd.conf: {key} = {value.upper()}: {actions[value]}"
+        for key, actions in audit.LOSSES.items()
+        if key in daemon and (value := str(daemon[key] or "ignore").lower()) in actions
+    ]
 
 
 def _suppressed_in_all(persistent: Sequence[auditrules.Rules]) -> list[str]:
@@ -101,26 +163,38 @@ def _silencing_reason(silencing: Sequence[str]) -> str:
     return f": silenced by {listed(list(dict.fromkeys(silencing)), 2, glue='; ')}" if silencing else ""
 
 
-def _reasons(in_kernel: frozenset[str], in_files: frozenset[str]) -> list[str]:
+def _reasons(in_kernel: frozenset[str], in_files: frozenset[str], place: str) -> list[str]:
     if in_kernel and in_kernel == in_files:
-        return [f"no rule records {_permission_words(in_kernel)}, in the kernel or in /etc/audit"]
+        return [f"no rule records {_permission_words(in_kernel)}, in the kernel or in {place}"]
     reasons = []
     if in_kernel:
         reasons.append(f"no loaded rule records {_permission_words(in_kernel)}")
     if in_files:
-        reasons.append(f"no persistent rule in /etc/audit records {_permission_words(in_files)}")
+        reasons.append(f"no persistent rule in {place} records {_permission_words(in_files)}")
     return reasons
 
 
-def _rule_sets(files: Iterable[dict[str, object]]) -> list[list[str]]:
-    """Return the two persistent sets of rules: audit.rules, and rules.d merged in order of name."""
+def _rule_sets(files: Sequence[dict[str, object]]) -> dict[str, list[str]]:
+    """Return the rules of audit.rules, and of rules.d in order of name, by the program that loads them.
+
+    Where the folder exists, augenrules writes audit.rules from it before the rules are loaded: with the last
+    ``-D`` first and the last ``-e`` at the end, whatever their files.
+    """
     single: list[str] = []
     merged: list[str] = []
     for entry in sorted(files, key=lambda entry: str(entry.get("file"))):
         lines = entry.get("lines")
         target = merged if "/rules.d/" in str(entry.get("file")) else single
         target += [str(line) for line in lines] if isinstance(lines, list) else []
-    return [single, merged]
+    folder = any(f"{entry.get('file')}/".startswith(f"{audit.RULES_FOLDER}/") for entry in files)
+    return {"auditctl": single, "augenrules": _joined(merged) if folder else single}
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    words = [line.split() for line in lines]
+    first = [line for line, found in zip(lines, words, strict=True) if found == ["-D"]]
+    last = [line for line, found in zip(lines, words, strict=True) if found[:1] == ["-e"]]
+    return [*first[-1:], *(line for line in lines if line not in (*first, *last)), *last[-1:]]
 
 
 def _about(rules: auditrules.Rules, watched: Sequence[audit.Watched]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from fnmatch import fnmatchcase
+from string import Template
 
 from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
 
@@ -16,6 +18,9 @@ from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 MAX_INDEX_AGE_DAYS = 7
 _DAY = 86400
 _OFF = ("", "0")
+# The names by which a pattern of unattended-upgrades can select a field of an index.
+_FIELDS = {"o": "origin", "l": "label", "a": "suite", "archive": "suite", "n": "codename"}
+_FIELDS |= {"c": "components", "component": "components"}
 
 
 def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
@@ -135,8 +140,9 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
             offenders.append(Offender("setting", key, f"is {value or 'not set'}"))
     if not unattended.get("installed"):
         offenders.append(Offender("package", "unattended-upgrades", "is not installed"))
-    elif not any("security" in origin.lower() for origin in origins):
-        offenders.append(Offender("setting", "Unattended-Upgrade origins", "no security origin is allowed"))
+    wrong, doubt = _not_allowed(snapshot, packages, origins)
+    if unattended.get("installed") and wrong:
+        offenders.append(Offender("setting", "Unattended-Upgrade origins", wrong))
     try:
         units = snapshot.fact("units")
     except FactAbsent:
@@ -154,7 +160,54 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     if offenders:
         actual = listed([f"{offender.name} {offender.detail}" for offender in offenders], glue="; ")
         return failed(expected, actual, offenders=offenders, evidence=evidence)
+    if doubt:
+        return manual(expected, doubt, evidence=evidence)
     return passed(expected, "unattended-upgrades, run by the apt-daily timers", evidence=evidence)
+
+
+def _not_allowed(snapshot: Snapshot, packages: JSONObject, origins: Sequence[str]) -> tuple[str, str]:
+    """Return why no allowed origin is a security archive of this host, or why that is not known."""
+    indexes = packages.get("indexes")
+    if not indexes:
+        if not any("security" in origin.lower() for origin in origins):
+            return "no security origin is allowed", ""
+        return "", (
+            "judge whether the allowed origins are archives of this host: "
+            + ("the snapshot is of an earlier collector" if indexes is None else "apt has fetched no index")
+        )
+    system = snapshot.fact("system").get("os") or {}
+    variables = {
+        "distro_id": str(system.get("ID") or "").capitalize(),
+        "distro_codename": str(system.get("VERSION_CODENAME") or ""),
+    }
+    allowed = [index for index in indexes if any(_allows(each, index, variables) for each in origins)]
+    secure = [f"{index['origin']} {index['suite']}" for index in indexes if index["security"]]
+    if any(index["security"] for index in allowed):
+        return "", ""
+    if secure:
+        return f"no allowed origin matches a security archive of this host: {listed(secure)}", ""
+    if not allowed:
+        return "no allowed origin matches an archive of this host", ""
+    names = listed([f"{index['origin']} {index['suite']}" for index in allowed])
+    return "", f"judge whether {names} has the security updates: no archive of this host is for them alone"
+
+
+def _allows(allowed: str, index: JSONObject, variables: Mapping[str, str]) -> bool:
+    """Return whether unattended-upgrades takes packages of an index by an allowed origin.
+
+    ``Origins-Pattern`` has ``origin=Debian,codename=*``; ``Allowed-Origins`` has ``Debian:stable``.
+    """
+    terms = [term.partition("=")[::2] for term in allowed.split(",")]
+    if "=" not in allowed:
+        origin, _separator, suite = allowed.partition(":" if ":" in allowed else " ")
+        terms = [("origin", origin), ("suite", suite)]
+    for name, value in terms:
+        found = index.get(_FIELDS.get(name.strip(), name.strip()))
+        pattern = Template(value.strip().replace("%2C", ",")).safe_substitute(variables)
+        values = [each.rpartition("/")[2] for each in found] if isinstance(found, list) else [found]
+        if not any(isinstance(each, str) and fnmatchcase(each, pattern) for each in values):
+            return False
+    return True
 
 
 def _dnf(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:

@@ -16,6 +16,11 @@ def unit(snapshot: Snapshot, name: str) -> JSONObject:
     return Facts(snapshot).unit(name)
 
 
+def closed_folder(snapshot: Snapshot, path: str) -> str:
+    """Return the folder above a path that only root, or a rootless daemon's user, can search; else empty."""
+    return Facts(snapshot).closed_folder(path)
+
+
 def api_sockets(snapshot: Snapshot) -> tuple[str, ...]:
     """Return the existing Unix sockets of the API: the one that answers, and the declared ones."""
     return tuple(Facts(snapshot).api_sockets())

@@ -17,12 +17,13 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import
     changed_since,
     default_of,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import TLS_FILES, Host
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import TLS_FILES, Host, parents
 
+from hardener.checks.lib import mounttable
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 _OPTIONAL = ("audit.loaded", "units")
-_TEXTS = frozenset({"data-root", "default-runtime", *(key for key, _ in TLS_FILES)})
+_TEXTS = frozenset({"data-root", "default-runtime", "group", *(key for key, _ in TLS_FILES)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +202,6 @@ class Facts(Host):
         """Return the settings, which not every fact needs."""
         return self._given or Settings(self._snapshot)
 
-    @property
-    def config_path(self) -> str:
-        """Return the path of daemon.json."""
-        return self._settings.path
-
     def data(self, source: str) -> Any:
         """Return the data of a source; an empty mapping on a host without systemd or auditd.
 
@@ -224,6 +220,8 @@ class Facts(Host):
         """
         if key in _TEXTS:
             return self._settings.text(key).value
+        if key == "hosts":
+            return self._settings.entries(key).value
         value = self._settings.get(key).value
         return self._settings.boolean(key).value if key == "tls" and value is not None else value
 
@@ -252,12 +250,6 @@ class Facts(Host):
             return bool(engine.get("rootless") or engine.get("euid"))
         return "rootless" in self._snapshot.security_options
 
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Return the declared addresses of the API."""
-        entries: tuple[str, ...] = self._settings.entries("hosts").value
-        return entries
-
     def exists(self, path: str) -> bool:
         """Return whether a path exists.
 
@@ -267,3 +259,34 @@ class Facts(Host):
         if super().exists(path) or path in self.data("files"):
             return super().exists(path)
         raise FactUnavailable("files", f"{path} was not collected")
+
+    def closed_folder(self, path: str) -> str:
+        """Return the folder above a path that only root, or a rootless daemon's user, can search; else empty.
+
+        No other user reaches what is below such a folder, whatever its mode, unless a mount shows it
+        elsewhere. Folders that were not collected count as open, and so do all in snapshots without the order
+        of mounts.
+        """
+        place = self.real(path)
+        closed = self._closed_above(place)
+        host = mounttable.host(self._snapshot) if closed else None
+        location = host and host.table.locate(place)
+        if not (host and location):
+            return ""
+        return closed if all(self._closed_above(name) for name, _ in host.table.names(location)) else ""
+
+    def _closed_above(self, path: str) -> str:
+        files, owners = self.data("files"), (0, self.data("engine").get("euid") or 0)
+        for place in parents(path):
+            record = files.get(place) or {}
+            if record.get("type") == "dir" and record["uid"] in owners and not _others_search(record):
+                return place
+        return ""
+
+
+def _others_search(record: JSONObject) -> bool:
+    mode = int(record["mode"], 8)
+    named = any(
+        entry.get("id") is not None and "x" in str(entry.get("perms")) for entry in record.get("acl") or ()
+    )
+    return bool(named or mode & 0o001 or (mode & 0o010 and record["gid"] != 0))

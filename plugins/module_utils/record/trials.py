@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Iterable, Mapping
 
 from ..docker.client import quoted
+from ..host import processes
 from ..host.errors import Failed, describe
 from . import apparmor, observe, project, remap, runtime, twin
 from . import describe as description
@@ -66,7 +67,7 @@ class Trials:
         self._versions: dict[str, Any] = engine.get("/version")
         self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
         self._unfiltered = description.unfiltered(self._original, self._info)
-        self._sampler = observe.Sampler(observe.label_file())
+        self._sampler = observe.Sampler(processes.label_file())
         cast = project.around(engine, request.container)
         for member in cast.members:
             runtime.require_processes_here(self._info, member.original)

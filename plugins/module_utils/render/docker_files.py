@@ -11,8 +11,9 @@ from ..subjects.host import CONFIG_FOLDER, parents, unrepaired
 from .hostview import HostView, listed
 
 # Sorts last, so that it overrides other drop-ins.
-_DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"
+_DROP_IN = "/etc/systemd/system/{}.d/zz-hardener.conf"
 _SHOWN = 10
+_FAULTS = (subjects.owner_fault, subjects.mode_fault)
 
 
 class _Rule(NamedTuple):
@@ -21,6 +22,7 @@ class _Rule(NamedTuple):
     path: str
     at_most: int
     group: str = "root"
+    program: bool = False  # that a unit starts, and other programs may use
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -50,11 +52,12 @@ def _render(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
         if not record or "error" in record or record.get("type") == "link":  # a link without a target
             continue
         at_most = subjects.limit(record, rule.at_most)
+        faulty = any(fault(host, path, record, at_most) for fault in _FAULTS)
         reason = record.get("untrusted") or _not_the_engines(host, path)
-        if reason:
-            found = (subjects.owner_fault(host, record), subjects.mode_fault(host, record, at_most))
-            if any(found) or record.get("untrusted"):
-                left.append(reason)
+        reason = reason or (_needed(path, record) if rule.program else "")
+        if reason and (faulty or record.get("untrusted")):
+            left.append(reason)
+        if reason or (rule.program and not faulty):
             continue
         exchangeable.setdefault(str(record.get("exchangeable") or ""), []).append(path)
         resources.append(
@@ -73,14 +76,13 @@ def _render(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
     left = [unrepaired(each) for each in left]
     if len(left) > _SHOWN:
         left[_SHOWN:] = [unrepaired(f"{len(left) - _SHOWN} more paths")]
-    drop_in = _drop_in(host.unit("docker.socket"))
-    if not drop_in:
-        return {"resources": resources, "notes": left}
-    return {
-        "notes": left,
-        "resources": [*resources, {"kind": "file", "path": _DROP_IN, "content": drop_in}],
-        "activations": [{"name": "systemd-reload", "when": [_DROP_IN]}],
-    }
+    drop_ins: dict[str, str] = {}
+    for unit, key, _value, right in subjects.at_start(host):
+        path = _DROP_IN.format(unit)
+        drop_ins[path] = drop_ins.get(path, "# Written by hardener.\n[Socket]\n") + f"{key}={right}\n"
+    resources += [{"kind": "file", "path": path, "content": content} for path, content in drop_ins.items()]
+    reload = {"activations": [{"name": "systemd-reload", "when": [*drop_ins]}]} if drop_ins else {}
+    return {"resources": resources, "notes": left, **reload}
 
 
 def _rules(host: HostView) -> Iterator[_Rule]:
@@ -96,6 +98,9 @@ def _rules(host: HostView) -> Iterator[_Rule]:
         yield _Rule(path, 0o755 if folder else 0o400 if path.endswith(".key") else 0o444)
     for path in filter(None, host.tls_paths().values()):
         yield from (_Rule(above, 0o755) for above in parents(path) if above.startswith(f"{CONFIG_FOLDER}/"))
+    for subject in subjects.SUBJECTS:
+        for path in subject.programs(host):
+            yield _Rule(path, subjects.PROGRAM, program=True)
     group = _socket_group(host)
     yield from (_Rule(path, subjects.SOCKET, group) for path in subjects.API_SOCKET.find(host))
     yield from (_Rule(path, subjects.SOCKET) for path in subjects.CONTAINERD.find(host))
@@ -118,23 +123,19 @@ def _not_the_engines(host: HostView, path: str) -> str:
     return f"{path}: this link leads out of {certificates}, to {target}: set its owner and mode there"
 
 
+def _needed(path: str, record: Mapping[str, Any]) -> str:
+    """Return why a program stays as it is: others may need its group or set-id bits; empty if it need not."""
+    mode, writable = int(record["mode"], 8), subjects.acl_excess(record, subjects.PROGRAM)
+    if mode & 0o7000 or (record["gid"] and not (record["uid"] or mode & 0o022 or writable)):
+        access = f"{subjects.owner(record)} with mode {record['mode']}"
+        return f"{path} belongs to {access}, which others may need: give the unit a copy of its own"
+    return ""
+
+
 def _socket_group(host: HostView) -> str:
     """Return the group that the configuration gives the API's sockets; empty for any group."""
-    unit = host.unit("docker.socket") if any(each.startswith("fd://") for each in host.hosts) else {}
-    group = unit.get("SocketGroup") or host.setting("group") or "docker"
     known = host.entry("groups").get("data")
     if known is None:
         return ""
-    names = (name for name, entry in known.items() if str(group) in (name, str(entry.get("gid"))))
+    names = (name for name, entry in known.items() if host.socket_group in (name, str(entry.get("gid"))))
     return next(names, "root")  # a group that does not exist on this host leaves root alone
-
-
-def _drop_in(unit: Mapping[str, Any]) -> str:
-    """Return the drop-in that gives the socket the right mode and owner, if its unit does not."""
-    lines = []
-    mode = str(unit.get("SocketMode") or "0660")
-    if int(mode, 8) & ~subjects.SOCKET:
-        lines.append(f"SocketMode={int(mode, 8) & subjects.SOCKET:04o}")
-    if unit.get("SocketUser") not in (None, "", "root"):
-        lines.append("SocketUser=root")
-    return "\n".join(["# Written by hardener.", "[Socket]", *lines, ""]) if lines else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..docker.api import USUAL_SOCKET
-from ..docker.keys import DEFAULT_PATH, FILE
+from ..docker.keys import FILE
 from ..subjects.host import Host
 
 NO_ENGINE = "there is no Docker engine on this host"
@@ -68,22 +68,6 @@ class HostView(Host):
         return self.unread("engine", "daemon.config") or ("" if self.engine.get("installed") else NO_ENGINE)
 
     @property
-    def config_path(self) -> str:
-        """Return the path of daemon.json."""
-        return str(self.config.get("path") or DEFAULT_PATH)
-
-    @property
-    def info(self) -> Mapping[str, Any]:
-        """Return the engine's answer to /info; an empty mapping without an answer."""
-        found: Mapping[str, Any] = self.data("docker.info")
-        return found
-
-    @property
-    def rootless(self) -> bool:
-        """Return whether the engine runs as an ordinary user."""
-        return bool(self.engine.get("rootless"))
-
-    @property
     def serves(self) -> bool:
         """Return whether there is a system-wide engine."""
         return bool(self.engine.get("installed")) and not self.rootless
@@ -106,11 +90,6 @@ class HostView(Host):
     def socket(self) -> str:
         """Return the socket of the engine's API."""
         return str(self.engine.get("socket") or USUAL_SOCKET)
-
-    @property
-    def hosts(self) -> list[str]:
-        """Return the declared addresses of the API."""
-        return [str(host) for host in self.setting("hosts") or ()]
 
     def setting(self, key: str) -> Any:
         """Return the declared value of a key, from the command line or daemon.json; None if it is not set."""

@@ -7,7 +7,7 @@ import os
 from ..docker import extensions, runtimes
 from ..host.units import listens
 from ..subjects import files as subjects
-from ..subjects.host import CONFIG_FOLDER, TLS_FILES, parents
+from ..subjects.host import CONFIG_FOLDER, TLS_FILES, commands, parents
 from .filestat import Files
 
 MYPY = False
@@ -66,17 +66,16 @@ def look(
         wanted += [entry.partition(" (")[0] for entry in unit["EnvironmentFiles"]]
     for name in subjects.ENGINE_UNITS:
         wanted += _drop_ins(name)
+        wanted += [word for argv in commands(units.get(name) or {}) for word in argv]
     wanted += [path for path in engine.binaries.values() if path]
     config = str(engine.config.get("path") or "")
     wanted += [config, os.path.dirname(config)]
     for folder in (CONFIG_FOLDER, os.path.dirname(config)):
         wanted += parents(os.path.realpath(folder)) if folder.startswith("/") else ()
     wanted += _runtimes(engine)
-    wanted += api_sockets(engine, units)
-    wanted += _tls(engine)
-    wanted += [
-        folder for path in _tls(engine) for folder in parents(path) if folder.startswith(f"{CONFIG_FOLDER}/")
-    ]
+    for path in (*api_sockets(engine, units), *_tls(engine), containerd_socket or ""):
+        # A folder that only root can search closes what is below it.
+        wanted += [path, *parents(path), *parents(os.path.realpath(path))] if path.startswith("/") else []
     for path in (root, str(engine.declared("data-root") or engine.declared("graph") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
     for path in (containerd_socket or "", str(engine.declared("seccomp-profile") or "")):

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, Iterator, NamedTuple
+from collections import namedtuple
 
 from ..docker import runtimes
 from .files import CONTAINERD_CONFIG, DEFAULTS, SYSCONFIG
 from .host import Host, Subject
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Callable, Iterable, Iterator
 
 CHANGE, CHANGE_AND_RUN = "wa", "wax"
 NARROW_MACHINES = frozenset({"armv6l", "armv7l", "i386", "i586", "i686"})
 RUN_CONTAINERD = "/run/containerd"
 _MASKED = frozenset({"masked", "masked-runtime"})
 _NOT_AT_BOOT = _MASKED | {"disabled", "enabled-runtime", "linked", "linked-runtime"}
+RULES, RULES_FOLDER = "/etc/audit/audit.rules", "/etc/audit/rules.d"
+# Settings of auditd.conf by which nothing is recorded.
+_SILENT = (("write_logs", "no"), ("local_events", "no"), ("log_format", "nolog"))
+_FULL = "records are lost while the disk of the log is full"
+_GROWS = "the log grows until its disk is full"
+# Settings of auditd.conf by which records are lost later; without a value, auditd ignores the event.
+LOSSES = {
+    "max_log_file_action": {"ignore": _GROWS, "syslog": _GROWS, "suspend": "nothing is added to a full log"},
+    "disk_full_action": {"ignore": _FULL, "syslog": _FULL, "suspend": _FULL},
+}
+SETTINGS = (*(key for key, _ in _SILENT), *LOSSES)  # what the collector reads
 _LEAST_RATE = 100  # records a second; one access makes about five
 
 
-class Watched(NamedTuple):
-    """A path that must be audited, with everything below it if ``tree`` is set."""
-
-    path: str
-    tree: bool = False
+# A path that must be audited, with everything below it if `tree` is set; `mounts` tells that the engine
+# mounts file systems of containers below it, which no rule covers.
+Watched = namedtuple("Watched", ("path", "tree", "mounts"), defaults=(False, False))
 
 
 def _program(name: str) -> Callable[[Host], list[Watched]]:
@@ -39,16 +52,18 @@ def _runtimes(host: Host) -> list[Watched]:
     return [Watched(path) for path in dict.fromkeys(paths)]
 
 
-def _existing(path: Callable[[Host], str], *, tree: bool = False) -> Callable[[Host], list[Watched]]:
+def _existing(
+    path: Callable[[Host], str], *, tree: bool = False, mounts: bool = False
+) -> Callable[[Host], list[Watched]]:
     def find(host: Host) -> list[Watched]:
         where = path(host)
-        return [Watched(host.real(where), tree=tree)] if where and host.exists(where) else []
+        return [Watched(host.real(where), tree, mounts)] if where and host.exists(where) else []
 
     return find
 
 
-def _at(path: str, *, tree: bool = False) -> Callable[[Host], list[Watched]]:
-    return _existing(lambda _: path, tree=tree)
+def _at(path: str, **more: bool) -> Callable[[Host], list[Watched]]:
+    return _existing(lambda _: path, **more)
 
 
 def _all(find: Callable[[Host], Iterable[str]]) -> Callable[[Host], list[Watched]]:
@@ -73,8 +88,13 @@ SUBJECTS = (
         CHANGE,
         _existing(lambda host: host.config_folder, tree=True),
     ),
-    Subject("run-containerd", RUN_CONTAINERD, CHANGE, _at(RUN_CONTAINERD, tree=True)),
-    Subject("var-lib-docker", "the data root", CHANGE, lambda host: [Watched(host.data_root, tree=True)]),
+    Subject("run-containerd", RUN_CONTAINERD, CHANGE, _at(RUN_CONTAINERD, tree=True, mounts=True)),
+    Subject(
+        "var-lib-docker",
+        "the data root",
+        CHANGE,
+        lambda host: [Watched(host.data_root, tree=True, mounts=True)],
+    ),
     Subject(
         "docker-service",
         "a systemd unit of the engine",
@@ -121,9 +141,9 @@ def hindrances(host: Host) -> Iterator[str]:
         yield "auditd does not run (pid 0)"
     elif pid is not None and "name" in daemon and daemon["name"] != "auditd":
         yield f"auditd does not run: pid {pid} is {daemon['name'] or 'no process'}"
-    for key in ("write_logs", "local_events"):
-        if str(daemon.get(key) or "").lower() == "no":
-            yield f"auditd records nothing ({key} = no in auditd.conf)"
+    for key, value in _SILENT:
+        if str(daemon.get(key) or "").lower() == value:
+            yield f"auditd records nothing ({key} = {daemon[key]} in auditd.conf)"
     units = host.data("units")
     state = (units.get("auditd.service") or {}).get("UnitFileState")
     if state in _NOT_AT_BOOT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from .host import CONFIG_FOLDER, CONTAINERD_SOCKET, TLS_FILES, Host, Subject, parents
+from .host import CONFIG_FOLDER, CONTAINERD_SOCKET, TLS_FILES, Host, Subject, commands, parents
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -19,6 +19,7 @@ CERTIFICATES = "certs.d"
 CONTAINERD_CONFIG = "/etc/containerd/config.toml"
 DEFAULTS, SYSCONFIG = "/etc/default/docker", "/etc/sysconfig/docker"
 SOCKET = 0o660
+PROGRAM = 0o755
 # Read on every host, whatever its engine.
 FIXED = (
     CONTAINERD_CONFIG,
@@ -51,6 +52,17 @@ def _of_unit(name: str) -> Callable[[Host], Sequence[str]]:
         # Paths in /lib are those in /usr/lib where that is a link.
         known = {host.real(path): path for path in more if files.get(path)}
         return list(dict.fromkeys((*loaded, *known.values())))
+
+    return find
+
+
+def _programs(unit: str) -> Callable[[Host], Sequence[str]]:
+    """Return a finder of the files that the commands of a unit name: programs, scripts, their settings."""
+
+    def find(host: Host) -> Sequence[str]:
+        files = host.data("files")
+        words = dict.fromkeys(word for argv in commands(host.unit(unit)) for word in argv)
+        return [word for word in words if (files.get(word) or {}).get("type") == "file"]
 
     return find
 
@@ -98,8 +110,10 @@ def _tls(key: str) -> Callable[[Host], Sequence[str]]:
 
 _TLS_WORDS = (("ca", "the CA"), ("cert", "the certificate"), ("key", "the private key"))
 SUBJECTS = (
-    Subject("docker-service", "docker.service", 0o644, _of_unit("docker.service")),
-    Subject("docker-socket-unit", "docker.socket", 0o644, _of_unit("docker.socket")),
+    *(
+        Subject(name, unit, 0o644, _of_unit(unit), _programs(unit))
+        for name, unit in zip(("docker-service", "docker-socket-unit"), ENGINE_UNITS)
+    ),
     Subject("etc-docker", "the configuration folder", 0o755, _config_folder),
     Subject("registry-cert", "certificates of registries", 0o444, _certificate_files),
     *(
@@ -110,10 +124,28 @@ SUBJECTS = (
     Subject("etc-default-docker", DEFAULTS, 0o644, _one(lambda _: DEFAULTS)),
     Subject("etc-sysconfig-docker", SYSCONFIG, 0o644, _one(lambda _: SYSCONFIG)),
 )
-API_SOCKET = Subject("docker-sock", "the API socket", SOCKET, lambda host: host.api_sockets())
+# The sticky bit grants nothing: a rootless daemon sets it against automatic cleaning.
+API_SOCKET = Subject("docker-sock", "the API socket", 0o1000 | SOCKET, lambda host: host.api_sockets())
 CONTAINERD = Subject(
     "containerd-sock", "the containerd socket", SOCKET, _one(lambda host: host.containerd_socket)
 )
+
+
+def socket_units(host: Host) -> dict[str, Mapping[str, Any]]:
+    """Return the socket units that start the engine."""
+    return {
+        name: unit for name in host.data("units") if name.endswith(".socket") and (unit := host.unit(name))
+    }
+
+
+def at_start(host: Host) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what socket units give the API's sockets at the next start: unit, key, value, right value."""
+    for name, unit in socket_units(host).items():
+        mode = int(str(unit.get("SocketMode") or "0"), 8)
+        if mode & ~API_SOCKET.demanded:
+            yield name, "SocketMode", str(unit["SocketMode"]), f"{mode & SOCKET:04o}"
+        if unit.get("SocketUser") not in (None, "", "root", "0"):
+            yield name, "SocketUser", str(unit["SocketUser"]), "root"
 
 
 def owner(record: Mapping[str, Any]) -> str:
@@ -121,7 +153,7 @@ def owner(record: Mapping[str, Any]) -> str:
     return f"{record.get('owner') or record['uid']}:{record.get('group') or record['gid']}"
 
 
-def owner_fault(host: Host, record: Mapping[str, Any]) -> str:
+def owner_fault(host: Host, _path: str, record: Mapping[str, Any], _at_most: int) -> str:
     """Describe owner and group of a file unless both are root; a rootless daemon's user may own it too."""
     if host.rootless:
         user = host.data("engine").get("euid")
@@ -147,13 +179,19 @@ def acl_excess(record: Mapping[str, Any], at_most: int) -> list[str]:
     ]
 
 
-def mode_fault(host: Host, record: Mapping[str, Any], at_most: int) -> str:
-    """Describe too wide permissions, and a folder in which others can replace the file."""
+def mode_fault(host: Host, path: str, record: Mapping[str, Any], at_most: int) -> str:
+    """Describe too wide permissions, and a folder in which others can replace the file.
+
+    Neither counts below a folder that other users cannot search.
+    """
     most = limit(record, at_most)
     reasons = [f"has mode {record['mode']}"] if int(record["mode"], 8) & ~most else []
     reasons += acl_excess(record, most)
     # A rootless daemon's user may exchange its files. Older snapshots do not say who else may.
-    folder = "" if host.rootless else record.get("exchangeable")
+    folder = "" if host.rootless else str(record.get("exchangeable") or "")
+    closed = host.closed_folder(path) if reasons or folder else ""
+    if closed:
+        reasons, folder = [], "" if folder.startswith(f"{closed}/") else folder
     reasons += [f"can be replaced by other users: {folder}"] if folder else []
     return ", ".join(reasons)
 

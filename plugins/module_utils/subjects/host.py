@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from ..docker.keys import boolean, default_of
+from ..docker.keys import DEFAULT_PATH, boolean, default_of
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -14,6 +14,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CONFIG_FOLDER = "/etc/docker"
+COMMANDS = ("ExecStartPre", "ExecStart", "ExecStartPost")  # of a unit, in the order of its start
 TLS_FILES = (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem"))
 _REMAPPED = re.compile(r"/\d+\.\d+$")
 
@@ -36,22 +37,23 @@ class Host:
     @property
     def config_path(self) -> str:
         """Return the path of daemon.json."""
-        raise NotImplementedError
+        return str(self.data("daemon.config").get("path") or DEFAULT_PATH)
 
     @property
     def info(self) -> Mapping[str, Any]:
         """Return the engine's answer to /info; an empty mapping without an answer."""
-        raise NotImplementedError
+        found: Mapping[str, Any] = self.data("docker.info")
+        return found
 
     @property
     def rootless(self) -> bool:
         """Return whether the engine runs as an ordinary user."""
-        raise NotImplementedError
+        return bool(self.data("engine").get("rootless"))
 
     @property
-    def hosts(self) -> Sequence[str]:
+    def hosts(self) -> list[str]:
         """Return the declared addresses of the API."""
-        raise NotImplementedError
+        return [str(host) for host in self.setting("hosts") or ()]
 
     def exists(self, path: str) -> bool:
         """Return whether a path exists; a file below a folder proves that the folder exists."""
@@ -77,6 +79,10 @@ class Host:
     def environment_files(self, name: str) -> list[str]:
         """Return the files from which a unit reads its environment."""
         return [str(entry).partition(" (")[0] for entry in self.unit(name).get("EnvironmentFiles") or ()]
+
+    def closed_folder(self, _path: str) -> str:
+        """Return the folder above a path that no other user can search; empty if none is known."""
+        return ""
 
     @property
     def binaries(self) -> Mapping[str, Any]:
@@ -141,6 +147,14 @@ class Host:
                 found.append(f"tcp://{address}" if ":" in address else f"tcp://[::]:{address}")
         return found
 
+    @property
+    def socket_group(self) -> str:
+        """Return the group that the configuration gives the API's sockets, by name or number."""
+        activated = any(host.startswith("fd://") for host in self.hosts)
+        held = self.unit("docker.socket").get("SocketGroup") if activated else ""
+        declared = self.setting("group")
+        return str(held or (default_of("group") if declared is None else declared))
+
     def api_sockets(self) -> list[str]:
         """Return the existing Unix sockets of the API: the one that answers, and the declared ones."""
         declared = [host[len("unix://") :] for host in self.api_hosts() if host.startswith("unix://")]
@@ -180,15 +194,29 @@ class Subject:
         words: what it is.
         demanded: the accesses that audit rules must record, or the most permissive mode.
         find: returns its paths on a host, none if it is not there.
+        programs: returns the files that its commands name, which may be executable.
     """
 
-    __slots__ = ("demanded", "find", "name", "words")
+    __slots__ = ("demanded", "find", "name", "programs", "words")
 
-    def __init__(self, name: str, words: str, demanded: Any, find: Callable[[Host], Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        words: str,
+        demanded: Any,
+        find: Callable[[Host], Sequence[Any]],
+        programs: Callable[[Host], Sequence[str]] = lambda _: (),
+    ) -> None:
         self.name = name
         self.words = words
         self.demanded = demanded
         self.find = find
+        self.programs = programs
+
+
+def commands(unit: Mapping[str, Any], keys: Sequence[str] = COMMANDS) -> list[Sequence[str]]:
+    """Return the arguments of the commands of a unit."""
+    return [argv for key in keys for argv in unit.get(key) or ()]
 
 
 def parents(path: str) -> Iterator[str]:

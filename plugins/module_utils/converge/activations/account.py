@@ -64,9 +64,7 @@ class Account(Activation):
         """Return no settings: files of containers belong to the account's ids."""
         users = dict.fromkeys(str(each.memory["made"]) for each in begun if each.memory.get("made"))
         found = [user for user in users if _exists(pwd.getpwnam, user)]
-        return Former(
-            None, left=[f"the account {user} stays: files of containers belong to its ids" for user in found]
-        )
+        return Former(None, left=[f"the account {user} stays: userdel removes it" for user in found])
 
 
 def _exists(find: Callable[[str], Any], name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
 from hardener.snapshot import Snapshot
 
 _RULES = "/etc/audit/rules.d/"
+_DROP_IN = re.compile(r"/etc/systemd/system/(.+)\.d/zz-hardener\.conf")
 
 
 def applied(snapshot: Snapshot, documents: Sequence[Mapping[str, Any]]) -> Snapshot:
@@ -31,6 +33,9 @@ def applied(snapshot: Snapshot, documents: Sequence[Mapping[str, Any]]) -> Snaps
                 kept = _data(sources, "audit.persistent", [])
                 kept[:] = [entry for entry in kept if entry["file"] != resource["path"]]
                 kept.append({"file": resource["path"], "lines": resource["content"].splitlines()})
+            elif resource["kind"] == "file" and (unit := _DROP_IN.fullmatch(resource["path"])):
+                lines = (line.partition("=") for line in resource["content"].splitlines())
+                sources["units"]["data"][unit[1]].update({key: value for key, _, value in lines if value})
         for activation in document.get("activations", ()):
             if activation["name"] == "audit-rules-load":
                 _load(sources)

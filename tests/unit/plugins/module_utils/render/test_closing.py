@@ -114,6 +114,26 @@ BREAKS: dict[str, dict[str, Any]] = {
         "files": {"/opt/d.json": record(mode="0664"), "/opt": record("dir")},
         "audit.loaded": running(),
     },
+    "programs of units": {
+        "units": {
+            "docker.service": {"ExecStartPre": [["/opt/pre"], ["/bin/sh", "/srv/alice/pre.sh"]]},
+            "docker.socket": {"ExecStartPost": [["/opt/post", "/etc/key"], ["/usr/bin/sudo", "/opt/no"]]},
+        },
+        "files": {
+            "/opt/pre": record(mode="0777"),
+            "/srv/alice/pre.sh": record(**ALICE, exchangeable=OPEN),
+            "/opt/post": record(mode="0775", gid=50, group="staff"),
+            "/etc/key": record(mode="0640", gid=42, group="shadow"),
+            "/usr/bin/sudo": record(mode="4755"),
+            "/opt/no": record(acl=[{"tag": "user", "id": 1000, "name": "alice", "perms": "rwx"}]),
+        },
+    },
+    "sockets at the next start": {
+        "units": {
+            "docker.socket": {"SocketMode": "0666", "SocketUser": "alice"},
+            "site.socket": {"LoadState": "loaded", "SocketMode": "0662"},
+        }
+    },
     "open sockets": {
         "files": {
             "/run/docker.sock": record("socket", mode="0666", **ALICE),
@@ -126,6 +146,11 @@ BREAKS: dict[str, dict[str, Any]] = {
             **running(),
             "daemon": {"name": "auditd", "write_logs": "no", "local_events": "no"},
         }
+    },
+    "no log format": {"audit.loaded": {**running(), "daemon": {"log_format": "NOLOG"}}},
+    "rules of one file": {
+        "audit.loaded": running(),
+        "units": {"audit-rules.service": {"ExecStart": [["/sbin/auditctl", "-R", "/etc/audit/audit.rules"]]}},
     },
     "another audit daemon": {"audit.loaded": {**running(), "daemon": {"name": "other"}}},
     "auditing off": {"audit.loaded": running(enabled=0, pid=0)},

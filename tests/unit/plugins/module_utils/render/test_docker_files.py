@@ -54,6 +54,26 @@ def test_a_drop_in_overrides_an_open_socket_unit() -> None:
     assert found["activations"] == [{"name": "systemd-reload", "when": [drop_in["path"]]}]
 
 
+@pytest.mark.parametrize(
+    ("change", "changed", "named"),
+    [
+        ({"mode": "0755", "uid": 0, "gid": 0}, False, False),
+        ({"mode": "0777", "uid": 0, "gid": 0}, True, False),
+        ({"mode": "0660", "uid": 0, "gid": 42}, True, False),
+        ({"mode": "0700"}, True, False),
+        ({"mode": "0640", "uid": 0, "gid": 42}, False, True),
+        ({"mode": "4755", "uid": 0, "gid": 0}, False, True),
+    ],
+)
+def test_a_program_of_a_unit_is_changed_if_other_users_can_write_it(
+    change: dict[str, Any], changed: bool, named: bool
+) -> None:
+    units = {"docker.service": {"ExecStartPre": [["/bin/sh", "/opt/pre"]]}}
+    found = document(make(units=units, files={"/opt/pre": record(**change)}))
+    assert ("/opt/pre" in paths(found)) is changed
+    assert any("/opt/pre" in note for note in found["notes"]) is named
+
+
 def test_a_missing_group_leaves_the_socket_to_root() -> None:
     (socket,) = [
         entry

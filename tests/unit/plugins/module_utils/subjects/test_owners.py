@@ -16,6 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.subjects import ow
 from tests.unit.plugins.loading import ROLES
 from tests.unit.plugins.module_utils.render.rendering import rendered
 from tests.unit.snapshots import RELEASES, make, recorded
+from tests.unit.walls.sources import names, nodes, texts
 
 RENDER = Path(__file__).parents[5] / "plugins/module_utils/render"
 MODULES = sorted(path for path in RENDER.glob("*.py") if (ROLES / path.stem).is_dir())
@@ -30,27 +31,18 @@ READ = frozenset(
 UNIT = re.compile(r"[\w@-]+\.(?:service|timer|socket|path|target)")
 
 
-def started(path: Path) -> set[str]:
+def started(source: str) -> set[str]:
     """The units and the activations that a renderer names."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    imported = [name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names]
-    found: set[str] = set()
-    for name in imported:
-        value = getattr(owners, name.name, ())
-        found |= {value} if isinstance(value, str) else set(value if isinstance(value, tuple) else ())
-    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    pairs = (
-        pair
-        for node in nodes
-        if isinstance(node, ast.Dict)
-        for pair in zip(node.keys, node.values, strict=True)
-    )
+    tables = [getattr(owners, name, ()) for name in names(source) if name.isupper()]
+    units = {unit for table in tables for unit in ([table] if isinstance(table, str) else table)}
     named = {
         str(value.value)
-        for key, value in pairs
+        for node in nodes(source)
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
         if isinstance(key, ast.Constant) and key.value == "name" and isinstance(value, ast.Constant)
     }
-    return found | set(filter(UNIT.fullmatch, texts)) | named & owners.ACTIVATIONS.keys()
+    return units | set(filter(UNIT.fullmatch, texts(source))) | named & owners.ACTIVATIONS.keys()
 
 
 def test_every_activation_belongs_to_a_role_or_to_all() -> None:
@@ -63,8 +55,8 @@ def test_every_activation_belongs_to_a_role_or_to_all() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_what_a_renderer_starts_belongs_to_its_role(path: Path) -> None:
     owned = {**owners.UNITS, **owners.ACTIVATIONS}
-    names = started(path) - READ
-    assert {name: owned.get(name) for name in names} == dict.fromkeys(names, path.stem)
+    found = started(path.read_text()) - READ
+    assert {name: owned.get(name) for name in found} == dict.fromkeys(found, path.stem)
 
 
 @pytest.mark.parametrize("role", [path.stem for path in MODULES])

@@ -48,7 +48,7 @@ def test_an_account_is_created_once_and_removed_by_a_rollback(
     again.prepare(host.plan())
     assert not again.due
     assert Account.former([Begun({}, activation.memory)]).left == [
-        f"the account {user} stays: files of containers belong to its ids"
+        f"the account {user} stays: userdel removes it"
     ]
     assert activation.undo() == []
     assert (calls[1:] == [("userdel", "--", user)]) is removed
