@@ -11,7 +11,7 @@ from hardener.checks.lib import fields, policy
 from hardener.checks.lib import seccomp as seccomp_profiles
 from hardener.checks.lib.containers import readable
 from hardener.checks.lib.ports import published
-from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.settings import Facts, Settings
 from hardener.checks.lib.swarmstate import node_state
 from hardener.checks.lib.verdicts import (
     count,
@@ -48,15 +48,8 @@ def rootless(snapshot: Snapshot) -> Verdict:
 
 
 def runs_rootless(snapshot: Snapshot) -> bool:
-    """Return whether the daemon runs as a user other than root, according to its process or its API.
-
-    Raises:
-        FactUnavailable: its process was not found, and it answers without a report.
-    """
-    engine = snapshot.fact("engine")
-    if engine.get("rootless") or engine.get("euid") is not None or not engine.get("reachable"):
-        return bool(engine.get("rootless") or engine.get("euid"))
-    return "rootless" in snapshot.security_options
+    """Return whether the daemon runs as a user other than root, according to its process or its API."""
+    return Facts(snapshot).rootless
 
 
 def _against_rootless(snapshot: Snapshot) -> list[str]:

@@ -148,7 +148,7 @@ def _members(snapshot: Snapshot, group: str) -> list[str]:
 
 
 def _declared_group(snapshot: Snapshot) -> str:
-    socket = unit(snapshot, "docker.socket") or {}
+    socket = unit(snapshot, "docker.socket")
     return str(socket.get("SocketGroup") or Settings(snapshot).text("group").value)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Container, Mapping, Sequence
 from fnmatch import fnmatchcase
 from string import Template
 
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
+
 from hardener.checks import check
 from hardener.checks.lib.verdicts import count, failed, listed, manual, passed
 from hardener.checks.scans import LastScan, last_scan
@@ -151,7 +153,7 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
                 evidence=evidence,
             )
         units = {}
-    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer") if units else ():
+    for timer in owners.APT_TIMERS if units else ():
         state = (units.get(timer) or {}).get("ActiveState")
         if state != "active":
             offenders.append(Offender("unit", timer, f"is {state or 'missing'}"))
@@ -212,17 +214,15 @@ def _dnf(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     units = snapshot.fact_or("units", {})
     active = [
         timer
-        for timer in ("dnf-automatic-install.timer", "dnf-automatic.timer")
+        for timer in (*owners.DNF_TIMERS, "dnf-automatic.timer")
         if (units.get(timer) or {}).get("ActiveState") == "active"
     ]
     applies = (packages.get("automatic") or {}).get("apply_updates")
-    if "dnf-automatic-install.timer" in active or (active and applies in ("yes", "true", "1", True)):
+    if owners.DNF_TIMERS[0] in active or (active and applies in ("yes", "true", "1", True)):
         return passed(expected, f"{active[0]} is active")
     if active and applies is None:
         return manual(
             expected, "look at apply_updates in /etc/dnf/automatic.conf: dnf-automatic.timer is active"
         )
     found = "dnf-automatic downloads without installing" if active else "no timer of dnf-automatic is active"
-    return failed(
-        expected, found, offenders=[Offender("unit", "dnf-automatic-install.timer", "is not active")]
-    )
+    return failed(expected, found, offenders=[Offender("unit", owners.DNF_TIMERS[0], "is not active")])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from ..subjects.host import COMMANDS
+from ..subjects.owners import APT_TIMERS, DNF_TIMERS
 from .errors import Absent, Failed
 from .read import read_text
 from .run import run
@@ -21,10 +23,9 @@ NAMES = (
     "audit-rules.service",
     "apparmor.service",
     "unattended-upgrades.service",
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
+    *APT_TIMERS,
     "dnf-automatic.timer",
-    "dnf-automatic-install.timer",
+    *DNF_TIMERS,
     "nftables.service",
     "ufw.service",
     "firewalld.service",
@@ -43,7 +44,6 @@ _TEXTS = (
     "NeedDaemonReload",
 )
 _NUMBERS = ("MainPID", "NRestarts", "ExecMainStartTimestampMonotonic")
-COMMANDS = ("ExecStartPre", "ExecStart", "ExecStartPost")
 _LISTS = ("DropInPaths", *COMMANDS, "Listen", "Environment", "EnvironmentFiles", "TriggeredBy")
 _MOUNTED = "Where,ActiveEnterTimestampMonotonic"
 _USED = re.compile(r"\$\{?(\w+)")  # other variables may be secrets

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..contract import CONTAINERS_STOP, DAEMON_RESTART, NONE, exceeds
+from ..subjects.owners import APT_TIMERS, DNF_TIMERS
 from .hostview import HostView
 
 _AUTOMATIC, _ENGINE_TOO = "security_updates_automatic", "security_updates_engine"
@@ -14,8 +15,6 @@ _APT = "/etc/apt/apt.conf.d/90hardener-security-updates"
 _APT_ENGINE = f"{_APT}-engine"
 _DNF = "/etc/dnf/hardener-automatic.conf"
 _DNF_DROP_IN = "/etc/systemd/system/dnf-automatic-install.service.d/50-hardener.conf"
-_APT_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
-_DNF_TIMERS = ("dnf-automatic-install.timer",)
 _PERIODIC = {
     "APT::Periodic::Enable": "1",
     "APT::Periodic::Update-Package-Lists": "1",
@@ -266,7 +265,7 @@ def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     return {
         "resources": resources,
         "activations": [
-            *_timers(_APT_TIMERS, choice),
+            *_timers(APT_TIMERS, choice),
             {"name": "automatic-updates", "when": when, "manager": "apt", "expect": expected},
         ],
     }
@@ -295,7 +294,7 @@ def _dnf(host: HostView, choice: _Choice) -> dict[str, Any]:
         "resources": [_file(_DNF, lines, "#"), _file(_DNF_DROP_IN, drop_in, "#")],
         "activations": [
             {"name": "systemd-reload", "when": [_DNF_DROP_IN]},
-            *_timers(_DNF_TIMERS, choice),
+            *_timers(DNF_TIMERS, choice),
             {"name": "automatic-updates", "when": [_DNF], "manager": "dnf", "configuration": _DNF},
         ],
     }

@@ -6,16 +6,16 @@ import os
 
 from ..host.read import read_or, texts
 from ..host.run import run
+from ..subjects.audit import RULES as _RULES
+from ..subjects.audit import RULES_FOLDER as _FOLDER
+from ..subjects.audit import SETTINGS
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-_RULES = "/etc/audit/audit.rules"
-_FOLDER = "/etc/audit/rules.d"
 _DAEMON = "/etc/audit/auditd.conf"
 _PROC = "/proc"
-_SETTINGS = ("write_logs", "local_events", "log_format", "max_log_file_action", "disk_full_action")
 
 
 def loaded() -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _listed() -> list[str]:
 def daemon(pid: int | str | None) -> dict[str, str | None]:
     """Return the daemon that reads the kernel's records, and its settings for logging them."""
     name = read_or(f"{_PROC}/{pid}/comm", "").strip() if pid else ""
-    settings: dict[str, str | None] = dict.fromkeys(_SETTINGS)
+    settings: dict[str, str | None] = dict.fromkeys(SETTINGS)
     for line in read_or(_DAEMON, "").splitlines():
         key, _separator, value = line.partition("#")[0].partition("=")
         if key.strip().lower() in settings:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..docker import engine
-from ..host import units as systemd
 from ..host.once import Once
+from ..subjects.host import COMMANDS
 from . import (
     accounts,
     authorities,
@@ -142,7 +142,7 @@ def redacted_units(units: dict[str, dict[str, Any]], redactor: Redactor) -> dict
     return {
         name: {
             **{key: value for key, value in unit.items() if key != "Variables"},
-            **{key: [redactor.words(argv, f"unit {name}") for argv in unit[key]] for key in systemd.COMMANDS},
+            **{key: [redactor.words(argv, f"unit {name}") for argv in unit[key]] for key in COMMANDS},
         }
         for name, unit in units.items()
     }
