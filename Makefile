@@ -72,7 +72,7 @@ integration-slow: test-packages $(VENV)/.installed ## the integration tests that
 	$(PYTEST) tests/integration -m slow --numprocesses=2 --verbose
 
 .PHONY: promise promise-loop promise-host
-promise: test-packages ## the product's promise, on a virtual machine and a host in namespaces (root)
+promise: test-packages ## the product's promise, on a virtual machine and hosts in namespaces (root)
 	$(call BUILT,13)
 	@$(MAKE) --no-print-directory environment
 	@$(TOGETHER) loop="$(MAKE) promise-loop" host="$(MAKE) promise-host"
@@ -80,7 +80,7 @@ promise: test-packages ## the product's promise, on a virtual machine and a host
 promise-loop:
 	$(PYTEST) tests/promise/test_loop.py --verbose --exitfirst
 promise-host:
-	$(PYTEST) tests/promise/test_provision.py --verbose
+	$(PYTEST) tests/promise/test_drift.py tests/promise/test_provision.py --verbose
 
 .PHONY: fleet fleet-lowest fleet-others
 fleet: test-packages ## six hosts that differ: together each gets what it gets alone (root)
