@@ -66,6 +66,7 @@ def assess_snapshots(
         HardenerError: an option is invalid, or a snapshot cannot be read.
     """
     started = datetime.now(UTC)
+    selection.require_controls()
     controls = selection.controls()
     decisions = decided.read(started.date())
     files.keep(*paths, *decided.named)

@@ -94,6 +94,19 @@ class Selection:
             catalogue.load(self.benchmark), benchmark=self.benchmark, level=self.level, only=self.only
         )
 
+    def require_controls(self) -> None:
+        """Refuse selectors of wishes, for a command that judges and does not compare wishes.
+
+        Raises:
+            HardenerError: a selector selects no control.
+        """
+        if others := [each for each in self.only if not catalogue.selects_controls(each)]:
+            chosen = line(others[0])
+            raise HardenerError(
+                f"--only {chosen}: it selects no control",
+                hint=f"`hardener plan --only {chosen}` compares hosts with what their inventory sets",
+            )
+
     @property
     def repairs(self) -> bool:
         """Return whether failing controls are remediated, and not only wishes applied."""

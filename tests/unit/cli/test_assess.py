@@ -86,6 +86,12 @@ def test_the_option_exit_zero_gives_exit_code_0_for_failing_controls(
     assert hardener("assess", *stored(tmp_path, "a"), "--exit-zero").exit_code == 0
 
 
+def test_selectors_of_wishes_are_refused(hardener: Hardener, tmp_path: Path) -> None:
+    result = hardener("assess", *stored(tmp_path, "web1"), "--only", "wishes")
+    assert result.exit_code == 2
+    assert "--only wishes: it selects no control" in result.stderr
+
+
 @pytest.mark.parametrize("other", ["report", "./report", "link"])
 def test_two_reports_in_one_file_are_refused(hardener: Hardener, tmp_path: Path, other: str) -> None:
     report = tmp_path / "report"

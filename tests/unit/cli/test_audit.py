@@ -129,6 +129,8 @@ def test_only_selected_controls_are_judged(hardener: Hardener, fleet: FakeFleet,
     ("arguments", "message"),
     [
         (("--only", "nonsense"), "no control matches 'nonsense'"),
+        (("--only", "5", "--only", "Wishes"), "--only Wishes: it selects no control"),
+        (("--only", "activity"), "`hardener plan --only activity` compares hosts"),
         (("--benchmark", "cis-docker-9"), "unknown benchmark 'cis-docker-9'"),
     ],
 )
