@@ -16,6 +16,8 @@ from hardener.lab.guest import inventory as hosts_of
 
 # Controls that fail on a host without a kernel of its own, by the beginnings of their names.
 OF_THE_KERNEL = ("audit-", "host-kernel-settings", "host-lsm-enforcing")
+# A machine may not let a host in namespaces have as many open files as the role permits containers.
+ULIMITS: dict[str, Any] = {"docker_daemon_default_ulimits": {"nofile": {"soft": 1024, "hard": 1024}}}
 EXAMPLE = Path(__file__).parents[2] / "inventories" / "example"
 # A server for logs: UDP, as rsyslog has it.
 LOG_SERVER = r"""

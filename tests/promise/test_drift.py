@@ -14,11 +14,9 @@ import pytest
 from hardener.evidence.signature import NAMESPACE
 from tests.hosts import namespace_host
 from tests.hosts.loop import BROKEN, Site, assert_drift_is_repaired_and_the_repair_rolled_back
-from tests.hosts.production import Report
+from tests.hosts.production import ULIMITS, Report
 from tests.integration.auditor import typed
 from tests.unit.evidence.bundles import new_key, public
-
-ULIMITS = {"nofile": {"soft": 1024, "hard": 1024}}  # a machine may permit its namespaces no more
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         folder = tmp_path_factory.mktemp("drift")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HARDENER_HOME", str(folder / "home"))
-            site = Site(host, folder, docker_daemon_default_ulimits=ULIMITS)
+            site = Site(host, folder, **ULIMITS)
             hardened = Report("harden", site.inventory)
             assert not hardened.failing_without_kernel(), hardened.said
             yield site

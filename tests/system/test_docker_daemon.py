@@ -11,6 +11,7 @@ import pytest
 from hardener import lab
 from tests.hosts.fixtures import Boot
 from tests.hosts.play import Run
+from tests.hosts.production import ULIMITS
 from tests.hosts.waiting import until
 from tests.hosts.workload import CONTAINER, ENGINE, WHOLE_HOST, running, shell
 
@@ -39,8 +40,6 @@ sed -i 's/^{/{"seccomp-profile": "unconfined",/' /etc/docker/daemon.json
 systemctl restart docker
 docker run --detach --name bare busybox:test sleep 1000000
 """
-# This machine may not let a host in namespaces have as many files as the role permits containers.
-ULIMITS = {"docker_daemon_default_ulimits": {"nofile": {"soft": 1024, "hard": 1024}}}
 # What a container writes goes to the process that holds this port.
 RECEIVER = r"""
 import socket
