@@ -115,7 +115,7 @@ def test_certificate_folders_get_root_as_owner_and_targets_of_users_links_are_no
     assert sorted(each["path"] for each in found["done"]["changes"]) == [THEIRS, f"{THEIRS}/client.cert"]
     assert found["owners"] == {**found["owners"], THEIRS: 0, f"{THEIRS}/client.cert": 0}
     (note,) = found["done"]["notes"]
-    assert f"left as it is: {THEIRS}/ca.crt: this symbolic link belongs to uid {EVE}" in note
+    assert f"no role can repair this here: {THEIRS}/ca.crt: this symbolic link belongs to uid {EVE}" in note
 
 
 def test_a_document_that_changes_a_users_symbolic_link_is_refused(run: Run) -> None:
