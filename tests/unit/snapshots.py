@@ -88,6 +88,23 @@ def recorded(name: str) -> Snapshot:
     return Snapshot.load(_RECORDED / f"{name}.json")
 
 
+@cache
+def permissive() -> Snapshot:
+    """The recorded host with SELinux, when it only logged denials and its engine labelled no container."""
+    raw = deepcopy(recorded("debian-13-selinux-enforcing").raw)
+    raw["sources"]["lsm"]["data"]["selinux"] |= {
+        "mode": "permissive",
+        "config": {"SELINUX": "permissive", "SELINUXTYPE": "default", "SETLOCALDEFS": "0"},
+    }
+    raw["sources"]["docker.info"]["data"]["SecurityOptions"].remove("name=selinux")
+    config = raw["sources"]["daemon.config"]["data"]
+    config["exists"], config["declared"] = False, {}
+    del raw["sources"]["docker.containers"]["data"][1:]
+    (web,) = raw["sources"]["docker.containers"]["data"]
+    web["proc"]["label"] = "system_u:system_r:spc_t:s0"
+    return Snapshot(raw)
+
+
 def no_engine() -> Snapshot:
     """A host without Docker."""
     reason = "no Docker engine is installed"

@@ -1,4 +1,4 @@
-"""A Debian 13 that runs SELinux, permissive without labels for containers, and enforcing with them."""
+"""A recorded Debian 13 that runs SELinux, enforcing with labels for containers, and permissive without."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 
 from hardener.model import Status
 from tests.unit.checks.judging import Judge
-from tests.unit.snapshots import recorded
+from tests.unit.snapshots import permissive, recorded
 
 SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"
+HOSTS = {"permissive": permissive(), "enforcing": recorded("debian-13-selinux-enforcing")}
 
 
-@pytest.mark.parametrize("mode", ["permissive", "enforcing"])
+@pytest.mark.parametrize("mode", HOSTS)
 def test_the_snapshot_follows_the_schema(mode: str) -> None:
-    jsonschema_rs.validate(json.loads(SCHEMA.read_bytes()), recorded(f"debian-13-selinux-{mode}").raw)
+    jsonschema_rs.validate(json.loads(SCHEMA.read_bytes()), HOSTS[mode].raw)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,6 @@ def test_the_snapshot_follows_the_schema(mode: str) -> None:
 def test_controls_of_selinux_pass_on_an_enforcing_host_and_fail_on_a_permissive_one(
     judge: Judge, slug: str, mode: str, status: Status, said: str
 ) -> None:
-    verdict = judge(slug, recorded(f"debian-13-selinux-{mode}"))
+    verdict = judge(slug, HOSTS[mode])
     assert verdict.status is status
     assert said in verdict.actual

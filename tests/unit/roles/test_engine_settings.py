@@ -21,7 +21,6 @@ from tests.unit.snapshots import recorded
         ("debian-12", "apparmor", {"security": ["apparmor"], "profiles": ["docker-default"]}),
         ("debian-13", "apparmor", {"security": ["apparmor"], "profiles": ["docker-default"]}),
         ("debian-testing", "apparmor", {"security": ["apparmor"], "profiles": ["docker-default"]}),
-        ("debian-13-selinux-permissive", "selinux", {"security": ["selinux"]}),
         ("debian-13-selinux-enforcing", "selinux", {"security": ["selinux"]}),
     ],
 )
@@ -47,7 +46,7 @@ WHERE: dict[str, dict[str, Any]] = {
     },
     "daemon.config": {"path": "/nowhere/daemon.json", "argv": ["/nowhere/dockerd", "hmac:0123456789abcdef"]},
 }
-HOSTS = ("debian-12", "debian-13", "debian-13-selinux-permissive")
+HOSTS = ("debian-12", "debian-13", "debian-13-selinux-enforcing")
 # The roles with documents, and whether these have the engine do something.
 ROLES = {
     "activity": False,

@@ -5,7 +5,16 @@ from typing import Any
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.module_utils.render.goldens import Cases, documents_text
-from tests.unit.snapshots import container, failed, make, no_engine, only, recorded, silent_engine
+from tests.unit.snapshots import (
+    container,
+    failed,
+    make,
+    no_engine,
+    only,
+    permissive,
+    recorded,
+    silent_engine,
+)
 
 
 def off(*, parameters: dict[str, str] | None = None, grub: bool = True, **lsm: Any) -> Snapshot:
@@ -69,7 +78,7 @@ HOSTS = {
     # Where it cannot be had, the reason is told.
     "no GRUB": off(grub=False),
     "SELinux is in use": off(selinux={"enabled": True, "mode": "enforcing", "policy": "targeted"}),
-    "recorded Debian 13 with SELinux": recorded("debian-13-selinux-permissive"),
+    "recorded Debian 13 with SELinux": permissive(),
     "the command line asks for another module": off(parameters={"security": "smack"}),
     "the kernel has no AppArmor": off(apparmor={"enabled": False, "in_kernel": False, "profiles": {}}),
     "the host is a container": make(system={"in_container": True}),

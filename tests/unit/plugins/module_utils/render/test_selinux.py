@@ -5,7 +5,7 @@ from typing import Any
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.module_utils.render.goldens import Cases, documents_text
-from tests.unit.snapshots import container, failed, make, only, recorded
+from tests.unit.snapshots import container, failed, make, only, permissive, recorded
 
 FEDORA = {"os": only({"ID": "rocky", "ID_LIKE": "rhel centos fedora", "VERSION_ID": "9.6"})}
 CONFIG = {"SELINUX": "permissive", "SELINUXTYPE": "targeted", "AUTORELABEL": "0"}
@@ -58,7 +58,7 @@ HOSTS = {
     "containers run with labels": host("enforcing", container("db"), info=LABELLED),
     "the engine's command line says so": host("enforcing", **flag("true")),
     "the engine's command line says otherwise": host("enforcing", **flag("false")),
-    "recorded Debian 13, permissive": recorded("debian-13-selinux-permissive"),
+    "recorded Debian 13, permissive": permissive(),
     "recorded Debian 13, enforcing": recorded("debian-13-selinux-enforcing"),
     "no engine": ENGINELESS,
     # Where it cannot be had, the reason is told.
