@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import tarfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from hardener import lab
@@ -15,17 +14,10 @@ _COLLECTION = Path("ansible_collections/hardener/docker")
 FOLDER = "/root/library"  # where it is then
 
 
-def ship(guest: lab.Guest, modules: Sequence[str] = ()) -> None:
-    """Copy it into ``FOLDER``.
-
-    Args:
-        guest: the host.
-        modules: paths of modules of the tests that go with it.
-    """
+def ship(guest: lab.Guest) -> None:
+    """Copy it into ``FOLDER``."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name in modules:
-            archive.add(_ROOT / name, name)
         for path in (_ROOT / "plugins/module_utils").rglob("*.py"):
             archive.add(path, str(_COLLECTION / path.relative_to(_ROOT)))
     unpack = f"mkdir -p {FOLDER}; base64 -d | tar --extract --gzip --directory={FOLDER}"
