@@ -24,7 +24,6 @@ class PackedHost(NamedTuple):
     """The assessment of one host in the form that the history keeps."""
 
     host: str
-    is_unreachable: bool
     packed: bytes
     findings: tuple[tuple[int, Status], ...]  # number and status of each control
 
@@ -33,7 +32,6 @@ class PackedHost(NamedTuple):
 class _Place:
     start: int
     size: int
-    is_unreachable: bool
     controls: tuple[int, ...]
     statuses: bytes
 
@@ -92,6 +90,7 @@ class AssessmentStore(Iterable[Assessment]):
         self.change_failed += bool(assessment.change_failed)
         if assessment.unreachable:
             self.unreachable[assessment.host] = assessment.unreachable
+        controls = tuple(self._number(finding.control) for finding in assessment.findings)
         if len(self._places) < self._at_hand:
             self._places[assessment.host] = assessment
             return
@@ -105,12 +104,10 @@ class AssessmentStore(Iterable[Assessment]):
                 f"cannot keep the findings of {line(assessment.host)}: {error.strerror}",
                 hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR",
             ) from error
-        controls = tuple(self._number(finding.control) for finding in assessment.findings)
         self._last = self._last if self._last == controls else controls  # all hosts have the same controls
         self._places[assessment.host] = _Place(
             start,
             len(packed),
-            bool(assessment.unreachable),
             self._last,
             bytes(_STATUSES.index(finding.status) for finding in assessment.findings),
         )
@@ -121,15 +118,15 @@ class AssessmentStore(Iterable[Assessment]):
         self.unreachable = {host: self.unreachable[host] for host in self._places if host in self.unreachable}
 
     def packed(self) -> Iterator[PackedHost]:
-        """Yield each assessment as the history stores it; ``controls`` is complete afterwards."""
+        """Yield each assessment as the history stores it."""
         for host, place in self._places.items():
             if isinstance(place, Assessment):
                 findings = tuple((self._number(each.control), each.status) for each in place.findings)
-                yield PackedHost(host, bool(place.unreachable), self._pack(place), findings)
+                yield PackedHost(host, self._pack(place), findings)
             else:
                 statuses = (_STATUSES[each] for each in place.statuses)
                 findings = tuple(zip(place.controls, statuses, strict=True))
-                yield PackedHost(host, place.is_unreachable, self._read(place), findings)
+                yield PackedHost(host, self._read(place), findings)
 
     @property
     def controls(self) -> tuple[Control, ...]:

@@ -12,8 +12,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -29,26 +29,7 @@ from hardener.model import Control
 from hardener.text import scalar
 from hardener.workfolder import new_folder
 
-# Only this process reads it, so it need not survive a crash.
-_TABLES = """
-    PRAGMA journal_mode = OFF;
-    PRAGMA synchronous = OFF;
-    CREATE TABLE host
-        (place INTEGER PRIMARY KEY, name TEXT, snapshot TEXT, unreachable INTEGER, assessment BLOB);
-    CREATE TABLE control (number INTEGER PRIMARY KEY, slug TEXT, section TEXT);
-    CREATE TABLE finding (place INTEGER, control INTEGER, status TEXT);
-"""
-_MOVE = (
-    "INSERT INTO host SELECT :run, place, name, snapshot, assessment FROM staged.host",
-    "INSERT OR IGNORE INTO control (slug, section) SELECT slug, section FROM staged.control",
-    """INSERT INTO finding SELECT :run, place, main.control.id, status FROM staged.finding
-        JOIN staged.control ON staged.control.number = staged.finding.control
-        JOIN main.control USING (slug, section)""",
-    """INSERT INTO tally SELECT :run, section, status, count(*) FROM staged.finding
-        JOIN staged.control ON staged.control.number = staged.finding.control GROUP BY section, status""",
-)
 _SNAPSHOTS = "snapshots"
-_STAGED = "run.sqlite3"
 
 
 class Recording:
@@ -71,11 +52,8 @@ class Recording:
             self._folder, self._lock = new_folder(home.staging)
         except OSError as error:
             raise home.failure(error) from error
-        self._staged: sqlite3.Connection | None = None
         with self._guarded():
             (self._folder / _SNAPSHOTS).mkdir(mode=0o700)
-            self._staged = sqlite3.connect(self._folder / _STAGED, isolation_level=None)
-            self._staged.executescript(_TABLES)
 
     def __enter__(self) -> Self:
         return self
@@ -107,82 +85,75 @@ class Recording:
             record: the metadata of the run.
             assessments: the findings, in the order of the reports.
         """
-        with self._guarded() as staged:
-            self._stage(staged, assessments)
-            staged.close()
+        with self._guarded():
             sync_folder(self._folder / _SNAPSHOTS)
-            with opened(self._home.database) as connection:
-                connection.execute("ATTACH ? AS staged", (str(self._folder / _STAGED),))
-                with transaction(connection):
-                    counted = replace(
-                        record,
-                        not_begun=assessments.not_begun,
-                        change_failed=assessments.change_failed,
-                    )
-                    self._insert(connection, counted, assessments.controls)
-                    # Folders without a row are removed in a transaction too, so never in between.
-                    (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
-                    sync_folder(self._home.runs)
+            with opened(self._home.database) as connection, transaction(connection):
+                self._insert(connection, record, assessments)
+                # Folders without a row are removed in a transaction too, so never in between.
+                (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
+                sync_folder(self._home.runs)
         self.discard()
         self._finished()
 
     def discard(self) -> None:
         """Remove the staging folder of an unfinished run."""
-        if self._staged:
-            with suppress(sqlite3.Error):
-                self._staged.close()
         if self._lock is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             os.close(self._lock)
             self._lock = None
 
-    def _stage(self, staged: sqlite3.Connection, assessments: AssessmentStore) -> None:
-        """Write all rows of the run to a separate file, so that the database is locked only for a copy."""
-        staged.execute("BEGIN")
-        for place, each in enumerate(assessments.packed(), 1):
-            row = (place, scalar(each.host), self._files.get(each.host), each.is_unreachable, each.packed)
-            staged.execute("INSERT INTO host VALUES (?, ?, ?, ?, ?)", row)
-            findings = ((place, number, status.value) for number, status in each.findings)
-            staged.executemany("INSERT INTO finding VALUES (?, ?, ?)", findings)
-        controls = enumerate(assessments.controls)
-        staged.executemany(
-            "INSERT INTO control VALUES (?, ?, ?)",
-            ((number, scalar(control.slug), scalar(control.section)) for number, control in controls),
-        )
-        staged.execute("COMMIT")
-
     def _insert(
-        self, connection: sqlite3.Connection, record: RunRecord, controls_of_run: Sequence[Control]
+        self, connection: sqlite3.Connection, record: RunRecord, assessments: AssessmentStore
     ) -> None:
         codec = Codec()
-        controls = [codec.encode(control) for control in controls_of_run]
+        controls = [codec.encode(control) for control in assessments.controls]
         digest = hashlib.sha256(json.dumps(controls).encode("ascii")).hexdigest()
         known = connection.execute("SELECT 1 FROM catalogue WHERE digest = ?", (digest,)).fetchone()
         if not known:  # most runs use the same controls as the run before
             connection.execute("INSERT INTO catalogue VALUES (?, ?)", (digest, pack(controls)))
+        counted = replace(record, not_begun=assessments.not_begun, change_failed=assessments.change_failed)
         run = connection.execute(
             "INSERT INTO run (id, verb, inventory, ended, hosts, unreachable, catalogue, record)"
-            " SELECT ?, ?, ?, ?, count(*), coalesce(sum(unreachable), 0), ?, ? FROM staged.host",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.info.run_id,
                 record.verb,
                 scalar(record.inventory),
                 record.info.ended.timestamp(),
+                len(assessments),
+                len(assessments.unreachable),
                 digest,
-                json.dumps(codec.encode(record)),
+                json.dumps(codec.encode(counted)),
             ),
         ).lastrowid
-        for statement in _MOVE:
-            connection.execute(statement, {"run": run})
+        ids = [_control_id(connection, control) for control in assessments.controls]
+        for place, each in enumerate(assessments.packed(), 1):
+            row = (run, place, scalar(each.host), self._files.get(each.host), each.packed)
+            connection.execute("INSERT INTO host VALUES (?, ?, ?, ?, ?)", row)
+            findings = ((run, place, ids[number], status.value) for number, status in each.findings)
+            connection.executemany("INSERT INTO finding VALUES (?, ?, ?, ?)", findings)
+        connection.execute(
+            "INSERT INTO tally SELECT run, section, status, count(*) FROM finding"
+            " JOIN control ON id = control WHERE run = ? GROUP BY section, status",
+            (run,),
+        )
 
     @contextmanager
-    def _guarded(self) -> Iterator[sqlite3.Connection]:
+    def _guarded(self) -> Iterator[None]:
         """Discard the recording after an error."""
         try:
-            yield self._staged  # type: ignore[misc]
+            yield
         except (OSError, sqlite3.Error, UnicodeError) as error:
             self.discard()
             raise self._home.failure(error) from error
+
+
+def _control_id(connection: sqlite3.Connection, control: Control) -> int:
+    """Return the row of a control's slug and section, which all runs share."""
+    key = (scalar(control.slug), scalar(control.section))
+    connection.execute("INSERT OR IGNORE INTO control (slug, section) VALUES (?, ?)", key)
+    found = connection.execute("SELECT id FROM control WHERE slug = ? AND section = ?", key).fetchone()
+    return int(found[0])
 
 
 def _compress(source: Path, target: Path) -> None:

@@ -55,7 +55,6 @@ def test_the_history_stores_the_added_assessments(at_hand: int) -> None:
     store.arrange(reversed([each.host for each in added]))
     packed = list(store.packed())
     assert [each.host for each in packed] == [NAME, "b", "a"]
-    assert [each.is_unreachable for each in packed] == [False, True, False]
     for row, each in zip(packed, reversed(added), strict=True):
         statuses = [(store.controls[number], status) for number, status in row.findings]
         assert statuses == [(finding.control, finding.status) for finding in each.findings]
