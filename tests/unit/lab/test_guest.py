@@ -10,7 +10,7 @@ import yaml
 
 from hardener import lab
 from hardener.errors import HardenerError, InternalError
-from hardener.lab import guest, host, qemu, ssh
+from hardener.lab import guest, host, qemu
 from hardener.lab.image import Image
 from hardener.lab.recipe import Release
 
@@ -184,13 +184,6 @@ def test_stored_state_of_a_guest_has_no_secret(restored: list[str]) -> None:
     a = lab.up("a", "13", report=quiet)
     kept = json.loads((a.directory / "guest.json").read_text())
     assert kept == {"release": "13", "port": a.port, "user_key": str(a.user_key)}
-
-
-def test_a_command_in_the_guest_uses_its_own_key_and_port(restored: list[str]) -> None:
-    a = lab.up("a", "13", report=quiet)
-    assert a.ssh_command("id", user="lab") == ssh.command(
-        user="lab", port=a.port, user_key=a.user_key, known_hosts=a.known_hosts, argv=("id",)
-    )
 
 
 @pytest.fixture

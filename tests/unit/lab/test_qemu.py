@@ -45,14 +45,6 @@ def test_a_comma_in_a_disks_path_is_escaped() -> None:
     assert json.loads(root)["file"]["filename"] == "/g/a,readonly=on"
 
 
-def test_the_root_disk_is_attached_before_the_data_disk() -> None:
-    command = machine(Path("/g")).command()
-    disks = [json.loads(disk) for disk in option(command, "-blockdev")]
-    assert [disk["file"]["filename"] for disk in disks] == ["/g/disk.qcow2", "/g/data.qcow2"]
-    devices = [device for device in option(command, "-device") if "blk" in device]
-    assert devices == [f"virtio-blk-pci,drive={disk['node-name']}" for disk in disks]
-
-
 @pytest.mark.parametrize(("accelerator", "cpu"), [("kvm", "host"), ("tcg", "max")])
 def test_the_emulated_processor_depends_on_the_accelerator(accelerator: str, cpu: str) -> None:
     command = machine(Path("/g"), accelerator=accelerator).command()
@@ -154,27 +146,6 @@ class FakeQemu:
         self._server.close()
 
 
-def test_saving_a_machine_waits_until_it_is_complete_and_then_ends_qemu(tmp_path: Path) -> None:
-    fake = FakeQemu(
-        tmp_path,
-        [{"return": {}}, {"return": {}}]
-        + [{"return": {"status": status}} for status in ("active", "completed")]
-        + [{"return": {}}],
-    )
-    with qemu.Qmp(tmp_path) as control:
-        control.save_state(tmp_path / "state")
-    asked = [question["execute"] for question in fake.asked]
-    assert asked == [
-        "qmp_capabilities",
-        "migrate-set-parameters",
-        "migrate",
-        "query-migrate",
-        "query-migrate",
-        "quit",
-    ]
-    assert fake.asked[2]["arguments"] == {"uri": f"file:{tmp_path}/state"}
-
-
 def test_a_failed_save_is_reported_with_its_reason(tmp_path: Path) -> None:
     FakeQemu(
         tmp_path,
@@ -188,13 +159,6 @@ def test_a_refusal_of_qemu_is_reported_with_its_reason(tmp_path: Path) -> None:
     FakeQemu(tmp_path, [{"error": {"class": "GenericError", "desc": "State blocked"}}])
     with qemu.Qmp(tmp_path) as control, pytest.raises(InternalError, match="refused migrate: State blocked"):
         control.execute("migrate")
-
-
-def test_restoring_a_machine_waits_until_the_guest_runs(tmp_path: Path) -> None:
-    fake = FakeQemu(tmp_path, [{"return": {"status": status}} for status in ("inmigrate", "running")])
-    with qemu.Qmp(tmp_path) as control:
-        control.wait_until_running()
-    assert [question["execute"] for question in fake.asked[1:]] == ["query-status", "query-status"]
 
 
 def test_a_guest_that_was_restored_stopped_is_an_error(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -109,17 +107,6 @@ def test_a_bare_guest_differs_only_by_docker(name: str) -> None:
     assert recipe.image_name(bare, machine=MACHINE) != recipe.image_name(docker, machine=MACHINE)
 
 
-def test_the_data_root_is_on_its_own_disk_even_without_docker() -> None:
-    files = {file.path: file.content for file in recipe.guest_files(host_key="", authorized_key="")}
-    assert f"LABEL={recipe.DATA_DISK_LABEL} /var/lib/docker ext4" in files["etc/fstab"]
-    hooks = [
-        word
-        for word in bootstrap(TRIXIE.bare)
-        if word.startswith("--customize-hook") and "/var/lib/docker" in word
-    ]
-    assert hooks == ['--customize-hook=mkdir --parents "$1"/var/lib/docker']
-
-
 def test_guests_are_built_without_auditd() -> None:
     assert not [name for name, release in RELEASES.items() if "auditd" in release.packages]
 
@@ -128,15 +115,3 @@ def test_guests_are_built_without_auditd() -> None:
 def test_an_unknown_release_is_an_error_that_lists_the_known_ones(name: str) -> None:
     with pytest.raises(HardenerError, match=rf"Debian '{name}' .*12, 13, testing"):
         recipe.release_named(name)
-
-
-def test_files_of_the_guest_belong_to_root_and_secrets_are_private() -> None:
-    files = recipe.guest_files(host_key="PRIVATE", authorized_key="ssh-ed25519 AAAA user\n")
-    with tarfile.open(fileobj=io.BytesIO(recipe.guest_files_tar(files))) as archive:
-        members = {member.name: member for member in archive.getmembers()}
-        host_key = archive.extractfile("etc/ssh/ssh_host_ed25519_key")
-        assert host_key is not None
-        assert host_key.read() == b"PRIVATE"
-    assert {(member.uid, member.gid) for member in members.values()} == {(0, 0)}
-    assert members["etc/ssh/ssh_host_ed25519_key"].mode == 0o600
-    assert members["etc/sudoers.d/lab"].mode == 0o440

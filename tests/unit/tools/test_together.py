@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import io
 import re
 import shlex
-import sys
-import time
 
 import pytest
 
@@ -15,21 +12,6 @@ def test_every_line_has_the_command_name_and_the_time(capsys: pytest.CaptureFixt
     assert together.main(["one=echo 1; echo 2 >&2", "three=printf 'no line end'"]) == 0
     lines = sorted(re.sub(r"^ *\d+:\d\d ", "", line) for line in capsys.readouterr().out.splitlines())
     assert lines == ["one   | 1", "one   | 2", "three | no line end"]
-
-
-def test_lines_of_several_commands_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Slow(io.StringIO):
-        def write(self, text: str) -> int:
-            for each in text:
-                super().write(each)
-                time.sleep(0.001)
-            return len(text)
-
-    written = Slow()
-    monkeypatch.setattr(sys, "stdout", written)
-    assert together.main(["one=echo 1; echo 1", "two=echo 2; echo 2"]) == 0
-    lines = sorted(re.sub(r"^ *\d+:\d\d ", "", line) for line in written.getvalue().splitlines())
-    assert lines == ["one | 1", "one | 1", "two | 2", "two | 2"]
 
 
 def test_a_failure_does_not_end_other_commands(capsys: pytest.CaptureFixture[str]) -> None:
