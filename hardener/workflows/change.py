@@ -69,7 +69,7 @@ class ChangeResult:
 
 
 class ChangeResultListener(ChangeListener, RolloutListener, ResumeListener, Protocol):
-    """Receives the progress of ``harden`` and ``provision``."""
+    """Receives the progress of a command that audits, changes and audits again."""
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
         """Report that the reports are written; Ansible may still be running."""
@@ -177,6 +177,23 @@ class Session:
         hosts = {each.host for each in complete}
         return [each for each in plans if not each.is_empty and each.host not in hosts]
 
+    def roll_out(
+        self,
+        hosts: Sequence[str],
+        work: Callable[[Fleet, Sequence[str]], RemediationResult],
+        *,
+        before: AssessmentStore,
+    ) -> RemediationResult:
+        """Change hosts in their batches; each batch is audited before the next begins."""
+        rollout = Rollout(
+            canaries=self.canaries,
+            change_run=self.change_run,
+            batches=self.request.batches,
+            check=self.request.changes.check,
+            listener=self.listener,
+        )
+        return rollout.change(hosts, work, before=before, assess=self.look)
+
     def record_before(self, run: RunInfo, before: AssessmentStore) -> None:
         """Record the state of the hosts before any change."""
         counts = sum((assessment.counts() for assessment in before), Counter[Status]())
@@ -277,14 +294,7 @@ def carry_out(
     if changing:  # Record the earlier state now, in case this process is killed.
         session.record_before(earlier, baseline)
         session.change_run.begin(earlier.run_id, seen=recorder.seen, hosts=hosts)
-    rollout = Rollout(
-        canaries=session.canaries,
-        change_run=session.change_run,
-        batches=request.batches,
-        check=request.changes.check,
-        listener=listener,
-    )
-    done = rollout.change(hosts, work, before=baseline, assess=session.look)
+    done = session.roll_out(hosts, work, before=baseline)
     if changing:
         session.change_run.ended(hosts, done)  # what the audits between the batches have found too
     listener.remaining(done.outlooks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,26 +12,24 @@ from hardener.batches import AT_ONCE, Batches
 from hardener.comparison import Drift
 from hardener.comparison.wishes import WishComparison, compare_wishes
 from hardener.errors import ExitCode, HardenerError
-from hardener.fleet import Fleet, ansible_version, inventory_name
+from hardener.fleet import Fleet, inventory_name
 from hardener.history import DRIFT_VERBS, AssessmentStore, History, StoredRun
-from hardener.model import Assessment, Decisions, Severity
+from hardener.model import Assessment, Severity
 from hardener.notify import Target as NotifyTarget
 from hardener.plan import Plan, plan
 from hardener.reports.interface import write_reports
-from hardener.run import RunInfo
 from hardener.text import line
 from hardener.workflows import exit_codes
-from hardener.workflows.audit import assess_fleet
+from hardener.workflows.change import ChangeRequest, ChangeResultListener, Session
 from hardener.workflows.change_run import ChangeRun
 from hardener.workflows.compare_runs import compare_with
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.notification import Notification
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
 from hardener.workflows.recorder import Recorder
-from hardener.workflows.remediate import ChangeListener, RemediationResult, remediate
-from hardener.workflows.report import run_info
-from hardener.workflows.resume import ResumeListener, confirmed_before
-from hardener.workflows.rollout import Rollout, RolloutListener, canary_group
+from hardener.workflows.remediate import RemediationResult, remediate
+from hardener.workflows.resume import confirmed_before
+from hardener.workflows.rollout import canary_group
 
 _VERB, _BEFORE = DRIFT_VERBS
 
@@ -85,7 +82,7 @@ class DriftResult:
     exit_code: ExitCode = field(default=ExitCode.COMPLIANT)
 
 
-class DriftListener(ChangeListener, RolloutListener, ResumeListener, Protocol):
+class DriftListener(ChangeResultListener, Protocol):
     """Receives the progress of a comparison with an earlier run."""
 
     def wishes_compared(self, found: WishComparison) -> None:
@@ -123,19 +120,25 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
         with Recorder(target, selection, verb=_VERB, warn=listener.warning) as recorder:
             confirmed = confirmed_before(target, fleet, listener) if request.repair else frozenset()
             with ChangeRun(target, fleet, listener=listener, confirmed=confirmed) as change_run:
-                comparing = _Comparing(
-                    request=request,
-                    listener=listener,
-                    result=result,
+                session = Session(
+                    verb=_VERB,
+                    request=ChangeRequest(
+                        target=target,
+                        selection=selection,
+                        decided=decided,
+                        changes=request.changes,
+                        files=request.files,
+                        batches=request.batches,
+                    ),
                     fleet=fleet,
                     change_run=change_run,
-                    selection=selection,
                     recorder=recorder,
                     decisions=decisions,
                     canaries=canaries,
                     started=started,
+                    listener=listener,
                 )
-                result.exit_code = comparing.run()
+                result.exit_code = _Comparing(request, listener, result, session).run()
         notification.ended = True
     return result
 
@@ -166,25 +169,19 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Comparing:
     """One run of ``drift``; its result is filled as soon as each part is known."""
 
     request: DriftRequest
     listener: DriftListener
     result: DriftResult
-    fleet: Fleet
-    change_run: ChangeRun
-    selection: Selection
-    recorder: Recorder
-    decisions: Decisions | None
-    canaries: frozenset[str]
-    started: datetime
+    session: Session
 
     def run(self) -> ExitCode:
         """Audit and compare; repair what has drifted, audit again and compare again."""
-        request, listener = self.request, self.listener
-        with self._assess_fleet("before", "audit") as assessments:
+        request, listener, session = self.request, self.listener, self.session
+        with session.assess_fleet(snapshots="before", wishes=True) as assessments:
             found = self.result.found = self._compare(assessments)
             wishes = self._compare_wishes(assessments)
             plans: list[Plan] = []
@@ -192,21 +189,24 @@ class _Comparing:
                 plans = _plans(assessments, found, wishes)
                 listener.withheld(plans)
                 plans = [
-                    each for each in plans if not each.is_empty and each.host not in self.change_run.confirmed
+                    each
+                    for each in plans
+                    if not each.is_empty and each.host not in session.change_run.confirmed
                 ]
         if request.repair and (found.is_drift or wishes.left):
             listener.planned(plans)
         changing = bool(plans) and not request.changes.check
         if changing:  # Record the drift now, in case this process is killed.
-            before = self._run()
-            self.recorder.finish(_BEFORE, before, assessments, ExitCode.DRIFTED)
-            self.change_run.begin(before.run_id, seen=self.recorder.seen, hosts=[each.host for each in plans])
+            before = session.run_info()
+            session.recorder.finish(_BEFORE, before, assessments, ExitCode.DRIFTED)
+            hosts = [each.host for each in plans]
+            session.change_run.begin(before.run_id, seen=session.recorder.seen, hosts=hosts)
             listener.compared(found, self.result.before, None)
         remediation = self._remediate(plans, assessments)
         listener.remaining(remediation.outlooks)
         if request.repair and not request.changes.check:
-            self.change_run.ended([each.host for each in plans], remediation)
-            self.change_run.close(left=bool(remediation.failed or remediation.not_begun))
+            session.change_run.ended([each.host for each in plans], remediation)
+            session.change_run.close(left=bool(remediation.failed or remediation.not_begun))
         if not changing:
             code = exit_codes.highest(
                 exit_codes.of_drift(found, request.fail_on),
@@ -214,7 +214,9 @@ class _Comparing:
                 remediation.exit_code,
             )
             return self._end(assessments, found, code)
-        with self._assess_fleet("after", "audit again", remediation) as assessments:
+        with session.assess_fleet(
+            snapshots="after", label="audit again", done=remediation, wishes=True
+        ) as assessments:
             remaining = self.result.remaining = self._compare(assessments)
             code = exit_codes.highest(
                 ExitCode.REPAIRED,
@@ -228,7 +230,7 @@ class _Comparing:
         """Ask the hosts with wishes for the differences."""
         plans = [Plan(host, (), wishes=roles) for host, roles in assessments.wishes.items() if roles]
         changes = dataclasses.replace(self.request.changes, check=True, diff=False)
-        found = compare_wishes(remediate(self.fleet, plans, changes, self.listener).outlooks)
+        found = compare_wishes(remediate(self.session.fleet, plans, changes, self.listener).outlooks)
         self.result.wishes = found
         if plans:
             self.listener.wishes_compared(found)
@@ -240,54 +242,22 @@ class _Comparing:
         def work(fleet: Fleet, hosts: Sequence[str]) -> RemediationResult:
             return remediate(fleet, [by_host[host] for host in hosts], request.changes, self.listener)
 
-        rollout = Rollout(
-            canaries=self.canaries,
-            change_run=self.change_run,
-            batches=request.batches,
-            check=request.changes.check,
-            listener=self.listener,
-        )
-        return rollout.change(list(by_host), work, before=before, assess=self._look)
-
-    def _look(self, fleet: Fleet) -> AbstractContextManager[AssessmentStore]:
-        return assess_fleet(
-            fleet,
-            self.selection,
-            self.decisions,
-            snapshots=None,
-            label="audit the batch",
-            listener=self.listener,
-        )
-
-    def _assess_fleet(
-        self, snapshots: str, label: str, done: RemediationResult | None = None
-    ) -> AbstractContextManager[AssessmentStore]:
-        return assess_fleet(
-            self.fleet,
-            self.selection,
-            self.decisions,
-            snapshots=self.request.changes.kept(snapshots),
-            recorder=self.recorder,
-            label=label,
-            done=done,
-            wishes=True,
-            listener=self.listener,
-        )
+        return self.session.roll_out(list(by_host), work, before=before)
 
     def _compare(self, assessments: Iterable[Assessment]) -> Drift:
         partial_run = bool(self.request.target.limit)
         return compare_with(
             self.result.before,
             assessments,
-            self.recorder.snapshot,
+            self.session.recorder.snapshot,
             partial_run=partial_run,
             judge_again=True,
         )
 
     def _end(self, assessments: AssessmentStore, drift: Drift, code: ExitCode) -> ExitCode:
         """Report the final state, and record it."""
-        run, files = self._run(), self.request.files
-        previous = self.recorder.previous(run) if files.look_back else None
+        run, files = self.session.run_info(), self.request.files
+        previous = self.session.recorder.previous(run) if files.look_back else None
         compared = (
             dataclasses.replace(
                 each,
@@ -297,19 +267,10 @@ class _Comparing:
         )
         for text in write_reports(compared, files.reports(run, assessments, previous)):
             self.listener.warning(text)
-        self.recorder.finish(_VERB, run, assessments, code)
+        self.session.recorder.finish(_VERB, run, assessments, code)
         self.result.run_id = run.run_id
         self.listener.compared(drift, self.result.before, files)
         return code
-
-    def _run(self) -> RunInfo:
-        return run_info(
-            self.selection,
-            self.decisions,
-            started=self.started,
-            ansible_version=ansible_version(),
-            inventory=self.request.target.inventory,
-        )
 
 
 def _plans(assessments: AssessmentStore, drift: Drift, wishes: WishComparison) -> list[Plan]:
