@@ -152,12 +152,6 @@ def test_hosts_without_a_final_result_are_failures_if_ansible_stops_early(
     assert seen[-2:] == [TaskResult(host, "", State.FAILED, reason) for host in "ab"]
 
 
-def test_a_run_that_stops_before_any_host_is_an_error(play: Callable[[Script], Any]) -> None:
-    play(events(printed("[ERROR]: Could not match supplied host pattern, ignoring: zz"), code=1))
-    with pytest.raises(HardenerError, match="host pattern: zz"), a_run() as run:
-        list(run)
-
-
 def test_an_inventory_without_hosts_is_an_error(play: Callable[[Script], Any]) -> None:
     play(events({"event": "playbook_on_no_hosts_matched"}, stats()))
     with pytest.raises(HardenerError, match="the inventory has no hosts"), a_run() as run:
@@ -249,16 +243,6 @@ def test_the_output_of_ansible_is_echoed_on_request(play: Callable[[Script], Any
     assert lines == ["PLAY [Audit]"]
 
 
-def test_leaving_the_context_ends_ansible(play: Callable[[Script], Any]) -> None:
-    play(until_cancelled(hosts("a", "b")))
-    with pytest.raises(ZeroDivisionError), a_run() as run:
-        _ = [1 // 0 for _ in run]
-    assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
-    with a_run() as run:
-        assert next(iter(run)) == Hosts(("a", "b"), {"a": (), "b": ()})
-    assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
-
-
 @pytest.mark.parametrize("late", [0, 0.3])
 def test_ansible_is_interrupted_before_it_is_killed(
     play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch, late: float
@@ -279,27 +263,6 @@ def test_ansible_is_interrupted_before_it_is_killed(
     with a_run() as run:
         next(iter(run))
     assert sleeper.returncode == -signal.SIGINT
-
-
-def test_a_run_whose_context_is_left_during_the_start_is_not_started(
-    play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = play(events())
-    monkeypatch.setattr(module, "_HEAD_START_S", 0)
-    left = threading.Event()
-
-    def options(_folder: Path) -> dict[str, Any]:
-        left.wait()
-        return {}
-
-    def pid(_run: Run, *, within: float) -> int:
-        left.set()
-        return 0
-
-    monkeypatch.setattr(Run, "_pid", pid)
-    with pytest.raises(ZeroDivisionError), Run(options, label="audit"):
-        _ = 1 // 0
-    assert not calls
 
 
 @pytest.fixture
@@ -359,23 +322,6 @@ def test_leaving_the_context_waits_for_artifacts(
     with a_run(artifacts=tmp_path) as run:
         list(run)
     assert (tmp_path / "last").exists()
-
-
-def test_an_interrupt_during_the_start_of_ansible_leaves_no_thread_and_no_folder(
-    play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_HEAD_START_S", 60)
-    main = threading.get_ident()
-
-    def script(_say: object, cancelled: Callable[[], bool]) -> int:
-        signal.pthread_kill(main, signal.SIGINT)
-        return until_cancelled()(lambda _: False, cancelled)
-
-    calls = play(script)
-    with pytest.raises(KeyboardInterrupt), a_run():
-        pytest.fail("it was entered")
-    assert not Path(calls[0]["private_data_dir"]).exists()
-    assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
 
 
 def test_idle_events_are_yielded_while_nothing_happens(
