@@ -64,7 +64,7 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
     except DocumentError as error:
         problems = error.problems
     if key and inventory is not None:
-        from hardener.fleet.inventory_graph import members
+        from hardener.fleet.inventory_cli import members
 
         known = members(inventory)
         problems = unknown_places(found.document, key, found.entries, hosts=known.hosts, groups=known.groups)

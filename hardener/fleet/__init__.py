@@ -10,7 +10,6 @@
 Hosts that cannot be reached or fail are outcomes; only what stops Ansible before any host is an error.
 """
 
-from hardener.fleet.connections import connections
 from hardener.fleet.events import (
     Event,
     Hosts,
@@ -25,6 +24,7 @@ from hardener.fleet.events import (
 from hardener.fleet.executor import Credentials, Execution, Executor, Job
 from hardener.fleet.fleet import Fleet, ansible_version, executor_of
 from hardener.fleet.inventory import identify, inventory_name
+from hardener.fleet.inventory_cli import connections
 
 __all__ = [
     "Credentials",

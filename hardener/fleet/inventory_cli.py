@@ -1,4 +1,4 @@
-"""Run ``ansible-inventory`` to read an inventory without connecting to hosts."""
+"""Ask ``ansible-inventory`` for the hosts, groups and connections of an inventory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,14 @@ from hardener.fleet.failure import failure
 from hardener.workfolder import temporary_folder
 
 _TIMEOUT_S = 300  # seconds; a dynamic inventory queries a cloud
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The names in an inventory; ``groups`` has the hosts of each group and of its child groups."""
+
+    hosts: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
 
 
 def listed(
@@ -64,3 +74,46 @@ def listed(
         raise failure(done.stderr.splitlines(), code=done.returncode)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def members(inventory: str) -> Members:
+    """Ask Ansible for the hosts and groups of an inventory.
+
+    Raises:
+        HardenerError: the inventory is invalid, or cannot be read.
+    """
+    # The variables of groups and hosts do not affect the names.
+    return members_of(listed(inventory, variables=False))
+
+
+def members_of(found: Mapping[str, Any]) -> Members:
+    """Parse the hosts and groups from the output of ``ansible-inventory``."""
+    groups = {name: group for name, group in found.items() if name != "_meta"}
+    every = frozenset(host for group in groups.values() for host in group.get("hosts", ()))
+
+    def within(name: str, seen: frozenset[str]) -> Iterable[str]:
+        group = groups.get(name, {})
+        yield from group.get("hosts", ())
+        for child in group.get("children", ()):
+            if child not in seen:
+                yield from within(child, seen | {child})
+
+    # A group without hosts appears only in its parent's list of children.
+    names = {*groups, *(child for group in groups.values() for child in group.get("children", ()))}
+    return Members(
+        every | frozenset(found.get("_meta", {}).get("hostvars", ())),
+        {name: frozenset(within(name, frozenset({name}))) for name in names} | {"all": every},
+    )
+
+
+def connections(inventory: str, *, vault_password_file: Path | None = None) -> dict[str, str]:
+    """Return the connection plugin of every host as the inventory sets it; by default ``ssh``.
+
+    Raises:
+        HardenerError: it is no inventory, or cannot be read.
+    """
+    groups = listed(inventory, vault_password_file=vault_password_file)
+    variables = groups.get("_meta", {}).get("hostvars", {})
+    named = (group.get("hosts", ()) for name, group in groups.items() if name != "_meta")
+    hosts = dict.fromkeys((*variables, *(host for group in named for host in group)))
+    return {host: str(variables.get(host, {}).get("ansible_connection", "ssh")) for host in hosts}

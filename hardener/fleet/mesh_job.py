@@ -22,8 +22,7 @@ from hardener.errors import HardenerError
 from hardener.fleet import execution_node
 from hardener.fleet.environment import environment
 from hardener.fleet.executor import Job
-from hardener.fleet.inventory_cli import listed
-from hardener.fleet.inventory_graph import members_of
+from hardener.fleet.inventory_cli import listed, members_of
 from hardener.fleet.local import literal, prompts
 from hardener.text import line
 

@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import CH
 
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet, requests
-from hardener.fleet.inventory_graph import members
+from hardener.fleet.inventory_cli import members
 from hardener.history.journal import Ending, Unfinished
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.workflows.listener import Listener

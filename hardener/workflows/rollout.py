@@ -11,7 +11,7 @@ from hardener.batches import Batch, Batches
 from hardener.comparison.finding import ChangeKind, finding_changes
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet
-from hardener.fleet.inventory_graph import members
+from hardener.fleet.inventory_cli import members
 from hardener.history import AssessmentStore
 from hardener.model import Status
 from hardener.text import line

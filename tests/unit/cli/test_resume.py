@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from hardener.fleet.inventory_graph import Members
+from hardener.fleet.inventory_cli import Members
 from hardener.history.home import Home
 from hardener.history.journal import unfinished_runs
 from hardener.snapshot import Snapshot

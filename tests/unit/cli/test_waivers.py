@@ -12,8 +12,8 @@ import pytest
 from click.testing import Result
 from junitparser import JUnitXml
 
-from hardener.fleet import inventory_graph
-from hardener.fleet.inventory_graph import Members
+from hardener.fleet import inventory_cli
+from hardener.fleet.inventory_cli import Members
 from hardener.snapshot import Snapshot
 from hardener.workflows.options import DecisionFiles
 from tests.unit.cli.bridges import ONLY, bridge, changing
@@ -50,7 +50,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Members(frozenset({"web1", "db1"}), {"all": frozenset(), "web": frozenset()})
-    monkeypatch.setattr(inventory_graph, "members", lambda inventory: known)
+    monkeypatch.setattr(inventory_cli, "members", lambda inventory: known)
 
 
 # --- the commands that judge ----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError, InternalError
-from hardener.fleet.inventory_cli import listed
+from hardener.fleet.inventory_cli import connections, listed, members
 
 
 @pytest.fixture
@@ -50,3 +50,41 @@ def test_a_missing_ansible_inventory_is_reported(ansible: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(ansible.parent))
     with pytest.raises(InternalError, match="is missing"):
         listed("web1,")
+
+
+INVENTORY = """
+all:
+  children:
+    production: {children: {web: {hosts: {web1: {secret: x}, web2: {}}}, database: {}}}
+    ungrouped: {hosts: {lonely: {}}}
+"""
+
+
+def test_groups_contain_the_hosts_of_their_child_groups(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text(INVENTORY)
+    # Variables that nobody here has the password of.
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "web.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n00\n")
+    found = members(str(tmp_path))
+    assert found.hosts == {"web1", "web2", "lonely"}
+    assert found.groups == {
+        "all": {"web1", "web2", "lonely"},
+        "production": {"web1", "web2"},
+        "web": {"web1", "web2"},
+        "database": set(),
+        "ungrouped": {"lonely"},
+    }
+
+
+def test_every_host_has_the_connection_of_its_inventory(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(
+        "all: {hosts: {lone: {}}, children: {web: {hosts: {web1: {}, web2: {ansible_connection: docker}}}}}\n"
+    )
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "web.yml").write_text("ansible_connection: local\n")
+    assert connections(str(inventory)) == {"lone": "ssh", "web1": "local", "web2": "docker"}
+
+
+def test_localhost_in_a_list_has_a_local_connection() -> None:
+    assert connections("localhost,db01") == {"localhost": "local", "db01": "ssh"}
