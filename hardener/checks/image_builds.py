@@ -9,7 +9,7 @@ from itertools import islice
 from hardener.checks import check
 from hardener.checks.lib.build_history import Command, Step, commands, steps
 from hardener.checks.lib.containers import containers
-from hardener.checks.lib.local_images import NO_IMAGES, Image, images
+from hardener.checks.lib.local_images import NO_IMAGES, Image, image_check, images
 from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.checks.lib.verdicts import needs_engine
 from hardener.model import Verdict
@@ -69,19 +69,9 @@ _SET_ID = re.compile(r"[ugoa]*[+=][rwxXt]*s[rwxXst]*|0?[2-7][0-7]{3}")
 _CURL_INSECURE = re.compile(r"-[#0-9BGIJLMNORSVZafgijlnpqsv]*k")
 
 
-@check("image-no-lone-update")
-@needs_engine
-def lone_update(snapshot: Snapshot) -> Verdict:
-    """Check that no layer only updates the package index: later cached builds would use the old index."""
-    return judge_all(
-        images(snapshot),
-        _lone_update,
-        expected="every layer that refreshes a package index installs from it",
-        no_subjects=NO_IMAGES,
-    )
-
-
+@image_check("image-no-lone-update", expected="every layer that refreshes a package index installs from it")
 def _lone_update(image: Image) -> Iterator[str]:
+    """Check that no layer only updates the package index: later cached builds would use the old index."""
     if not image.history:
         yield Note("has no build history")
     for step in steps(image):
@@ -107,19 +97,9 @@ def _may_install(command: Command) -> bool:
     return command.program not in _BYSTANDERS
 
 
-@check("image-copy-not-add")
-@needs_engine
-def copy_not_add(snapshot: Snapshot) -> Verdict:
-    """Check that images use ADD only for the root filesystem that they start from."""
-    return judge_all(
-        images(snapshot),
-        _added,
-        expected="images are built with COPY, not with ADD",
-        no_subjects=NO_IMAGES,
-    )
-
-
+@image_check("image-copy-not-add", expected="images are built with COPY, not with ADD")
 def _added(image: Image) -> Iterator[str]:
+    """Check that images use ADD only for the root filesystem that they start from."""
     if not image.history:
         yield Note("has no build history")
     layers = [step for step in steps(image) if step.instruction in {"ADD", "COPY", "RUN"}]
@@ -134,20 +114,13 @@ def _is_rootfs(step: Step) -> bool:
     return bool(words) and words[-1] == "/" and "://" not in step.arguments
 
 
-@check("image-verified-packages")
-@needs_engine
-def verified_packages(snapshot: Snapshot) -> Verdict:
-    """Check that no build command disabled signature checks; a person has to read the scripts."""
-    return judge_all(
-        images(snapshot),
-        _unverified,
-        expected="the signatures of all software in images were checked",
-        no_subjects=NO_IMAGES,
-        question="check that the Dockerfile and its scripts verify all software that they fetch",
-    )
-
-
+@image_check(
+    "image-verified-packages",
+    expected="the signatures of all software in images were checked",
+    question="check that the Dockerfile and its scripts verify all software that they fetch",
+)
 def _unverified(image: Image) -> Iterator[str]:
+    """Check that no build command disabled signature checks; a person has to read the scripts."""
     found = False
     for step in steps(image):
         reasons = [f"{command.program} {word}" for command in commands(step) for word in _disabling(command)]

@@ -11,7 +11,15 @@ from hardener.checks import check
 from hardener.checks.lib import fields, policy
 from hardener.checks.lib.containers import SOURCE as CONTAINERS
 from hardener.checks.lib.containers import Container, containers
-from hardener.checks.lib.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
+from hardener.checks.lib.local_images import (
+    NO_IMAGES,
+    SOURCE,
+    Image,
+    image_check,
+    images,
+    is_registry,
+    repository_name,
+)
 from hardener.checks.lib.paths import uses_containerd_store
 from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.checks.lib.secrets import secrets_in
@@ -200,18 +208,7 @@ def _client_version(snapshot: Snapshot) -> tuple[tuple[int, ...], str]:
     return version, origin
 
 
-@check("image-healthcheck")
-@needs_engine
-def healthcheck(snapshot: Snapshot) -> Verdict:
-    """Check that every image declares a health check."""
-    return judge_all(
-        images(snapshot),
-        _no_healthcheck,
-        expected="every image declares a health check",
-        no_subjects=NO_IMAGES,
-    )
-
-
+@image_check("image-healthcheck", expected="every image declares a health check")
 def _no_healthcheck(image: Image) -> Iterator[str]:
     test = fields.texts(fields.table(image.config, "Healthcheck", SOURCE), "Test", SOURCE)
     if not test:

@@ -109,6 +109,7 @@ def remediate(
             if not check:
                 phase.changed(answer)
     outcomes = request.outcomes
+    impossible = {host for host, answer in answers.items() if answer.nothing_possible}
     not_begun = {host: answer.not_begun for host, answer in answers.items() if answer.not_begun}
     return RemediationResult(
         outlooks=tuple(_outlook(plan, answers.get(plan.host), outcomes[plan.host].reason) for plan in plans),
@@ -117,7 +118,7 @@ def remediate(
             for plan in plans
             if plan.host not in not_begun
             and not outcomes[plan.host].ended_well
-            and not _nothing_possible(answers.get(plan.host))
+            and plan.host not in impossible
         },
         rolled_back=frozenset(host for host, answer in answers.items() if answer.rolled_back),
         not_begun=not_begun,
@@ -128,7 +129,3 @@ def _outlook(plan: Plan, answer: ChangeAnswer | None, reason: str) -> Outlook:
     if answer is None:
         return outlook(plan, None, failure=reason or "the host gave no answer")
     return outlook(plan, answer.result, failure=answer.reason)
-
-
-def _nothing_possible(answer: ChangeAnswer | None) -> bool:
-    return answer is not None and answer.nothing_possible

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hardener.checks import check
 from hardener.checks.lib import fields
+from hardener.checks.lib.rule import Judge, judge_all
+from hardener.checks.lib.verdicts import needs_engine
+from hardener.model import Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
 SOURCE = "docker.images"
@@ -73,6 +78,22 @@ def images(snapshot: Snapshot) -> tuple[Image, ...]:
         )
         for entry in snapshot.images
     )
+
+
+def image_check(slug: str, *, expected: str, question: str = "") -> Callable[[Judge[Image]], Judge[Image]]:
+    """Register a rule for every image, for a control that applies to any host with Docker."""
+
+    def register(judge: Judge[Image]) -> Judge[Image]:
+        @check(slug)
+        @needs_engine
+        def decided(snapshot: Snapshot) -> Verdict:
+            return judge_all(
+                images(snapshot), judge, expected=expected, no_subjects=NO_IMAGES, question=question
+            )
+
+        return judge
+
+    return register
 
 
 def expanded_reference(reference: str) -> str:
