@@ -3,62 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hardener.batches import Batches
-from hardener.cli.common import (
-    Conversation,
-    accept_weaker_option,
-    batch_options,
-    change_options,
-    decision_options,
-    home_option,
-    report_options,
-    selection_options,
-    verbose_option,
-)
-from hardener.cli.fleet_options import FleetOptions, fleet_options
-from hardener.cli.result_options import fail_on_option, quiet_option
+from hardener.cli.change_request import change_request_options
+from hardener.cli.common import Conversation
 from hardener.errors import ExitCode
-from hardener.model import Severity
-from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, accepted_controls
+
+if TYPE_CHECKING:
+    from hardener.workflows.change import ChangeRequest
 
 
 @click.command(short_help="Remediate failing controls, and audit again.")
-@fleet_options
-@selection_options
-@decision_options
-@change_options
-@accept_weaker_option
-@batch_options
-@click.option(
-    "--plan",
-    "plan_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Apply exactly this plan (`hardener plan --json`); a host that has changed since refuses it.",
+@change_request_options(
+    click.option(
+        "--plan",
+        "plan_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Apply exactly this plan (`hardener plan --json`); a host that has changed since refuses it.",
+    )
 )
-@report_options
-@fail_on_option
-@quiet_option
-@home_option
-@verbose_option
-@click.pass_obj
-def harden(
-    conversation: Conversation,
-    *,
-    hosts: FleetOptions,
-    selection: Selection,
-    decided: DecisionFiles,
-    changes: Changes,
-    accept_weaker: tuple[str, ...],
-    batches: Batches,
-    plan_file: Path | None,
-    files: ReportFiles,
-    fail_on: Severity | None,
-    home: Path,
-) -> ExitCode:
+def harden(conversation: Conversation, request: ChangeRequest, *, plan_file: Path | None) -> ExitCode:
     """Audit hosts, run the roles that remediate what fails, audit again and show the difference.
 
     All changes of a host are one transaction: one restart of the daemon, a health check, and a rollback if
@@ -72,19 +39,9 @@ def harden(
     hardener harden -i inventory.yml --check --diff
     hardener harden -i inventory.yml --only daemon --junit junit.xml
     """  # noqa: D301 - click reads the \b
-    from hardener.workflows.change import ChangeRequest
     from hardener.workflows.harden import harden as carry_out
 
-    if plan_file and changes.allow:
+    if plan_file and request.changes.allow:
         raise click.UsageError("--plan and --allow exclude each other: a plan contains its --allow")
-    request = ChangeRequest(
-        target=hosts.target(conversation, home),
-        selection=selection,
-        decided=decided,
-        changes=changes,
-        accepted=accepted_controls(selection.benchmark, accept_weaker),
-        batches=batches,
-        files=files,
-        fail_on=fail_on,
-    )
-    return carry_out(request, conversation.listener(*files.named().values()), plan_file=plan_file).exit_code
+    listener = conversation.listener(*request.files.named().values())
+    return carry_out(request, listener, plan_file=plan_file).exit_code

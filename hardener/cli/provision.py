@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hardener.batches import Batches
-from hardener.cli.common import (
-    Conversation,
-    accept_weaker_option,
-    batch_options,
-    change_options,
-    decision_options,
-    home_option,
-    report_options,
-    selection_options,
-    verbose_option,
-)
-from hardener.cli.fleet_options import FleetOptions, fleet_options
-from hardener.cli.result_options import fail_on_option, quiet_option
+from hardener.cli.change_request import change_request_options
+from hardener.cli.common import Conversation
 from hardener.errors import ExitCode
-from hardener.model import Severity
-from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, accepted_controls
+
+if TYPE_CHECKING:
+    from hardener.workflows.change import ChangeRequest
 
 
 @click.command(short_help="Install Docker on hosts without it, and harden them.")
-@fleet_options
-@selection_options
-@decision_options
-@change_options
-@accept_weaker_option
-@batch_options
-@report_options
-@fail_on_option
-@quiet_option
-@home_option
-@verbose_option
-@click.pass_obj
-def provision(
-    conversation: Conversation,
-    *,
-    hosts: FleetOptions,
-    selection: Selection,
-    decided: DecisionFiles,
-    changes: Changes,
-    accept_weaker: tuple[str, ...],
-    batches: Batches,
-    files: ReportFiles,
-    fail_on: Severity | None,
-    home: Path,
-) -> ExitCode:
+@change_request_options()
+def provision(conversation: Conversation, request: ChangeRequest) -> ExitCode:
     """Install Docker on the hosts that have none, then do what `hardener harden` does.
 
     Docker does not run before its configuration is in place: its units cannot start during the installation,
@@ -62,17 +28,6 @@ def provision(
     \b
     hardener provision -i inventory.yml --allow connectivity --junit junit.xml
     """  # noqa: D301 - click reads the \b
-    from hardener.workflows.change import ChangeRequest
     from hardener.workflows.provision import provision as carry_out
 
-    request = ChangeRequest(
-        target=hosts.target(conversation, home),
-        selection=selection,
-        decided=decided,
-        changes=changes,
-        accepted=accepted_controls(selection.benchmark, accept_weaker),
-        batches=batches,
-        files=files,
-        fail_on=fail_on,
-    )
-    return carry_out(request, conversation.listener(*files.named().values())).exit_code
+    return carry_out(request, conversation.listener(*request.files.named().values())).exit_code
