@@ -18,11 +18,10 @@ from pathlib import Path
 from hardener.errors import HardenerError
 from hardener.evidence import ledger, signature, timestamp
 from hardener.evidence.archive import Writer
-from hardener.evidence.layout import README
+from hardener.evidence.layout import README, SIGNATURE, STAMP, SUMS, checksums
 from hardener.evidence.ledger import LedgerEntry
 from hardener.evidence.manifest import MANIFEST, File, Manifest
 from hardener.evidence.staging import RunEvidence, instructions, pieces, stage, stage_proof
-from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
 from hardener.files import sync_folder
 from hardener.text import line
 from hardener.workfolder import clear_away, new_folder
@@ -137,7 +136,7 @@ def _export(
 def _seal(folder: Path, manifest: Manifest, seal: Seal) -> File:
     """Write the top-level files: the manifest, all checksums, their signature and its time stamp."""
     written = _put(folder, MANIFEST, manifest.render())
-    sums = render((*manifest.files, written))
+    sums = checksums((*manifest.files, written))
     _put(folder, SUMS, sums)
     if seal.key is not None:
         signed = signature.sign(sums, seal.key)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from hardener.evidence.manifest import MANIFEST, START, Manifest, Proof, Run
+from hardener.evidence.manifest import MANIFEST, START, File, Manifest, Proof, Run
 from hardener.evidence.refusal import Refused
 from hardener.reports.formats import FORMATS
 from hardener.workload import profile_document, proof
 
 README = "README.md"
+SUMS = "SHA256SUMS"  # the signed file, in the format of ``sha256sum --check``
+SIGNATURE = f"{SUMS}.sig"
+STAMP = f"{SIGNATURE}.tsr"
 REPORTS = tuple(
     FORMATS[name]
     for name in (
@@ -27,6 +30,13 @@ DECLARED = ("attestations", "releases", "waivers")  # files of a run that people
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _PROOF_ID = re.compile(r"[0-9a-f]{16}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def checksums(files: Iterable[File]) -> bytes:
+    """Return the content of ``SUMS``: one line for each file, in the order of their names."""
+    return b"".join(
+        f"{file.sha256}  {file.name}\n".encode("ascii") for file in sorted(files, key=lambda file: file.name)
+    )
 
 
 def is_run_id(text: str) -> bool:

@@ -16,14 +16,13 @@ from hardener import __version__
 from hardener.errors import HardenerError
 from hardener.evidence import ledger, signature, timestamp
 from hardener.evidence.archive import Member, Reader
-from hardener.evidence.layout import README, require_names
+from hardener.evidence.layout import README, SIGNATURE, STAMP, SUMS, checksums, require_names
 from hardener.evidence.ledger import Place
 from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Proof, Run
 from hardener.evidence.reassess import MAX_SNAPSHOT, Reassessed, Reassessment
 from hardener.evidence.refusal import Refused
 from hardener.evidence.signature import MAX_SIGNATURE, Signer
 from hardener.evidence.staging import instructions
-from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
 from hardener.text import line
 from hardener.workload import proof, proven
 from hardener.workload.proven import InconsistentError, Proven
@@ -130,7 +129,7 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
         raise Refused(MANIFEST, "altered: its SHA-256 differs from the signed digest")
     manifest = Manifest.parse(document)
     require_names(manifest)
-    if render((*manifest.files, own)) != sums:
+    if checksums((*manifest.files, own)) != sums:
         raise Refused(SUMS, f"does not list exactly the files that {MANIFEST} names")
     expected = {file.name: file for file in manifest.files}
     _require_same(said, expected.pop(README))

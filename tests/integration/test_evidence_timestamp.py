@@ -13,7 +13,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.evidence import Refused, Seal
-from hardener.evidence.sums import STAMP
+from hardener.evidence.layout import STAMP
 from tests.integration.tsa import Authority
 from tests.integration.waiting import until
 from tests.unit.evidence.bundles import Desk, contents, public, repacked, sign
