@@ -21,9 +21,8 @@ from hardener.model import NOT_HELD, Assessment, Control, Finding, Status
 from hardener.reports.interface import Report
 from hardener.reports.lib.groups import tags
 from hardener.reports.lib.identity import HostKeys, identifier
-from hardener.reports.lib.markup import code
 from hardener.reports.lib.serial import compact
-from hardener.reports.lib.text import offender, share
+from hardener.reports.lib.text import code, offender, share
 from hardener.run import RunInfo
 from hardener.text import first, line, shorten
 

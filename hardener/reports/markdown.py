@@ -15,7 +15,7 @@ from hardener.model import Assessment, Status
 from hardener.reports.interface import Report
 from hardener.reports.lib.frameworks import FrameworkView, Requirement
 from hardener.reports.lib.groups import Group, GroupTotals
-from hardener.reports.lib.markup import code
+from hardener.reports.lib.text import code
 from hardener.run import RunInfo
 from hardener.summary import ControlCases, Summary, compliance, hosts_by_reason, percentage
 from hardener.text import first, utc

@@ -18,9 +18,8 @@ from hardener.decisions.remarks import in_force, remarks
 from hardener.model import Assessment, Control, Finding, Status, Waiver
 from hardener.reports.interface import Report
 from hardener.reports.lib.identity import HostKeys, identifier
-from hardener.reports.lib.markup import code
 from hardener.reports.lib.serial import compact
-from hardener.reports.lib.text import offender
+from hardener.reports.lib.text import code, offender
 from hardener.run import RunInfo
 from hardener.text import first, line, utc
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from hardener.reports.lib.markup import code
+from hardener.reports.lib.text import code
 from hardener.text import line
 from hardener.workload.page import Name, Section, Words
 

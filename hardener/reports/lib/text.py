@@ -1,6 +1,8 @@
-"""Phrases that several reports share."""
+"""Phrases that several reports share, and untrusted text in Markdown."""
 
 from __future__ import annotations
+
+import re
 
 from hardener.model import Offender, Verdict
 from hardener.text import line
@@ -24,3 +26,17 @@ def share(verdict: Verdict) -> str:
 
 def _plural(noun: str) -> str:
     return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
+def code(text: str, limit: int = 300) -> str:
+    """Return a text on one line as a code span of Markdown; invisible characters become visible.
+
+    No syntax has a meaning in it: no link, mention, image, merge request command or HTML. Not for tables:
+    parsers disagree about a ``|`` after a backslash.
+    """
+    shown = line(text, limit)
+    if not shown:
+        return "*(empty)*"
+    fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
+    pad = " " if shown[0] == "`" or shown[-1] == "`" else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
