@@ -15,7 +15,7 @@ from ...docker.http import NotFound
 from ...host import atomic, descriptors
 from .. import containers, health
 from ..errors import Failed
-from . import bridges, definition, restart, staging, survey, tree
+from . import definition, remains, restart, staging, survey, tree
 from .client import Client
 from .definition import Inspected
 from .ids import Range, Shift
@@ -221,7 +221,7 @@ class Migration:
         """Create networks and containers again; return notes."""
         holdings = plan.holdings
         for network in sorted(holdings.networks, key=lambda each: not each.get("ConfigOnly")):
-            bridges.remove(definition.bridge(network))
+            remains.remove_bridge(definition.bridge(network))
             self._client.call("POST", "/networks/create", definition.network(network))
         names = definition.Names(
             {each["Id"]: each["Name"].lstrip("/") for each in holdings.containers},
