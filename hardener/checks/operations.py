@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hardener.checks import check
 from hardener.checks.lib import fields, policy
 from hardener.checks.lib.containers import SOURCE, Container, containers, readable
-from hardener.checks.lib.local_images import Image, images
+from hardener.checks.lib.local_images import images
 from hardener.checks.lib.verdicts import count, failed, manual, needs_engine, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import Snapshot
@@ -21,16 +21,15 @@ def image_sprawl(snapshot: Snapshot) -> Verdict:
     everything = images(snapshot)
     unused = [image for image in everything if image.id not in used]
     return _sprawl(
-        [_unused_image(image) for image in unused],
+        [
+            Offender(image.kind, image.name, f"is used by no container: {image.size}, built {image.created}")
+            for image in unused
+        ],
         policy.limit(snapshot, "max_unused_images"),
         key="max_unused_images",
         what=f"{len(unused)} of {count(len(everything), 'image')} used by no container",
         checked=len(everything),
     )
-
-
-def _unused_image(image: Image) -> Offender:
-    return Offender(image.kind, image.name, f"is used by no container: {image.size}, built {image.created}")
 
 
 @check("ops-container-sprawl")

@@ -43,7 +43,8 @@ def version_current(snapshot: Snapshot) -> Verdict:
     packages = snapshot.fact("packages")
     installed = packages.get("installed") or {}
     package = _engine_package(installed)
-    evidence = [f"running: {running}", *_parts(version)]
+    parts = (f"running: {name} {_dotted(part)}" for name, part in _components(version))
+    evidence = [f"running: {running}", *parts]
     evidence += [f"package: {name} {installed[name]}" for name in sorted(ENGINE_PACKAGES & installed.keys())]
     if not version_tuple(running):
         raise FactUnavailable("docker.version", f"{running!r} is not a version")
@@ -185,10 +186,6 @@ def plugin_bypass(snapshot: Snapshot) -> str:
 def _components(version: JSONObject) -> list[tuple[str, tuple[int, ...]]]:
     found = [(str(each.get("Name")), str(each.get("Version"))) for each in version.get("Components") or ()]
     return [(name, version_tuple(text.partition("~")[0])) for name, text in found if name in _PARTS]
-
-
-def _parts(version: JSONObject) -> list[str]:
-    return [f"running: {name} {_dotted(part)}" for name, part in _components(version)]
 
 
 def _upstream(package_version: object) -> tuple[int, ...]:

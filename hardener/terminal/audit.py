@@ -140,8 +140,9 @@ def _row(each: ControlCases, summary: Summary) -> tuple[Text, Text, Text]:
     if summary.hosts == 1:
         found = [verdict_detail(each.examples[0][1])]
     else:
+        most_common = sorted(each.actual.items(), key=lambda case: -case[1].hosts)
         found = list(
-            first([_finding_line(text, hosts, summary.hosts) for text, hosts in _most_common(each)], _SHOWN)
+            first([_finding_line(text, hosts, summary.hosts) for text, hosts in most_common], _SHOWN)
         )
     for text in found:
         what.append(f"\n{text}", style="bright_black")
@@ -149,11 +150,6 @@ def _row(each: ControlCases, summary: Summary) -> tuple[Text, Text, Text]:
         what.append(f"\n{line(said, 200)}", style=STATUS_COLOURS[Status.WAIVED])
     mark = Text(f"{each.severity:<8}", style=SEVERITY_STYLES[each.severity])
     return mark, Text(each.id), what
-
-
-def _most_common(cases: ControlCases) -> list[tuple[str, HostNames]]:
-    """Return the different findings, most common first."""
-    return sorted(cases.actual.items(), key=lambda each: -each[1].hosts)
 
 
 def _finding_line(actual: str, found: HostNames, hosts: int) -> str:
