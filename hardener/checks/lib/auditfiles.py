@@ -21,7 +21,7 @@ _LONG = ("--loginuid-immutable", "--backlog_wait_time", "--reset-lost", "--reset
 _ACTIONS = frozenset({"always", "never"})
 _LISTS = frozenset({"task", "exit", "user", "exclude", "filesystem", "io_uring"})
 _FIELD = re.compile(r"[a-z0-9_]+(?:[=<>]|!=|&).*")
-_DELETING = frozenset("DdW")
+_ADDING, _DELETING = frozenset("aAw"), frozenset("DdW")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def at_boot(lines: Sequence[str], made: Collection[str] | None, *, native: str) 
         native: the word size of the machine's system calls.
     """
     kept: list[str] = []
-    seen: set[object] = set()
+    seen: set[tuple[str, ...]] = set()
     ignoring, ended = False, ""
     for line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
@@ -103,15 +103,15 @@ def at_boot(lines: Sequence[str], made: Collection[str] | None, *, native: str) 
             continue
         if first in _DELETING:
             seen.clear()
-        identity = _identity(line)
-        why = _refusal(options) or (identity in seen and "the rule is there already") or _late(line, made)
+        words = tuple(line.split())
+        why = _refusal(options) or (words in seen and "the rule is there already") or _late(line, made)
         if why and ignoring:
             continue
         if why:
             ended = f"{line!r} ({why})"
             break
-        if identity:
-            seen.add(identity)
+        if first in _ADDING:
+            seen.add(words)
         kept.append(_of_entry(line, made))
         if options == [("e", "2")]:
             ended = f"{line!r} (it locks the rules)"
@@ -179,15 +179,6 @@ def _refusal(options: Sequence[tuple[str, str]] | None) -> str:
             case _:
                 pass
     return ""
-
-
-def _identity(line: str) -> object:
-    """Return what makes rules for a path equal for the kernel, which refuses the second; None for others."""
-    rules = auditrules.parse([line]).rules
-    if not rules or not rules[0].path or re.search(r"\s-S", line):
-        return None
-    keys = frozenset(auditrules.keys_of(line))
-    return replace(rules[0], text="", literal=""), keys
 
 
 def _late(line: str, made: Collection[str] | None) -> str:
