@@ -16,7 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.subjects import au
 from hardener.checks.lib import auditrules
 from hardener.checks.lib.auditrules import Rule, Rules
 
-_FLAGS, _VALUED = "hicslDvt", "CefrbaAdSFmRwWkpq"  # of auditctl's getopt
+_SWITCHES, _VALUED = re.compile(r"-[hicslDvt]+"), "CefrbaAdSFmRwWkpq"  # of auditctl's getopt
 _LONG = ("--loginuid-immutable", "--backlog_wait_time", "--reset-lost", "--reset_backlog_wait_time_actual")
 _ACTIONS = frozenset({"always", "never"})
 _LISTS = frozenset({"task", "exit", "user", "exclude", "filesystem", "io_uring"})
@@ -146,7 +146,7 @@ def _options(line: str) -> list[tuple[str, str]] | None:
             if word == "--backlog_wait_time" and words:
                 words.pop(0)
             found.append(("-", word))
-        elif re.fullmatch(rf"-[{_FLAGS}]+", word):
+        elif _SWITCHES.fullmatch(word):
             found += [(letter, "") for letter in word[1:]]
         elif word[:1] == "-" and word[1:2] and word[1] in _VALUED and (word[2:] or words):
             found.append((word[1], word[2:] or words.pop(0)))
