@@ -9,7 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.subjects import au
 from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import Subject, commands
 
 from hardener.checks import check
-from hardener.checks.lib import auditrules, fields
+from hardener.checks.lib import auditfiles, auditrules, fields
 from hardener.checks.lib.settings import Facts
 from hardener.checks.lib.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
 from hardener.model import Offender, Status, Undecided, Verdict
@@ -47,12 +47,14 @@ def _decide(snapshot: Snapshot, host: Facts, watched: Sequence[audit.Watched], p
     wanted = ", ".join(_WORDS[permission] for permission in permissions)
     expected = f"{_names(watched)}: {wanted} recorded by a loaded rule and by a persistent rule"
     native = "b32" if snapshot.fact("system").get("arch") in audit.NARROW_MACHINES else "b64"
+    files = snapshot.fact_or("audit.persistent", [])
+    made = auditfiles.made_at_boot(files)
     persistent = {
-        program: auditrules.parse(lines, native=native)
-        for program, lines in _rule_sets(snapshot.fact_or("audit.persistent", [])).items()
+        program: auditfiles.at_boot(lines, made, native=native)
+        for program, lines in auditfiles.rule_sets(files).items()
     }
     program, started = _loader(host)
-    at_boot = [rules for loader, rules in persistent.items() if program in ("", loader)]
+    at_boot = [found for loader, found in persistent.items() if program in ("", loader)]
     source = snapshot.fact_or("audit.loaded", None)
     if source is None:
         return failed(
@@ -60,28 +62,31 @@ def _decide(snapshot: Snapshot, host: Facts, watched: Sequence[audit.Watched], p
             "auditd is not installed: nothing is recorded",
             offenders=[Offender("file", item.path, "not audited") for item in watched],
         )
-    loaded = auditrules.parse(source.get("rules") or (), native=native)
+    listed_rules = source.get("rules") or ()
+    loaded = auditrules.parse(listed_rules, native=native)
     status = source.get("status") or {}
-    lasting = [rules for rules in at_boot if rules.enabled]
+    lasting = [found for found in at_boot if found.rules.enabled]
     offenders = []
     daemon = fields.table(source, "daemon", "audit.loaded")
     unclear = [] if "log_format" in daemon else [_OLDER]
     for item in watched:
         in_kernel = loaded.uncovered(item.path, permissions, tree=item.tree)
-        in_sets = [(rules, rules.uncovered(item.path, permissions, tree=item.tree)) for rules in lasting]
-        file_rules, in_files = min(
+        in_sets = [(each, each.rules.uncovered(item.path, permissions, tree=item.tree)) for each in lasting]
+        in_best, in_files = min(
             in_sets,
-            key=lambda pair: (len(pair[1]), -len(pair[0].rules)),
-            default=(auditrules.Rules(()), frozenset(permissions)),
+            key=lambda pair: (len(pair[1]), -len(pair[0].rules.rules)),
+            default=(auditfiles.AtBoot(auditrules.Rules(())), frozenset(permissions)),
         )
         silencing = loaded.silencing(item.path, in_kernel, tree=item.tree)
-        silencing += file_rules.silencing(item.path, in_files, tree=item.tree)
+        silencing += in_best.rules.silencing(item.path, in_files, tree=item.tree)
         offenders += [
-            Offender("file", item.path, reason + _silencing_reason(silencing))
+            Offender("file", item.path, reason + _silencing_reason(silencing) + _ended(in_files, in_best))
             for reason in _reasons(in_kernel, in_files, _PLACES[program])
         ]
         if not in_files and (len(lasting) < len(at_boot) or any(missing for _rules, missing in in_sets)):
             unclear.append(_DIFFERENT)
+        if not in_files:
+            unclear += _may_end(in_best, in_best.unloaded(loaded, listed_rules), item, permissions)
         unclear += _mounted_later(snapshot.fact("mounts"), item, started)
     offenders += [Offender("setting", "auditing", why) for why in audit.hindrances(host)]
     offenders += [
@@ -90,12 +95,12 @@ def _decide(snapshot: Snapshot, host: Facts, watched: Sequence[audit.Watched], p
     ]
     offenders += [
         Offender("setting", "auditing", f"a persistent rule suppresses records after a reboot: {text}")
-        for text in _suppressed_in_all(lasting)
+        for text in _suppressed_in_all([found.rules for found in lasting])
     ]
     process = f"auditd pid {status.get('pid')}"
     evidence = [f"auditing: enabled {status.get('enabled')}, {process}, lost {status.get('lost')}"]
     evidence += _about(loaded, watched)
-    evidence += _not_loaded(loaded, list(persistent.values()), watched)
+    evidence += _not_loaded(loaded, [found.rules for found in persistent.values()], watched)
     evidence += _losses(daemon)
     unknown = listed(list(dict.fromkeys(unclear)), 2, glue="; ")
     if not offenders and unclear:
@@ -163,6 +168,20 @@ def _silencing_reason(silencing: Sequence[str]) -> str:
     return f": silenced by {listed(list(dict.fromkeys(silencing)), 2, glue='; ')}" if silencing else ""
 
 
+def _may_end(found: auditfiles.AtBoot, unloaded: int, item: audit.Watched, permissions: str) -> Iterator[str]:
+    """Describe a line that is not loaded now, if no rule before it records a path."""
+    before = auditrules.parse(found.lines[:unloaded])
+    if unloaded < len(found.lines) and before.uncovered(item.path, permissions, tree=item.tree):
+        yield (
+            f"{found.lines[unloaded]!r} in /etc/audit is not loaded: if the kernel refuses it at boot, no"
+            " rule after it is loaded: load the rules, or remove the line"
+        )
+
+
+def _ended(in_files: frozenset[str], found: auditfiles.AtBoot) -> str:
+    return f": loading ends at {found.ended}" if in_files and found.ended else ""
+
+
 def _reasons(in_kernel: frozenset[str], in_files: frozenset[str], place: str) -> list[str]:
     if in_kernel and in_kernel == in_files:
         return [f"no rule records {_permission_words(in_kernel)}, in the kernel or in {place}"]
@@ -172,33 +191,6 @@ def _reasons(in_kernel: frozenset[str], in_files: frozenset[str], place: str) ->
     if in_files:
         reasons.append(f"no persistent rule in {place} records {_permission_words(in_files)}")
     return reasons
-
-
-def _rule_sets(files: Sequence[dict[str, object]]) -> dict[str, list[str]]:
-    """Return the rules of audit.rules, and of rules.d in order of name, by the program that loads them.
-
-    Where the folder exists, augenrules writes audit.rules from it before the rules are loaded: with the last
-    ``-D`` first and the last ``-e`` at the end, whatever their files.
-    """
-    single: list[str] = []
-    merged: list[str] = []
-    for entry in sorted(files, key=lambda entry: str(entry.get("file"))):
-        lines = entry.get("lines")
-        target = merged if "/rules.d/" in str(entry.get("file")) else single
-        target += [str(line) for line in lines] if isinstance(lines, list) else []
-    folder = any(f"{entry.get('file')}/".startswith(f"{audit.RULES_FOLDER}/") for entry in files)
-    return {"auditctl": single, "augenrules": _joined(merged) if folder else single}
-
-
-def _joined(lines: Sequence[str]) -> list[str]:
-    deleting: list[str] = []
-    enabling: list[str] = []
-    others: list[str] = []
-    for line in lines:
-        words = line.split()
-        place = deleting if words == ["-D"] else enabling if words[:1] == ["-e"] else others
-        place.append(line)
-    return [*deleting[-1:], *others, *enabling[-1:]]
 
 
 def _about(rules: auditrules.Rules, watched: Sequence[audit.Watched]) -> list[str]:

@@ -6,7 +6,7 @@ from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
 from hardener.checks.lib import fields
 from hardener.checks.lib.hostnetwork import uplink_names
-from hardener.checks.lib.packetfilter import Ruleset, into_host, read_nft, read_save
+from hardener.checks.lib.packetfilter import Ruleset, into_host, read_nft, read_save, with_lookups
 from hardener.checks.lib.ports import meant_ports, published
 from hardener.checks.lib.publication import DOUBTFUL, NAMED, OPEN, Way, next_ports
 from hardener.checks.lib.settings import Settings
@@ -16,6 +16,7 @@ from hardener.snapshot import FactUnavailable, Snapshot
 
 _FAMILIES = {4: "ip", 6: "ip6"}
 _TOOLS = {4: "iptables", 6: "ip6tables"}
+_PROXIED = "only docker-proxy serves it, by the INPUT chain: see the control host-firewall-input-ipv"
 
 
 @check("host-firewall-input-ipv4")
@@ -70,7 +71,8 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     """Check that the packet filter refuses what comes from outside to published ports that no rule names."""
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in its own network namespace")
-    ports = [port for port in published(snapshot) if not port.loopback]
+    every = published(snapshot)
+    ports = [port for port in every if not port.loopback]
     evidence = [f"published: {port}" for port in ports]
     if not ports and not Settings(snapshot).boolean("iptables").value:
         return not_applicable("no port is published, and the engine forwards none: iptables is off")
@@ -79,15 +81,17 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         ports = next_ports(snapshot)
         evidence = ["no port is published except on loopback addresses: the next one counts"]
     expected = "the packet filter refuses new connections from outside to published ports that no rule names"
-    versions = [version for version in {port.version for port in ports} if _forwards(snapshot, version)]
+    versions = [
+        version
+        for version in sorted({port.version for port in ports})
+        if _forwards(snapshot, version) or (upcoming and version == 4)
+    ]
     sources = {version: rulesets(snapshot, version) for version in (4, 6)}
     way = Way(snapshot, sources, versions, iptables=not _backend(snapshot).startswith("nftables"))
-    found = [(port, way.judge(port)) for port in ports]
-    if not any(each for _, each in found):
-        return not_applicable(
-            "ports are published on IPv6 only, by docker-proxy: see the control host-firewall-input-ipv6",
-            evidence=evidence,
-        )
+    # Those on loopback addresses are open at the container's own address, up to engine 27.
+    found = [(port, way.judge(port)) for port in (*ports, *(each for each in every if each.loopback))]
+    proxied = [port for port in ports if port.version not in versions]
+    evidence += [f"{port}: {_PROXIED}{port.version}" for port in proxied]
     evidence += [f"{port}: {each.detail}" for port, some in found for each in some if each.state == NAMED]
     accepted = meant_ports(snapshot) or ()
     unmeant = [(port, some) for port, some in found if not port.is_in(accepted)]
@@ -102,7 +106,7 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     if offenders or doubts:
         _complete_or_raise(snapshot)
     told = listed([f"{offender.name} {offender.detail}" for offender in offenders or doubts], glue="; ")
-    if upcoming and (offenders or doubts):
+    if upcoming and (offenders or doubts)[:1] and (offenders or doubts)[0].name in map(str, ports):
         told = f"the next port that a container publishes {(offenders or doubts)[0].detail}"
     if offenders:
         question = f"check {listed([f'{doubt.name} {doubt.detail}' for doubt in doubts], glue='; ')}"
@@ -112,6 +116,8 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         )
     if doubts:
         return manual(expected, f"check {told}", offenders=doubts, evidence=evidence, checked=len(ports))
+    if len(proxied) == len(ports):
+        return not_applicable(f"{_PROXIED}{proxied[0].version}", evidence=evidence)
     refusals = dict.fromkeys(reason for _, some in found for each in some for reason in each.refusals)
     actual = f"refused: {listed(list(refusals))}" if refusals else "every open port is named by the policy"
     return passed(expected, actual, evidence=evidence, checked=len(ports))
@@ -121,8 +127,19 @@ def _forwards(snapshot: Snapshot, version: int) -> bool:
     """Return whether the kernel, not only docker-proxy, forwards published ports of an IP version."""
     if _backend(snapshot).startswith("nftables"):
         return version == 4 or any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks"))
-    chains = _saved(snapshot, version).chains
-    return version == 4 or ("ip6", "filter", "DOCKER") in chains
+    return _has_dockers_chain(snapshot, version)
+
+
+def _has_dockers_chain(snapshot: Snapshot, version: int) -> bool:
+    """Return whether Docker's chain is loaded, in the tables of either variant of iptables.
+
+    Raises:
+        FactUnavailable: the tables could not be read.
+    """
+    key = (_FAMILIES[version], "filter", "DOCKER")
+    return key in _saved(snapshot, version).chains or any(
+        key in rules.chains for rules in rulesets(snapshot, version)
+    )
 
 
 @check("daemon-iptables-managed")
@@ -145,11 +162,11 @@ def iptables_managed(snapshot: Snapshot) -> Verdict:
     networks = [network for network in snapshot.fact("docker.networks") if network.get("Driver") == "bridge"]
     with_ipv6 = [str(network.get("Name")) for network in networks if network.get("EnableIPv6")]
     offenders = []
-    if ("ip", "filter", "DOCKER") not in _saved(snapshot, 4).chains:
+    if not _has_dockers_chain(snapshot, 4):
         offenders.append(
             Offender("chain", "iptables DOCKER", "is not loaded: flushed since the daemon started")
         )
-    if with_ipv6 and ("ip6", "filter", "DOCKER") not in _saved(snapshot, 6).chains:
+    if with_ipv6 and not _has_dockers_chain(snapshot, 6):
         offenders.append(
             Offender("chain", "ip6tables DOCKER", f"is not loaded, and IPv6 is on in {', '.join(with_ipv6)}")
         )
@@ -187,14 +204,17 @@ def _ipsets(snapshot: Snapshot) -> str:
 def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
     """Return the rules of iptables and its legacy tables, and those of nft in other tables than these."""
     firewall = snapshot.fact_or("firewall", {})
+    iptables = fields.table(firewall, "iptables", "firewall")
     saved = Ruleset({}, version)
-    if isinstance(fields.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
+    if isinstance(iptables.get(f"ipv{version}"), str):
         saved = _saved(snapshot, version)
     legacy = fields.text(fields.table(firewall, "legacy", "firewall"), f"ipv{version}", "firewall")
-    tables = {key[:2] for key in saved.chains}
     native = read_nft(fields.rows(firewall, "nft", "firewall"), version)
-    chains = {key: chain for key, chain in native.chains.items() if key[:2] not in tables}
-    return [saved, read_save(legacy, _FAMILIES[version], _ipsets(snapshot)), Ruleset(chains, version)]
+    if iptables.get("variant") != "legacy":  # there nft may have another table of the same name
+        tables = {key[:2] for key in saved.chains}
+        saved = with_lookups(saved, native)
+        native = Ruleset({k: each for k, each in native.chains.items() if k[:2] not in tables}, version)
+    return [saved, read_save(legacy, _FAMILIES[version], _ipsets(snapshot)), native]
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:

@@ -28,7 +28,7 @@ NAMED, UNNAMED = (8080, 80), (12000, 7000)
 MANY = {
     version: [(name, each) for name, some in SOURCES.items() for each in some[version][:2]] for version in OWN
 }
-DOUBTFUL = ("-m mark --mark 0x1", "-m limit --limit 1/min", "meta mark 1")
+DOUBTFUL = ("-m mark --mark 0x1", "-m limit --limit 1/min", "meta mark 1", "jump {", "goto {")
 TOOLS = {4: "iptables", 6: "ip6tables"}
 
 
@@ -137,6 +137,8 @@ def _condition(dice: random.Random, version: int) -> str:
             *(f"-p tcp -m tcp --dport {port}" for port in (80, 8080, 8081, 443, "1:1023")),
             *(f"-p tcp -m conntrack --ctorigdstport {port}" for port in (80, 8080, 8081, 22)),
             *(f"-p {name}" for name in ("tcp", "udp")),
+            *(f"-m conntrack --ctproto {number}" for number in (6, 17)),
+            *(f"-m conntrack {negated}--ctorigsrc {half}" for negated in ("", "! ")),
             *(f"-m conntrack {state}" for state in ("--ctstate DNAT", "! --ctstate DNAT", "--ctstate NEW")),
             "-p udp -m multiport --dports 80,53",
             *DOUBTFUL[:2] * 3,
@@ -166,13 +168,29 @@ def _nft_rules(dice: random.Random, version: int) -> list[str]:
         *(f"meta l4proto tcp ct original proto-dst {port}" for port in ("8080", "80")),
         "ct status dnat",
         "ct state new",
+        f"ct original {family} saddr {dice.choice(('', '!= '))}{'0.0.0.0/1' if version == 4 else '2000::/5'}",
+        "iifname . oifname { eth0 . docker0, eth1 . shop0 }",
+        "meta l4proto . th dport { tcp . 80, udp . 1-65535 }",
         DOUBTFUL[2],
         "",
     )
-    return [
-        f"{dice.choice(conditions)} {dice.choice(('drop', 'drop', 'accept'))}"
-        for _ in range(dice.randint(0, 3))
-    ]
+    verdicts = ("drop", "drop", "accept", "jump { drop ; }", "goto { accept ; }")
+    return [f"{dice.choice(conditions)} {dice.choice(verdicts)}" for _ in range(dice.randint(0, 3))]
+
+
+def _looking_up(dice: random.Random, version: int) -> str:
+    """A rule of nft for DOCKER-USER, which iptables-save prints without its set."""
+    family = "ip" if version == 4 else "ip6"
+    conditions = (
+        "iifname { eth0, eth1 }",
+        "iifname { eth1, wg0 }",
+        "oifname != { docker0, br0 }",
+        f"{family} saddr @half",
+        f"{family} saddr != @half",
+        "tcp dport { 80, 443 }",
+        "iifname . oifname { eth0 . docker0, eth1 . shop0 }",
+    )
+    return f"{dice.choice(conditions)} {dice.choice(('drop', 'drop', 'accept', 'return'))}"
 
 
 def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str]]:
@@ -180,6 +198,7 @@ def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str
     version = dice.choice((4, 4, 6))
     layout = dice.choice(("26", "29", "nftables"))
     routed = dice.choice(("", "", "", *PLACES))
+    loopback = dice.random() < 0.2  # without Docker's translation, which is for another address
     early = (
         rule for rule in _rules(dice, version, ("DROP",), 1) if not any(map(rule.count, ("ct", "-i", "-o ")))
     )
@@ -198,6 +217,14 @@ def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str
     else:
         text = _engines_iptables(version, layout, policy, routed=routed, extra=extra)
         host.host.run(f"{TOOLS[version]}-restore", given=text)
+        if dice.random() < 0.3:
+            family, half = ("ip", "0.0.0.0/1") if version == 4 else ("ip6", "2000::/5")
+            kind = f"type ipv{version}_addr; flags interval; elements = {{ {half} }};"
+            where = dice.choice(("add", "insert"))
+            native = f"add set {family} filter half {{ {kind} }}\n"
+            native += f"{where} rule {family} filter DOCKER-USER {_looking_up(dice, version)}\n"
+            host.host.run("nft", "-f", "-", given=native)
+            text += native
     if layout == "nftables" or dice.random() < 0.2:
         lines = ["table inet site {", "chain forward {", "type filter hook forward priority 10;"]
         rules = [f"policy {dice.choice(('accept', 'drop'))};", "ct state established accept"]
@@ -210,15 +237,22 @@ def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str
         make(
             firewall=only(facts),
             network=only(around),
-            **_engine(version, routed, nftables=layout == "nftables"),
+            **_engine(version, routed, nftables=layout == "nftables", loopback=loopback),
         )
     )
-    return text, version, verdict, list(_differences(host, version, routed, text, verdict))
+    found = list(_differences(host, version, routed, text, verdict, loopback=loopback))
+    return text, version, verdict, found
 
 
-def _engine(version: int, routed: str, *, nftables: bool) -> dict[str, Any]:
-    """What the engine tells of its containers and networks."""
-    host_ip = "::" if version == 6 else "0.0.0.0"
+def _host_ip(version: int, number: int, *, loopback: bool) -> str:
+    """The address of the host at which a container's port is published."""
+    if loopback and number == 1:
+        return "::1" if version == 6 else "127.0.0.1"
+    return "::" if version == 6 else "0.0.0.0"
+
+
+def _engine(version: int, routed: str, *, nftables: bool, loopback: bool = False) -> dict[str, Any]:
+    """What the engine tells of its containers and networks; one port may be published for the host alone."""
     containers, networks = [], []
     for number, (bridge, own) in enumerate(PLACES.items()):
         options = {"com.docker.network.bridge.name": bridge}
@@ -227,6 +261,7 @@ def _engine(version: int, routed: str, *, nftables: bool) -> dict[str, Any]:
         networks.append(
             {"Name": bridge, "Id": bridge * 8, "Driver": "bridge", "EnableIPv6": True, "Options": options}
         )
+        host_ip = _host_ip(version, number, loopback=loopback)
         bindings = [{"HostIp": host_ip, "HostPort": str(NAMED[0] + number)}]
         attached = {"NetworkID": bridge * 8, "IPAddress": own[4], "GlobalIPv6Address": own[6]}
         ports = {"80/tcp": bindings, "80/udp": bindings}
@@ -236,13 +271,16 @@ def _engine(version: int, routed: str, *, nftables: bool) -> dict[str, Any]:
     return found | ({"docker.info": {"FirewallBackend": {"Driver": "nftables"}}} if nftables else {})
 
 
-def _differences(host: Publishing, version: int, routed: str, text: str, verdict: Any) -> Iterator[str]:
+def _differences(
+    host: Publishing, version: int, routed: str, text: str, verdict: Any, *, loopback: bool
+) -> Iterator[str]:
     """Where the verdict about a port differs from what arrives there."""
     ways: dict[tuple[str, str, bool], list[Probe]] = {}
     for number, (bridge, own) in enumerate(PLACES.items()):
         for protocol, (port, inside) in product(("tcp", "udp"), (NAMED, UNNAMED)):
             places = [(own[version], inside)]
-            places += [] if bridge == routed else [(each, port + number) for each in OWN[version]]
+            if bridge != routed and not (loopback and number == 1):
+                places += [(each, port + number) for each in OWN[version]]
             ways[f"web{number}", protocol, port == NAMED[0]] = [
                 Probe(protocol, name, source, target, at, 33000 + number)
                 for (name, source), (target, at) in product(MANY[version], places)
@@ -252,10 +290,11 @@ def _differences(host: Publishing, version: int, routed: str, text: str, verdict
     open_ports = {each.name for each in verdict.offenders if verdict.status is Status.FAIL}
     undecided = verdict.undecided.offenders if verdict.undecided else ()
     doubtful = {each.name for each in (*(() if open_ports else verdict.offenders), *undecided)}
-    host_ip = "[::]" if version == 6 else "0.0.0.0"
     for (name, protocol, named), probes in ways.items():
         if not named:
             continue
+        host_ip = _host_ip(version, int(name[-1]), loopback=loopback)
+        host_ip = f"[{host_ip}]" if version == 6 else host_ip
         shown = f"{name} {host_ip}:{NAMED[0] + int(name[-1])}/{protocol}"
         arrived = [probe for probe in probes if real[probe]]
         others = [probe for probe in ways[name, protocol, False] if real[probe]]

@@ -246,7 +246,12 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
         options = _options(line)
         match options[:1]:
             case [("D", _)]:
-                rules, tasks, losing = [], [], {}
+                keys = {value for option, value in options if option == "k"}
+                rules = [rule for rule in rules if keys and keys.isdisjoint(keys_of(rule.text))]
+                tasks = [rule for rule in tasks if keys and keys.isdisjoint(keys_of(rule.text))]
+                losing = {
+                    fields: text for fields, text in losing.items() if keys and keys.isdisjoint(keys_of(text))
+                }
             case [("e", value)]:
                 enabled = value in ("1", "2")
             case [("r", value)]:
@@ -272,6 +277,11 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
                     else:
                         kept.insert(0 if where == "A" else len(kept), rule)
     return Rules((*tasks, *rules), enabled, (*slow, *losing.values()))
+
+
+def keys_of(text: str) -> list[str]:
+    """Return the keys of a rule."""
+    return re.findall(r"\s(?:-k\s*|-F\s*key=)(\S+)", text)
 
 
 def canonical(path: str) -> str:
@@ -303,7 +313,7 @@ def _options(line: str) -> list[tuple[str, str]]:
 def _watch(line: str, options: Sequence[tuple[str, str]]) -> Rule:
     given = dict(options)
     path = given.get("w") or given.get("W") or ""
-    permissions = ALL.intersection(*(value for option, value in options if option == "p" and value))
+    permissions = ALL.intersection(*(value.lower() for option, value in options if option == "p" and value))
     return Rule(line, always=True, path=canonical(path), permissions=permissions, literal=path.rstrip("/"))
 
 
@@ -326,7 +336,7 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
                     if name in ("path", "dir") and compared == "=":
                         path, literal, tree = canonical(wanted), wanted.rstrip("/"), name == "dir"
                     elif name == "perm" and compared == "=":
-                        also = frozenset(wanted) & ALL
+                        also = frozenset(wanted.lower()) & ALL
                         if permissions is not None:  # the kernel asks for both
                             also = permissions & also if always else permissions | also
                         permissions = also

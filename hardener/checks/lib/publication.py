@@ -159,7 +159,7 @@ class Way:
         places = self._places(port, version)
         if port.version != version:
             return
-        if version in self._forwarding:
+        if version in self._forwarding and not port.loopback:
             for bridge, address in self._translated_to(places, inside, version):
                 if bridge in self._routed[version]:
                     continue  # packets come to the container's own address alone

@@ -8,10 +8,11 @@ from ..host.read import read_or, texts
 from ..host.run import run
 from ..subjects.audit import RULES as _RULES
 from ..subjects.audit import RULES_FOLDER as _FOLDER
-from ..subjects.audit import SETTINGS
+from ..subjects.audit import RUNTIME_FOLDERS, SETTINGS, TMPFILES_FOLDERS, in_order
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Sequence
     from typing import Any
 
 _DAEMON = "/etc/audit/auditd.conf"
@@ -77,13 +78,39 @@ def parse_status(text: str) -> dict[str, int | str]:
 def persistent() -> list[dict[str, Any]]:
     """Return the source `audit.persistent`: rule files without comments and empty lines.
 
-    The folder is among them, without lines: where it exists, augenrules replaces the single file.
+    The folder is among them, without lines: where it exists, augenrules replaces the single file. Its files
+    come as augenrules joins them: a last line without an end continues in the next file.
     """
     paths = [_RULES] if os.path.exists(_RULES) else []
-    if os.path.isdir(_FOLDER):
-        paths += [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".rules")]
+    names = in_order(os.listdir(_FOLDER)) if os.path.isdir(_FOLDER) else []
     files: list[dict[str, Any]] = [{"file": _FOLDER, "lines": []}] if os.path.isdir(_FOLDER) else []
-    for path, text in texts(paths):
-        lines = [line.strip() for line in text.splitlines()]
-        files.append({"file": path, "lines": [line for line in lines if line and not line.startswith("#")]})
+    rest = ""
+    for path, text in texts([*paths, *(f"{_FOLDER}/{name}" for name in names)]):
+        lines = (rest + text).split("\n")
+        rest = "" if path == _RULES else lines.pop()
+        files.append({"file": path, "lines": _without_comments(lines)})
+    files[-1:] = [{**each, "lines": each["lines"] + _without_comments([rest])} for each in files[-1:]]
+    return [*files, *_tmpfiles()]
+
+
+def _without_comments(lines: Sequence[str]) -> list[str]:
+    return [line for line in (line.strip() for line in lines) if line and not line.startswith("#")]
+
+
+def _tmpfiles() -> list[dict[str, Any]]:
+    """Return the lines by which systemd-tmpfiles makes folders that the engine makes later."""
+    found: dict[str, str] = {}  # by name: those of the first folder replace others
+    for folder in TMPFILES_FOLDERS:
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            if name.endswith(".conf"):
+                found.setdefault(name, f"{folder}/{name}")
+    files = [{"file": TMPFILES_FOLDERS[0], "lines": []}]
+    for path, text in texts(list(found.values())):
+        lines = [line for line in _without_comments(text.splitlines()) if _makes_folder(line)]
+        files += [{"file": path, "lines": lines}] if lines else []
     return files
+
+
+def _makes_folder(line: str) -> bool:
+    kind, _blank, path = line.partition(" ")
+    return kind[:1] in ("d", "D") and path.strip().startswith(RUNTIME_FOLDERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 
 from ..docker import runtimes
@@ -18,6 +19,8 @@ RUN_CONTAINERD = "/run/containerd"
 _MASKED = frozenset({"masked", "masked-runtime"})
 _NOT_AT_BOOT = _MASKED | {"disabled", "enabled-runtime", "linked", "linked-runtime"}
 RULES, RULES_FOLDER = "/etc/audit/audit.rules", "/etc/audit/rules.d"
+TMPFILES_FOLDERS = ("/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d")
+RUNTIME_FOLDERS = (RUN_CONTAINERD, "/run/docker")  # made when the engine starts, unless systemd-tmpfiles does
 # Settings of auditd.conf by which nothing is recorded.
 _SILENT = (("write_logs", "no"), ("local_events", "no"), ("log_format", "nolog"))
 _FULL = "records are lost while the disk of the log is full"
@@ -28,6 +31,7 @@ LOSSES = {
     "disk_full_action": {"ignore": _FULL, "syslog": _FULL, "suspend": _FULL},
 }
 SETTINGS = (*(key for key, _ in _SILENT), *LOSSES)  # what the collector reads
+_READ = re.compile(r"[^.\s]\S*\.rules\Z")  # by augenrules
 _LEAST_RATE = 100  # records a second; one access makes about five
 
 
@@ -114,6 +118,19 @@ SUBJECTS = (
     Subject("daemon-json", "daemon.json", CHANGE, _existing(lambda host: host.config_path)),
     *(Subject(name, path, CHANGE, _at(path)) for name, path in _FILES),
 )
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return the files of rules.d that augenrules reads, in its order, which is that of `ls -v`."""
+
+    def key(name: str) -> list[object]:
+        parts: list[object] = []
+        for index, part in enumerate(re.split(r"(\d+)", name[: -len(".rules")])):
+            letters = [*(ord(sign) + 256 * (not sign.isalpha()) for sign in part), 0]  # letters come first
+            parts.append(int(part) if index % 2 else letters)
+        return [*parts, name]
+
+    return sorted((name for name in names if _READ.match(name)), key=key)
 
 
 def too_slow(rate: int) -> bool:

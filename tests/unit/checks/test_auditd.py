@@ -143,6 +143,105 @@ def test_a_file_that_deletes_rules_or_disables_auditing_is_joined_as_augenrules_
     assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is expected
 
 
+WATCH = "-w /etc/docker -p wa -k docker"
+BEFORE = "/etc/audit/rules.d/10-site.rules"
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("-w /etc/hosts -p wa -k hosts # of the site", Status.FAIL, "a word of it"),
+        ("--unheard-of", Status.FAIL, "a word of it"),
+        ("-w etc/hosts -p wa", Status.FAIL, "slash"),
+        ("-w\t/etc/hosts -p wa", Status.FAIL, "slash"),
+        ("-w /etc/hosts -p wa -F auid>=1000", Status.FAIL, "no conditions"),
+        ("-w /etc/hosts -p wat", Status.FAIL, "permissions"),
+        ("-a exit -F path=/etc/hosts", Status.FAIL, "list"),
+        ("-a always,exit -F path", Status.FAIL, "condition"),
+        ("-e 2", Status.PASS, ""),  # augenrules moves it to the end
+        ("-w /srv/missing/file -p wa", Status.MANUAL, "is not loaded"),
+        ("-a always,exit -F arch=b64 -S nosuchcall -k calls", Status.MANUAL, "is not loaded"),
+        ("-a always,exit -F arch=b64 -S adjtimex -k docker", Status.PASS, ""),  # a rule with this key is
+        ("-w /etc/dock -p wa", Status.PASS, ""),  # it is loaded
+        ("-b 8192", Status.PASS, ""),
+        ("--backlog_wait_time 60000", Status.PASS, ""),
+        ("-i", Status.PASS, ""),
+        ("-D -k other", Status.PASS, ""),
+    ],
+)
+def test_rules_after_a_line_that_auditctl_refuses_are_not_loaded_at_boot(
+    judge: Judge, line: str, status: Status, words: str
+) -> None:
+    files = [
+        {"file": "/etc/audit/rules.d/50-docker.rules", "lines": [WATCH]},
+        {"file": BEFORE, "lines": [line]},
+    ]
+    host = audited([WATCH, "-w /etc/dock -p wa"], **{"audit.persistent": files})
+    verdict = judge("audit-etc-docker", host)
+    assert verdict.status is status, verdict
+    assert words in verdict.actual
+    assert (f"loading ends at {line!r}" in verdict.actual) == (status is Status.FAIL)
+    files[1]["lines"] = ["-c", line]
+    assert judge("audit-etc-docker", host).status is Status.PASS
+    files[1:] = [{"file": BEFORE.replace("10", "60"), "lines": [line]}]
+    assert judge("audit-etc-docker", host).status is Status.PASS
+
+
+def test_a_rule_that_is_there_twice_ends_the_loading(judge: Judge) -> None:
+    rule = "-w /etc/hosts -p wa -k hosts"
+    other = "-a always,exit -F arch=b64 -F dir=/etc/hosts -F perm=wa -F key=hosts"
+    for second, status in ((rule, Status.FAIL), (other, Status.PASS), (f"{rule}2", Status.PASS)):
+        verdict = judge("audit-etc-docker", audited([WATCH, rule, second], lasting=[rule, second, WATCH]))
+        assert verdict.status is status, verdict
+    deleted = [rule, "-W /etc/hosts -p wa -k hosts", rule, WATCH]
+    assert judge("audit-etc-docker", audited([WATCH, rule], lasting=deleted)).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("first", "status"), [("9-site", Status.FAIL), (".0-site", Status.PASS), ("100-site", Status.PASS)]
+)
+def test_files_are_read_in_the_order_of_augenrules(judge: Judge, first: str, status: Status) -> None:
+    files = [
+        {"file": "/etc/audit/rules.d/10-docker.rules", "lines": [WATCH]},
+        {"file": f"/etc/audit/rules.d/{first}.rules", "lines": ["-a never,exit -F dir=/etc/docker"]},
+    ]
+    assert judge("audit-etc-docker", audited([WATCH], **{"audit.persistent": files})).status is status
+
+
+def test_rules_after_the_lock_of_a_single_file_are_not_loaded(judge: Judge) -> None:
+    files = [{"file": "/etc/audit/audit.rules", "lines": ["-D", "-e 2", WATCH]}]
+    verdict = judge("audit-etc-docker", audited([WATCH], **{"audit.persistent": files}))
+    assert verdict.status is Status.FAIL
+    assert "locks the rules" in verdict.actual
+
+
+TREE = "-a always,exit -F arch=b64 -F dir=/run/containerd -F perm=wa -k docker"
+SOCKET = "-w /run/containerd/containerd.sock -p wa -k docker"
+
+
+@pytest.mark.parametrize(
+    ("slug", "lines", "late", "made"),
+    [
+        ("audit-run-containerd", ["-w /run/containerd -p wa -k docker"], Status.FAIL, Status.PASS),
+        ("audit-run-containerd", [TREE], Status.FAIL, Status.PASS),
+        ("audit-containerd-sock", [SOCKET], Status.FAIL, Status.PASS),
+        ("audit-etc-docker", [TREE, WATCH], Status.FAIL, Status.PASS),
+        ("audit-etc-docker", ["-w /run/containerd -p wa -k docker", WATCH], Status.PASS, Status.PASS),
+    ],
+)
+def test_folders_of_the_engine_exist_at_boot_where_systemd_makes_them(
+    judge: Judge, slug: str, lines: list[str], late: Status, made: Status
+) -> None:
+    files = [{"file": "/etc/audit/rules.d/docker.rules", "lines": lines}]
+    host = audited(lines, **{"audit.persistent": files})
+    assert judge(slug, host).status is Status.PASS  # the snapshot is of an earlier collector
+    files.append({"file": "/etc/tmpfiles.d", "lines": []})
+    verdict = judge(slug, host)
+    assert verdict.status is late, verdict
+    files.append({"file": "/etc/tmpfiles.d/x.conf", "lines": ["d /run/containerd 0711 root root -"]})
+    assert judge(slug, host).status is made
+
+
 def test_a_rule_without_the_permission_execute_fails(judge: Judge) -> None:
     verdict = judge("audit-dockerd", audited(["-w /usr/sbin/dockerd -p wa -k docker"]))
     assert verdict.status is Status.FAIL
@@ -154,9 +253,6 @@ def test_rules_limited_to_some_users_are_shown_but_do_not_pass(judge: Judge) -> 
     verdict = judge("audit-dockerd", audited([rule]))
     assert verdict.status is Status.FAIL
     assert f"loaded: {rule}" in verdict.evidence
-
-
-WATCH = "-w /etc/docker -p wa -k docker"
 
 
 @pytest.mark.parametrize(

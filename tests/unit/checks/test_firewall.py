@@ -316,6 +316,18 @@ create six hash:ip family inet6
 create pairs hash:ip,port family inet
 add pairs 192.0.2.1,tcp:80
 create empty hash:ip family inet
+create ports bitmap:port range 0-65535
+add ports 22
+add ports 8000-8100
+create services hash:ip,port family inet
+add services 203.0.113.7,tcp:443
+add services 203.0.113.8,udp:53
+create all list:set size 8
+add all friends
+add all empty
+create odd list:set size 8
+add odd friends
+add odd nearly
 """
 
 
@@ -329,7 +341,15 @@ create empty hash:ip family inet
         ("--match-set half src", Status.FAIL),
         ("--match-set nearly src", Status.MANUAL),
         ("--match-set six src", Status.MANUAL),
-        ("--match-set pairs src,dst", Status.MANUAL),
+        ("--match-set pairs src,dst", Status.PASS),
+        ("--match-set pairs src", Status.MANUAL),
+        ("! --match-set pairs src,dst", Status.MANUAL),
+        ("--match-set services dst,dst", Status.PASS),
+        ("--match-set ports dst", Status.PASS),
+        ("! --match-set ports dst", Status.FAIL),
+        ("--match-set all src", Status.PASS),
+        ("! --match-set all src", Status.FAIL),
+        ("--match-set odd src", Status.MANUAL),
         ("--match-set friends src,src", Status.MANUAL),
         ("--match-set half src --packets-gt 5", Status.MANUAL),
         ("--match-set other src", Status.MANUAL),
@@ -514,6 +534,8 @@ REFUSING = [
     ["-d {ip} -j DROP"],
     ["-p tcp -m tcp --dport 80 -j DROP"],
     ["-p tcp -m multiport --dports 22,80 -j DROP"],
+    ["-m conntrack ! --ctorigsrc {few} -j DROP"],
+    ["-m conntrack --ctproto 6 -j DROP"],
     [f"{ORIGINAL} 8080 -j DROP", f"{ORIGINAL} 80 -j DROP"],
     ["-s {few} -j RETURN", "-j DROP"],
     ["! -s {few} -j DROP"],
@@ -535,6 +557,8 @@ LEAVING_OPEN = [
     ["-p tcp -m tcp --dport 9999 -j DROP"],
     ["-p udp -j DROP"],
     ["-p icmp -j DROP"],
+    ["-m conntrack --ctorigsrc {few} -j DROP"],
+    ["-m conntrack --ctproto 17 -j DROP"],
     [f"{ORIGINAL} 22 -j DROP"],
     ["-d {other} -j DROP"],
     ["-o br-other -j DROP"],
@@ -626,6 +650,89 @@ def test_packets_to_published_ports_may_be_dropped_before_their_translation(
     tables = snapshot.raw["sources"]["firewall"]["data"]["iptables"]
     tables["ipv4"] = RAW.format(rule) + tables["ipv4"]
     assert judge(USER, snapshot).status is status
+
+
+@pytest.mark.parametrize("variant", ["nf_tables", "legacy"])
+def test_a_table_of_nft_with_the_name_of_one_of_iptables_refuses_beside_legacy_tables(
+    judge: Judge, variant: str
+) -> None:
+    snapshot = forwarded("named", "29", 4, **publishing("named"), network=uplinked("ens1"))
+    facts = snapshot.raw["sources"]["firewall"]["data"]
+    facts["iptables"]["variant"] = variant
+    facts["nft"] = [
+        {kind: {**each, "name" if kind == "table" else "table": "filter"}}
+        for entry in forward([matched(IIF, "ens1"), {"drop": None}], family="ip")
+        for kind, each in entry.items()
+    ]
+    assert judge(USER, snapshot).status is (Status.PASS if variant == "legacy" else Status.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("statements", "status"),
+    [
+        ([("SOURCE", "@banned")], Status.FAIL),
+        ([("SOURCE", {"set": ["192.0.2.7"]})], Status.FAIL),
+        ([("IIF", {"set": ["ens1", "ens2"]})], Status.PASS),
+        ([("IIF", {"set": ["ens1"]})], Status.FAIL),
+    ],
+)
+def test_a_rule_of_nft_in_a_chain_of_iptables_keeps_its_sets(
+    judge: Judge, statements: list[tuple[str, Any]], status: Status
+) -> None:
+    """Where iptables-save prints ``-A DOCKER-USER -j DROP``, without the set."""
+    host = {**publishing("named"), "network": uplinked("ens1", "ens2")}
+    snapshot = forwarded("named", "29", 4, "-p icmp -j RETURN", "-j DROP", **host)
+    place = {"family": "ip", "table": "filter", "chain": "DOCKER-USER"}
+    fields = {"SOURCE": SOURCE_OF, "IIF": IIF}
+    conditions = [matched(fields[name], right) for name, right in statements]
+    rules = [[{"xt": {"type": "match", "name": "icmp"}}, {"return": None}], [*conditions, {"drop": None}]]
+    snapshot.raw["sources"]["firewall"]["data"]["nft"] = [
+        {"set": {"family": "ip", "table": "filter", "name": "banned", "elem": ["192.0.2.7"]}},
+        *({"rule": {**place, "expr": each}} for each in rules),
+    ]
+    verdict = judge(USER, snapshot)
+    assert verdict.status is status, verdict
+    if status is Status.PASS:
+        assert "iifname == { ens1, ens2 } drop" in verdict.actual
+
+
+def test_a_port_on_a_loopback_address_is_judged_at_the_containers_own_address(judge: Judge) -> None:
+    """Up to engine 27; since then Docker's rules in the table raw refuse what comes to that address."""
+    sources = {**publishing("named"), "network": uplinked("ens1")}
+    ports = sources["docker.containers"][0]["inspect"]["NetworkSettings"]["Ports"]
+    ports["80/tcp"] = [{"HostIp": "127.0.0.1", "HostPort": "5432"}]
+    snapshot = forwarded("named", "26", 4, "-m conntrack --ctstate DNAT -j DROP", **sources)
+    verdict = judge(USER, snapshot)
+    assert [offender.name for offender in verdict.offenders] == ["web 127.0.0.1:5432/tcp"]
+    assert verdict.actual.startswith("web 127.0.0.1:5432/tcp is open on ens1 to the container's own address")
+    tables = snapshot.raw["sources"]["firewall"]["data"]["iptables"]
+    tables["ipv4"] = RAW.format("-d 10.77.0.5/32 ! -i shop0 -j DROP") + tables["ipv4"]
+    assert judge(USER, snapshot).status is Status.PASS
+
+
+def test_ports_that_only_docker_proxy_serves_are_left_to_the_input_filter(judge: Judge) -> None:
+    host = {**publishing("named"), "network": uplinked("ens1")}
+    snapshot = forwarded("named", "29", 4, **host)
+    tables = snapshot.raw["sources"]["firewall"]["data"]["iptables"]
+    tables["ipv4"] = save(docker="")  # FORWARD has the policy DROP
+    verdict = judge(USER, snapshot)
+    assert verdict.status is Status.NOT_APPLICABLE
+    assert "docker-proxy" in verdict.actual
+    assert "host-firewall-input-ipv4" in verdict.actual
+
+
+def test_dockers_rules_are_found_in_the_tables_of_the_other_variant(judge: Judge) -> None:
+    host = {**publishing("named", 6), "network": uplinked("ens1")}
+    snapshot = forwarded("named", "29", 6, **host)
+    facts = snapshot.raw["sources"]["firewall"]["data"]
+    docker = facts["iptables"]["ipv6"]
+    facts["iptables"] |= {"ipv4": save(docker=""), "ipv6": save(docker="").replace("DROP", "ACCEPT")}
+    facts["legacy"] = {"ipv4": save(), "ipv6": docker}
+    verdict = judge(USER, snapshot)
+    assert [offender.name for offender in verdict.offenders] == ["web [::]:8080/tcp"]
+    assert judge(MANAGED, snapshot).status is Status.PASS
+    facts["legacy"]["ipv4"] = None
+    assert judge(MANAGED, snapshot).status is Status.FAIL
 
 
 def test_a_drop_in_another_table_of_the_forward_hook_refuses(judge: Judge) -> None:
@@ -794,7 +901,6 @@ WITH_IPV6 = {"docker.networks": [{"Name": "site", "Driver": "bridge", "EnableIPv
         (("-A DOCKER-USER -i eth0 -o docker0 -j DROP",), Status.FAIL),
         (("-A DOCKER-USER -o docker0 -j DROP", "-A DOCKER-USER -o br-+ -j DROP"), Status.FAIL),
         (("-A DOCKER-USER -o docker+ -j DROP", "-A DOCKER-USER -o br-+ -j DROP"), Status.PASS),
-        (("-A DOCKER-USER -m conntrack --ctstate DNAT -j DROP",), Status.PASS),
         (("-A DOCKER-USER -p tcp -m multiport --dports 80,443 -j RETURN", DROP), Status.PASS),
         (("-A DOCKER-USER -p tcp -m tcp --dport 1024:65535 -j RETURN", DROP), Status.FAIL),
         (("-A DOCKER-USER -i eth0 -p sctp -j DROP",), Status.FAIL),
@@ -806,6 +912,11 @@ def test_docker_user_is_judged_before_a_port_is_published(
     verdict = judge(USER, filtered(save(*rules), save(docker=""), **known))
     assert verdict.status is status, verdict
     assert "no port is published except on loopback addresses: the next one counts" in verdict.evidence
+
+
+def test_a_drop_of_all_translated_packets_refuses_the_next_port(judge: Judge) -> None:
+    rule = "-A DOCKER-USER -m conntrack --ctstate DNAT -j DROP"
+    assert judge(USER, filtered(save(rule), save(), **{"docker.containers": []})).status is Status.PASS
 
 
 @NOTHING_PUBLISHED
@@ -867,9 +978,7 @@ def engines(policy: str = "accept") -> list[dict[str, Any]]:
     return [table, {"chain": {**chain, "hook": "forward", "prio": 0, "policy": policy}}]
 
 
-def forward(
-    *rules: list[dict[str, Any]], policy: str = "accept", family: str = "inet"
-) -> list[dict[str, Any]]:
+def forward(*rules: list[Any], policy: str = "accept", family: str = "inet") -> list[dict[str, Any]]:
     """A table of the site with one chain on the forward hook."""
     place = {"family": family, "table": "host", "chain": "in"}
     listed = [{"rule": {**place, "expr": expressions}} for expressions in rules]
@@ -886,6 +995,14 @@ SOURCE_OF = {"payload": {"protocol": "ip", "field": "saddr"}}
 DESTINATION_OF = {"payload": {"protocol": "ip", "field": "daddr"}}
 PORT_OF = {"payload": {"protocol": "tcp", "field": "dport"}}
 ORIGINAL_OF = {"ct": {"key": "proto-dst", "dir": "original"}}
+ORIGIN_OF = {"ct": {"key": "ip saddr", "dir": "original"}}
+PAIR = {"concat": [IIF, PORT_OF]}
+
+
+def pair(name: str, port: int) -> dict[str, Any]:
+    return {"concat": [name, port]}
+
+
 REPLIES = [matched({"ct": {"key": "state"}}, ["established", "related"]), {"accept": None}]
 
 
@@ -911,6 +1028,25 @@ REPLIES = [matched({"ct": {"key": "state"}}, ["established", "related"]), {"acce
         (forward([matched(DESTINATION_OF, "172.18.0.2"), {"drop": None}]), Status.FAIL),
         (forward([matched(IIF, "eth0"), {"drop": None}]), Status.PASS),
         (forward([matched(IIF, "lo"), {"drop": None}]), Status.FAIL),
+        (forward(["jump {\n\t\taccept\n}"], policy="drop"), Status.MANUAL),
+        (forward([matched(IIF, "eth0"), "goto {\n\t\tdrop\n}"]), Status.MANUAL),
+        (forward([matched(ORIGIN_OF, "192.0.2.7"), {"drop": None}]), Status.FAIL),
+        (
+            forward([matched(ORIGIN_OF, {"prefix": {"addr": "0.0.0.0", "len": 0}}), {"drop": None}]),
+            Status.PASS,
+        ),
+        (
+            forward([matched(PAIR, {"set": [pair("eth0", 443), pair("eth0", 80)]}), {"drop": None}]),
+            Status.PASS,
+        ),
+        (
+            forward([matched(PAIR, {"set": [pair("eth0", 443), pair("eth1", 80)]}), {"drop": None}]),
+            Status.FAIL,
+        ),
+        (
+            forward([{"vmap": {"key": PAIR, "data": {"set": [[pair("eth0", 80), {"drop": None}]]}}}]),
+            Status.PASS,
+        ),
         (forward([matched(SOURCE_OF, "192.0.2.7"), {"drop": None}]), Status.FAIL),
         (forward([{"limit": {"rate": 1, "per": "second"}}, {"drop": None}]), Status.MANUAL),
         (forward([{"accept": None}], [{"drop": None}]), Status.FAIL),

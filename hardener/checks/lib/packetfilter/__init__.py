@@ -10,7 +10,7 @@ port. ``sets`` holds the arithmetic of such sets, ``outside`` says which of them
 
 from hardener.checks.lib.packetfilter.chains import Chain, Key, Outcome, Region, Rule, Ruleset
 from hardener.checks.lib.packetfilter.iptables import read_save
-from hardener.checks.lib.packetfilter.nftables import read_nft
+from hardener.checks.lib.packetfilter.nftables import read_nft, with_lookups
 from hardener.checks.lib.packetfilter.passage import Flow, Passage, into_host, to_container
 from hardener.checks.lib.packetfilter.sets import Dimension
 
@@ -28,4 +28,5 @@ __all__ = [
     "read_nft",
     "read_save",
     "to_container",
+    "with_lookups",
 ]

@@ -51,6 +51,8 @@ class Rule:
     may: Condition | None = field(default_factory=dict)
     must: Condition | None = field(default_factory=dict)
     untracks: bool = False
+    place: int = 0
+    looks_up: bool = False
 
     @property
     def understood(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from hardener.checks.lib.packetfilter.chains import Chain, Key, Rule, Ruleset
+from hardener.checks.lib.packetfilter.ipsets import IpSet, Taken, read_ipsets
 from hardener.checks.lib.packetfilter.sets import (
     EARLY,
     NEW,
@@ -46,7 +47,10 @@ _OPTIONS = {
     "--dport": Dimension.PORT,
     "--dports": Dimension.PORT,
     "--ctorigdstport": Dimension.ORIGINAL_PORT,
+    "--ctorigsrc": Dimension.SOURCE,
+    "--ctproto": Dimension.KIND,
 }
+_OF_CONNECTIONS = frozenset({"--ctorigdstport", "--ctorigsrc", "--ctproto"})
 _FOR_OTHERS = frozenset({"ANYCAST", "BLACKHOLE", "BROADCAST", "MULTICAST", "PROHIBIT", "UNREACHABLE"})
 _WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
 _STATES = {"NEW": {NEW, TRANSLATED}, "DNAT": {TRANSLATED}, "UNTRACKED": {UNTRACKED}, "INVALID": {EARLY}}
@@ -70,7 +74,6 @@ _PASSING = frozenset(
     | {"LED", "LOG", "MARK", "NFLOG", "NOTRACK", "RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE"}
     | {"TOS", "TRACE", "TTL", "ULOG"}
 )
-Taken = tuple[Condition | None, Condition | None]  # at most, and at least
 ALL: Taken = ({}, {})
 NONE: Taken = (None, None)
 UNKNOWN: Taken = ({}, None)
@@ -90,7 +93,7 @@ def read_save(text: str, family: str, ipsets: str = "") -> Ruleset:
     """
     chains: dict[Key, Chain] = {}
     version = 6 if family == "ip6" else 4
-    sets = _sets(ipsets, version)
+    sets = read_ipsets(ipsets, version)
     table = ""
     for line in text.splitlines():
         if line.startswith("*"):
@@ -144,29 +147,7 @@ def _words(line: str) -> tuple[str, list[str]]:
     return chain, words
 
 
-def _sets(text: str, version: int) -> dict[str, Intervals]:
-    """Return the addresses in the sets of ``ipset save``, of the types that contain nothing else."""
-    found: dict[str, list[tuple[int, int]] | None] = {}
-    for line in text.splitlines():
-        match line.split():
-            case ["create", name, "hash:ip" | "hash:net" | "bitmap:ip" as kind, *options]:
-                family = options[options.index("family") + 1] if "family" in options else "inet"
-                right = family == ("inet6" if version == 6 else "inet") and (kind, version) != (
-                    "bitmap:ip",
-                    6,
-                )
-                found[name] = [] if right else None
-            case ["add", name, element, *options] if (members := found.get(name)) is not None:
-                try:
-                    members += _interval(Dimension.SOURCE, element, version)
-                except ValueError:
-                    found[name] = None
-                if "nomatch" in options:
-                    found[name] = None
-    return {name: normal(members) for name, members in found.items() if members is not None}
-
-
-def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, Intervals]) -> Rule:
+def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, IpSet]) -> Rule:
     may, must = ALL
     index = 0
     negated = False
@@ -198,11 +179,10 @@ def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, Inte
     return Rule(line, "", "", may, must)
 
 
-def _in_set(values: Sequence[str], version: int, sets: Mapping[str, Intervals], *, negated: bool) -> Taken:
+def _in_set(values: Sequence[str], version: int, sets: Mapping[str, IpSet], *, negated: bool) -> Taken:
     match values:
-        case [name, "src" | "dst" as side] if name in sets:
-            dimension = Dimension.SOURCE if side == "src" else Dimension.DESTINATION
-            return restrict(dimension, sets[name], version, negated=negated)
+        case [name, sides] if name in sets:
+            return sets[name].taken(sides.split(","), version, negated=negated)
         case _:
             return UNKNOWN
 
@@ -227,7 +207,7 @@ def _condition(option: str, values: Sequence[str], version: int, *, negated: boo
             except ValueError:
                 return UNKNOWN
             restricted = restrict(dimension, found, version, negated=negated)
-            if dimension is not Dimension.ORIGINAL_PORT:
+            if option not in _OF_CONNECTIONS:
                 return restricted
             known = tracked()
             return both(known[0], restricted[0]), both(known[1], restricted[1])
@@ -326,6 +306,8 @@ def _interval(dimension: Dimension, value: str, version: int) -> Intervals:
         ValueError: it is not understood.
     """
     match dimension:
+        case Dimension.KIND:
+            return kinds([_PROTOCOLS.get(value, value)])
         case Dimension.IIF | Dimension.OIF:
             return interface(value, "+")
         case Dimension.SOURCE | Dimension.DESTINATION if "-" in value:

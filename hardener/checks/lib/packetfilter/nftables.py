@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from hardener.checks.lib.packetfilter.chains import Chain, Key, Rule, Ruleset, too_complex
+from hardener.checks.lib.packetfilter.ipsets import Taken
 from hardener.checks.lib.packetfilter.iptables import (
     ALL,
     NONE,
     UNKNOWN,
-    Taken,
     restrict,
     target_of,
     tracked,
@@ -22,7 +22,6 @@ from hardener.checks.lib.packetfilter.sets import (
     NEW,
     TRANSLATED,
     UNTRACKED,
-    Condition,
     Dimension,
     Intervals,
     addresses,
@@ -35,7 +34,10 @@ from hardener.checks.lib.packetfilter.sets import (
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": ""}
 _ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd"})  # verdicts with unknown effect
-_WITHOUT_CONDITION = frozenset({"counter", "log", "mangle", "comment", "notrack", "dup", "flow", "secmark"})
+_WITHOUT_CONDITION = frozenset(
+    {"counter", "log", "last", "mangle", "comment", "notrack", "dup", "flow", "secmark"}
+)
+_MOST_ALTERNATIVES = 64  # rules that one with a set of concatenations becomes
 _MOST_ELEMENTS = 200_000  # elements of sets, counted for each rule that contains or names a set
 _STATES = {"new": {NEW, TRANSLATED}, "untracked": {UNTRACKED}, "invalid": {EARLY}}
 _ONE_RECEIVER = frozenset({"unicast", "local"})
@@ -51,6 +53,7 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
     """
     chains: dict[Key, Chain] = {}
     dormant: set[tuple[str, str]] = set()
+    places: dict[Key, int] = {}
     objects = list(objects)
     reader = _Reader(version, _sets(objects))
     for entry in objects:
@@ -73,12 +76,50 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
                 key = (family, table, name)
                 statements = rule.get("expr")
                 listed = statements if isinstance(statements, list) else []
-                listed = [each for each in listed if isinstance(each, Mapping)]
-                rules = reader.rules((family, table), listed)
-                if any(map(_untracks, listed)):
-                    rules = [replace(each, untracks=True) for each in rules]
-                chains.setdefault(key, Chain(key)).rules.extend(rules)
+                listed = [each for each in listed if isinstance(each, Mapping | str)]
+                untracks, looks_up = any(map(_untracks, listed)), any(map(_looks_up, listed))
+                place = places[key] = places.get(key, -1) + 1
+                chains.setdefault(key, Chain(key)).rules.extend(
+                    replace(each, untracks=untracks, place=place, looks_up=looks_up)
+                    for each in reader.rules((family, table), listed)
+                )
     return Ruleset({key: chain for key, chain in chains.items() if key[:2] not in dormant}, version)
+
+
+def with_lookups(saved: Ruleset, native: Ruleset) -> Ruleset:
+    """Return the rules of ``iptables-save``, with those that look up a set as nft lists them.
+
+    Where nft has added such a rule to a chain of iptables, iptables-save prints it without the condition.
+    """
+
+    def complete(chain: Chain, listed: Sequence[Rule]) -> Chain:
+        if {rule.place for rule in listed} != {*range(len(chain.rules))}:
+            return chain
+        rules = [
+            rule
+            for place, rule in enumerate(chain.rules)
+            for rule in [each for each in listed if each.place == place and each.looks_up] or [rule]
+        ]
+        return replace(chain, rules=rules)
+
+    return Ruleset(
+        {
+            key: complete(chain, native.chains[key].rules) if key in native.chains else chain
+            for key, chain in saved.chains.items()
+        },
+        saved.version,
+    )
+
+
+def _looks_up(statement: Mapping[str, Any] | str) -> bool:
+    """Return whether a statement looks something up in a set or a map."""
+    match statement:
+        case {"vmap": _} | {"match": {"right": {"set": _}}}:
+            return True
+        case {"match": {"right": str(name)}}:
+            return name.startswith("@")
+        case _:
+            return False
 
 
 def _devices(chain: Mapping[str, Any]) -> Intervals:
@@ -111,32 +152,46 @@ class _Reader:
         self._known: dict[tuple[tuple[str, str], str, Dimension], Intervals | None] = {}
         self._elements_read = 0
 
-    def rules(self, table: tuple[str, str], statements: Sequence[Mapping[str, Any]]) -> list[Rule]:
+    def rules(self, table: tuple[str, str], statements: Sequence[Mapping[str, Any] | str]) -> list[Rule]:
         """Convert one nftables rule; return several rules if a verdict map decides.
+
+        A statement that nft cannot express in JSON is a text, such as a jump to a chain without a name.
 
         Raises:
             FactUnavailable: there are too many elements of sets to read.
         """
         self._table = table
-        taken = ALL
-        text = " ".join(_text(*next(iter(statement.items()), ("", None))) for statement in statements)
+        takens = [ALL]
+        text = " ".join(map(_statement, statements))
         found: list[Rule] = []
         for statement in statements:
+            if isinstance(statement, str):
+                return [*found, *(Rule(text, "unknown", "", *taken) for taken in takens)]
             name, value = next(iter(statement.items()), ("", None))
             if name in _VERDICTS or name in ("jump", "goto") or name in _ELSEWHERE:
-                return [*found, _decided(text, name, value, taken)]
+                return [*found, *(_decided(text, name, value, taken) for taken in takens)]
             match statement:
                 case {"xt": {"type": "target", "name": str(extension)}}:
                     verdict, target = target_of(extension)
                     if verdict:  # what is no chain is an extension: chains are shown as jumps
-                        return [*found, Rule(text, "unknown" if target else verdict, "", *taken)]
+                        verdict = "unknown" if target else verdict
+                        return [*found, *(Rule(text, verdict, "", *taken) for taken in takens)]
                 case {"match": Mapping() as value}:
-                    taken = _and(taken, self._match(value))
+                    alternatives = self._alternatives(value, _MOST_ALTERNATIVES // len(takens or [ALL]))
+                    takens = [_and(taken, each) for taken in takens for each in alternatives]
                 case {"vmap": Mapping() as value}:
-                    found += self._map(text, value, taken)
+                    found += [rule for taken in takens for rule in self._map(text, value, taken)]
                 case _ if name not in _WITHOUT_CONDITION:
-                    taken = _and(taken, UNKNOWN)  # a limit or a quota lets some packets pass
-        return [*found, Rule(text, "", "", *taken)]
+                    takens = [_and(taken, UNKNOWN) for taken in takens]  # a limit lets some packets pass
+        return [*found, *(Rule(text, "", "", *taken) for taken in takens)]
+
+    def _alternatives(self, match: Mapping[str, Any], most: int) -> list[Taken]:
+        """Return what a comparison matches: for each element of a set of concatenations alone, if few."""
+        if isinstance(left := match.get("left"), Mapping) and "concat" in left and match.get("op") == "==":
+            elements = [_bare(each) for each in self._elements(match.get("right"))]
+            if len(elements) <= most:
+                return [self._compare(left, each, negated=False) for each in elements]
+        return [self._match(match)]
 
     def _map(self, text: str, value: Mapping[str, Any], taken: Taken) -> list[Rule]:
         data = value.get("data")
@@ -180,20 +235,8 @@ class _Reader:
     def _compare(self, left: Any, right: Any, *, negated: bool, shared: bool = False) -> Taken:
         """Return the packets that a comparison matches; with ``shared``, one flag in common is enough."""
         match left:
-            case {"ct": {"key": "state"}} if not shared and _is_mask(right):
-                return truth(negated)  # a packet has exactly one state
-            case {"ct": {"key": "state"}}:
-                states: set[int] = set()
-                for name in _values(right):
-                    states |= _STATES.get(str(name), set())
-                return restrict(Dimension.KIND, kinds(states=states), 4, negated=negated)
-            case {"ct": {"key": "status"}} if shared and _values(right) == ["dnat"]:
-                translated = restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4, negated=negated)
-                return _and(tracked(), translated)
-            case {"ct": {"key": "direction"}}:
-                return tracked() if ("original" in _values(right)) is not negated else NONE
-            case {"ct": {"key": "proto-dst", "dir": "original"}}:
-                return _and(tracked(), self._one(Dimension.ORIGINAL_PORT, right, _port, negated=negated))
+            case {"ct": Mapping() as tracking}:
+                return self._ct(tracking, right, negated=negated, shared=shared)
             case {"meta": {"key": str(key)}}:
                 return self._meta(key, right, negated=negated)
             case {"fib": {"result": "type", "flags": ["daddr"] | "daddr"}}:
@@ -206,6 +249,29 @@ class _Reader:
                 return _tcp() if (masked == wanted) is not negated else NONE
             case {"concat": list(parts)}:
                 return self._concat(parts, right) if not negated else UNKNOWN
+            case _:
+                return UNKNOWN
+
+    def _ct(self, tracking: Mapping[str, Any], right: Any, *, negated: bool, shared: bool) -> Taken:
+        """Return the packets that match a test of what is tracked of their connection."""
+        match tracking:
+            case {"key": "state"} if not shared and _is_mask(right):
+                return truth(negated)  # a packet has exactly one state
+            case {"key": "state"}:
+                states: set[int] = set()
+                for name in _values(right):
+                    states |= _STATES.get(str(name), set())
+                return restrict(Dimension.KIND, kinds(states=states), 4, negated=negated)
+            case {"key": "status"} if shared and _values(right) == ["dnat"]:
+                translated = restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4, negated=negated)
+                return _and(tracked(), translated)
+            case {"key": "direction"}:
+                return tracked() if ("original" in _values(right)) is not negated else NONE
+            case {"key": "proto-dst", "dir": "original"}:
+                return _and(tracked(), self._one(Dimension.ORIGINAL_PORT, right, _port, negated=negated))
+            case {"key": "ip saddr" | "ip6 saddr" as key, "dir": "original"}:
+                payload = {"payload": {"protocol": key.split()[0], "field": "saddr"}}
+                return _and(tracked(), self._compare(payload, right, negated=negated))
             case _:
                 return UNKNOWN
 
@@ -252,16 +318,16 @@ class _Reader:
                 return UNKNOWN
 
     def _concat(self, parts: Sequence[Any], right: Any) -> Taken:
-        """Return the packets that a concatenation of fields matches: an upper bound, each field alone."""
+        """Return the packets that a concatenation matches; of several, an upper bound, each field alone."""
         entries = [_bare(entry) for entry in self._elements(right)]
         columns = [entry["concat"] for entry in entries if isinstance(entry, Mapping) and "concat" in entry]
         if len(columns) != len(entries) or any(len(column) != len(parts) for column in columns):
             return UNKNOWN
-        most: Condition | None = {}
+        found = ALL
         for index, part in enumerate(parts):
             values = {"set": [column[index] for column in columns]}
-            most = both(most, self._compare(part, values, negated=False)[0])
-        return most, None
+            found = _and(found, self._compare(part, values, negated=False))
+        return found if len(columns) == 1 else (found[0], None)
 
     def _elements(self, right: Any) -> list[Any]:
         match right:
@@ -310,7 +376,7 @@ class _Reader:
                 raise ValueError("a value in the rule is not an address")
 
 
-def _untracks(statement: Mapping[str, Any]) -> bool:
+def _untracks(statement: Mapping[str, Any] | str) -> bool:
     """Return whether a statement may take packets away from connection tracking."""
     match statement:
         case {"notrack": _} | {"xt": {"type": "target", "name": "CT" | "NOTRACK"}}:
@@ -391,6 +457,12 @@ def _name(value: Any) -> Intervals:
     return interface(value, "*")
 
 
+def _statement(statement: Mapping[str, Any] | str) -> str:
+    if isinstance(statement, str):
+        return " ".join(statement.split())
+    return _text(*next(iter(statement.items()), ("", None)))
+
+
 def _text(name: str, value: Any) -> str:
     match value:
         case {"target": of} | {"type": "target" | "match", "name": of}:
@@ -411,6 +483,8 @@ def _leaf(value: Any) -> str:
             return f"{_leaf(first)}-{_leaf(last)}"
         case {"prefix": {"addr": address, "len": length}}:
             return f"{address}/{length}"
+        case {"concat": list(parts)}:
+            return " . ".join(map(_leaf, parts))
         case {"ct": {"key": key}}:
             return f"ct {key}"
         case {"meta": {"key": key}}:

@@ -216,6 +216,26 @@ def test_an_accepting_rule_opens_its_ports(expr: list[Any], expected: bool) -> N
     assert certain(rules) is (expected and not doubted)
 
 
+@pytest.mark.parametrize(
+    "rule", [["jump {\n\t\taccept\n\t}"], [match(PROTOCOL, "tcp"), "goto {\n\t\tdrop\n\t}"]]
+)
+@pytest.mark.parametrize("policy", ["accept", "drop"])
+def test_a_chain_without_a_name_may_accept_or_refuse(rule: list[Any], policy: str) -> None:
+    rules = native(rule, policy=policy)
+    assert fate(rules) is OPEN
+    assert not certain(rules)
+
+
+def test_elements_of_a_set_of_concatenations_are_followed_one_by_one() -> None:
+    both = {"concat": [{"meta": {"key": "iifname"}}, DPORT]}
+    elements = [{"concat": ["*", {"range": ends}]} for ends in ([1, 99], [100, 65535])]
+    assert fate(native([match(both, {"set": elements}), DROP])) is CLOSED
+    assert fate(native([match(both, {"set": elements[:1]}), DROP])) is OPEN
+    many = native([match(both, {"set": elements * 40}), DROP])
+    assert fate(many) is OPEN
+    assert not certain(many)
+
+
 @pytest.mark.parametrize("verdict", ["accept", "drop"])
 def test_a_verdict_map_gives_new_connections_their_verdict(verdict: str) -> None:
     state = {

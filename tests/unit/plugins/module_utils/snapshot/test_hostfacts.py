@@ -346,18 +346,34 @@ def test_the_audit_daemon_and_its_configuration_are_read(
 
 
 def test_persistent_audit_rules_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "rules.d"
+    folder, tmpfiles = tmp_path / "rules.d", tmp_path / "tmpfiles.d"
     folder.mkdir()
-    (folder / "b.rules").write_text("# comment\n\n  -w /a -p wa\n")
-    (folder / "ignored.rules~").write_text("-w /b\n")
+    (folder / "10-b.rules").write_text("# comment\n\n  -w /a -p wa\n-w /b -p wa")
+    (folder / "9-a.rules").write_text("-D\r\n")
+    (folder / "20-c.rules").write_text(" -k b\n-w /c")
+    for name in ("ignored.rules~", ".ignored.rules", "ignored too.rules"):
+        (folder / name).write_text("-w /b\n")
     monkeypatch.setattr(audit, "_RULES", str(tmp_path / "none"))
     monkeypatch.setattr(audit, "_FOLDER", str(folder))
+    monkeypatch.setattr(audit, "TMPFILES_FOLDERS", (str(tmpfiles), str(tmp_path / "vendor")))
+    none = {"file": str(tmpfiles), "lines": []}
     assert audit.persistent() == [
         {"file": str(folder), "lines": []},
-        {"file": str(folder / "b.rules"), "lines": ["-w /a -p wa"]},
+        {"file": str(folder / "9-a.rules"), "lines": ["-D"]},
+        {"file": str(folder / "10-b.rules"), "lines": ["-w /a -p wa"]},
+        {"file": str(folder / "20-c.rules"), "lines": ["-w /b -p wa -k b", "-w /c"]},
+        none,
     ]
     monkeypatch.setattr(audit, "_FOLDER", str(tmp_path / "none"))
-    assert audit.persistent() == []
+    assert audit.persistent() == [none]
+    for place, text in (
+        (tmpfiles, "# d /run/docker\nd /run/containerd 0711\nd /run/other\n"),
+        (tmp_path / "vendor", "d"),
+    ):
+        place.mkdir()
+        (place / "engine.conf").write_text(text)
+    made = {"file": str(tmpfiles / "engine.conf"), "lines": ["d /run/containerd 0711"]}
+    assert audit.persistent() == [none, made]
 
 
 def test_mounts_get_the_time_at_which_systemd_saw_them() -> None:
