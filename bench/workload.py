@@ -16,12 +16,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bench.workloads import catalogue, guest, images, running
+from bench.workloads import catalogue, guest, images, others, running
 from bench.workloads.overhead import overhead
 from bench.workloads.running import ATTACKS, Proven
 from hardener.workload.proof import ProofDocument
@@ -50,12 +50,16 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.overhead:
         return measure()
-    workloads = [each for each in catalogue.ALL if not chosen.names or each.name in chosen.names]
+    workloads = [
+        each for each in (*catalogue.ALL, *others.ALL) if not chosen.names or each.name in chosen.names
+    ]
     found: list[Proven] = []
     failed = 0
     built = images.programs()
     with (
-        guest.engine(chosen.guest) if chosen.guest else private_engine() as engine,
+        guest.engine(chosen.guest)
+        if chosen.guest
+        else private_engine({each.base for each in workloads}) as engine,
         scratch("workloads") as own,
     ):
         for workload in workloads:
@@ -79,11 +83,11 @@ def main() -> int:
 
 
 @contextmanager
-def private_engine() -> Iterator[Engine]:
-    """Run everything in a network of its own, with an engine that has the base of the workloads' images."""
+def private_engine(bases: Iterable[str] = ("base",)) -> Iterator[Engine]:
+    """Run everything in a network of its own, with an engine that has the bases of the workloads' images."""
     with OwnNetwork() as network, engine_inside(network) as engine:
         with network.outside():  # its packages come from Debian
-            images.prepare(engine)
+            images.prepare(engine, bases)
         with network.inside():
             yield engine
 
