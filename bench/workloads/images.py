@@ -84,6 +84,7 @@ def _root_file_system(name: str) -> Path:
             f"--include={','.join(packages)}",
             '--aptopt=Acquire::Languages "none"',
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in _WITHOUT),
+            '--essential-hook=mkdir -p "$1"/usr/share/man/man1',  # Java's links are an error without it
             _RELEASE,
             str(draft),
         )
