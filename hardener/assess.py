@@ -42,6 +42,7 @@ def assess(
         An assessment with exactly one finding for each control.
     """
     checks = all_checks()
+    snapshot = snapshot.judged_by(decisions.releases_text if decisions else "")
     host = host or snapshot.host
     decide = decider(decisions, Place(host, snapshot.groups)) if decisions else Finding
     return Assessment(

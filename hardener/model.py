@@ -103,6 +103,11 @@ class Control:
     mappings: tuple[FrameworkMapping, ...]
     benchmarks: Mapping[str, BenchmarkRef]  # benchmark name, e.g. "cis-docker-1.8.0" -> place
     unseen: str = ""  # limits of the decision
+    failing: str = ""  # what is wrong where the control fails; the title says what is right
+
+    def title_if(self, status: Status) -> str:
+        """Return the text that names the control beside a status: what is wrong if it fails or is waived."""
+        return (self.failing if status in (Status.FAIL, Status.WAIVED) else "") or self.title
 
     def id_in(self, benchmark: str) -> str:
         """Return the control's id in a benchmark version; its slug where the benchmark has no id for it."""
@@ -221,7 +226,7 @@ class AppliedAttestation:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The waivers and attestations, the day for which they are applied, and the content of their files.
+    """The waivers and attestations, the day for which they are applied, and the content of the given files.
 
     The day is in UTC. The content of a missing file is empty.
     """
@@ -231,12 +236,18 @@ class Decisions:
     attestations: tuple[Attestation, ...] = ()
     waivers_text: str = ""
     attestations_text: str = ""
+    releases_text: str = ""  # what is known of releases, in place of hardener's own file
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return the content of each file that exists."""
+        texts = {"waivers": self.waivers_text, "attestations": self.attestations_text}
+        return {what: text for what, text in (*texts.items(), ("releases", self.releases_text)) if text}
 
     @property
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each decision file that exists."""
-        texts = {"waivers": self.waivers_text, "attestations": self.attestations_text}
-        return {what: sha256(text.encode()).hexdigest() for what, text in texts.items() if text}
+        """Return the SHA-256 of each file that exists."""
+        return {what: sha256(text.encode()).hexdigest() for what, text in self.texts.items()}
 
 
 @dataclass(frozen=True, slots=True)

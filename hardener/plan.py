@@ -298,8 +298,8 @@ def outlook(plan: Plan, result: TransactionResult | None, *, failure: str = "") 
 def _decision(step: Step, documents: Mapping[str, DocumentResult]) -> Decision:
     # A role that is impossible on a host answers with one document that has the role's name.
     document = documents.get(step.variable) or documents.get(step.role)
-    if document is None:
-        return Decision(step, Fate.UNKNOWN, step.impact)
+    if document is None:  # a role without a document for the variable has nothing to change on this host
+        return Decision(step, Fate.UNCHANGED if documents else Fate.UNKNOWN, step.impact)
     fate = _FATES[document.state]
     impact = step.impact if fate is Fate.BLOCKED else document.impact
     return Decision(step, fate, impact, document.reason, document.paths)

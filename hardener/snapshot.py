@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ class FactUnavailable(Exception):  # noqa: N818 - it describes a state of the ho
         return f"{self.source}{UNREAD}{self.reason}"
 
 
+class FactUnusable(FactUnavailable):
+    """A source was read, and what it says decides nothing: a scan without a current index."""
+
+    @property
+    def unread(self) -> str:
+        """Return the reason, which names what decides nothing."""
+        return self.reason
+
+
 class FactAbsent(FactUnavailable):
     """The object of a source does not exist on the host (no engine, no auditctl, no systemd)."""
 
@@ -65,6 +75,7 @@ class Snapshot:
             raise HardenerError("not a snapshot: its sources are not objects")
         self.raw = _upgraded(raw) if found == _FORMER else raw
         self._sources: JSONObject = self.raw.get("sources") or {}
+        self.releases = ""  # the file of releases to judge by; "" is hardener's own
 
     @classmethod
     def load(cls, path: Path, *, name: str = "") -> Snapshot:
@@ -94,6 +105,14 @@ class Snapshot:
             raise HardenerError(f"{name} is not JSON: {error}") from error
         except HardenerError as error:
             raise HardenerError(f"{name}: {error.message}") from error
+
+    def judged_by(self, releases: str) -> Snapshot:
+        """Return the facts, to be judged by the content of a file of releases; by hardener's own if empty."""
+        if releases == self.releases:
+            return self
+        found = copy(self)
+        found.releases = releases
+        return found
 
     @property
     def host(self) -> str:

@@ -66,6 +66,7 @@ class ControlCases:
 
     control: Control
     id: str
+    title: str  # what is wrong, if the status is a failure
     place: _Place
     severity: Severity  # of the host on which it is most severe
     hosts: int = 0
@@ -264,7 +265,13 @@ class Summary:
         control = finding.control
         cases = self._cases.setdefault(
             (finding.status, control.slug),
-            ControlCases(control, control.id_in(assessment.benchmark), place, finding.severity),
+            ControlCases(
+                control,
+                control.id_in(assessment.benchmark),
+                control.title_if(finding.status),
+                place,
+                finding.severity,
+            ),
         )
         cases.hosts += 1
         cases.severity = min(cases.severity, finding.severity, key=SEVERITIES.index)

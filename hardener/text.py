@@ -17,8 +17,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return the first ``limit`` characters, and the number of characters that were cut off."""
-    return text if len(text) <= limit else f"{text[:limit]}… (+{len(text) - limit} characters)"
+    """Return the first ``limit`` characters and the number of the others, unless that is no shorter."""
+    if len(text) <= limit:
+        return text
+    short = f"{text[:limit]}… (+{len(text) - limit} characters)"
+    return short if len(short) < len(text) else text
 
 
 def line(text: str, limit: int = 300) -> str:

@@ -233,6 +233,7 @@ def _control(slug: str, section: str, entry: Mapping[str, Any]) -> Control:
         mappings=tuple(_mappings(entry["mappings"])),
         benchmarks=_places(entry["benchmarks"]),
         unseen=entry["unseen"],
+        failing=entry["failing"],
     )
 
 

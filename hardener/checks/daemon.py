@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from hardener.checks import check
 from hardener.checks.lib import fields, policy
 from hardener.checks.lib import seccomp as seccomp_profiles
 from hardener.checks.lib.containers import readable
 from hardener.checks.lib.ports import published
-from hardener.checks.lib.settings import Settings
+from hardener.checks.lib.settings import Facts, Settings
 from hardener.checks.lib.swarmstate import node_state
 from hardener.checks.lib.verdicts import (
     count,
@@ -26,6 +27,8 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 INFO = "docker.info"
 _MOST_PROCESSES = 1 << 22  # PID_MAX_LIMIT of a 64-bit kernel
+_FIRST_ID = 65536  # lower ids are of accounts of the host
+_REMAPPED = re.compile(r"/(\d+)\.(\d+)$")  # of the data root: uid and gid of root in containers
 _ICC = "com.docker.network.bridge.enable_icc"
 
 
@@ -45,15 +48,8 @@ def rootless(snapshot: Snapshot) -> Verdict:
 
 
 def runs_rootless(snapshot: Snapshot) -> bool:
-    """Return whether the daemon runs as a user other than root, according to its process or its API.
-
-    Raises:
-        FactUnavailable: its process was not found, and it answers without a report.
-    """
-    engine = snapshot.fact("engine")
-    if engine.get("rootless") or engine.get("euid") is not None or not engine.get("reachable"):
-        return bool(engine.get("rootless") or engine.get("euid"))
-    return "rootless" in snapshot.security_options
+    """Return whether the daemon runs as a user other than root, according to its process or its API."""
+    return Facts(snapshot).rootless
 
 
 def _against_rootless(snapshot: Snapshot) -> list[str]:
@@ -226,13 +222,14 @@ def _endless(value: object, name: str) -> int | None:
 @check("daemon-userns-remap")
 @needs_engine
 def userns_remap(snapshot: Snapshot) -> Verdict:
-    """Check that root in containers is not root on the host, for the engine and each running container.
+    """Check that containers have no id of the host's accounts, for the engine and each running container.
 
     Not in those that asked for the host's user namespace: that is their own setting, and another control's.
     """
-    expected = "root in containers is not root on the host"
+    expected = "root in containers is not root on the host, and no id in them is of an account"
     settings = Settings(snapshot)
     evidence = settings.evidence("userns-remap")
+    rootless = "rootless" in snapshot.security_options
     if not snapshot.security_options & {"userns", "rootless"}:
         asked = _declared_text(settings, "userns-remap")
         drift = f"; declared {asked}: it takes effect at the next restart" if asked else ""
@@ -248,16 +245,21 @@ def userns_remap(snapshot: Snapshot) -> Verdict:
         for container in everyone
         if container.running and container.host_config.get("UsernsMode") != "host"
     ]
+    # The user of a rootless engine is an account; its containers have that of their root.
+    least = 1 if rootless else _FIRST_ID
     offenders = [
-        Offender("container", container.name, "root in the container is uid 0 of the host")
+        Offender("container", container.name, f"root in the container is uid {entry[1]} of the host")
         for container in running
-        if any(entry[0] == 0 and entry[1] == 0 for entry in container.fact("uid_map"))
+        for entry in container.fact("uid_map")
+        if entry[0] == 0 and entry[1] < least
     ]
+    found = [f"{len(offenders)} of {len(running)} running containers are not remapped"] if offenders else []
+    shared = [] if rootless else list(_ids_of_accounts(snapshot))
+    offenders += shared
     if offenders:
-        found = f"{len(offenders)} of {len(running)} running containers are not remapped"
         return failed(
             expected,
-            found,
+            "; ".join([*found, *(f"{each.name} {each.detail}" for each in shared)]),
             offenders=offenders,
             evidence=evidence,
             checked=len(running),
@@ -265,7 +267,26 @@ def userns_remap(snapshot: Snapshot) -> Verdict:
         )
     if unread:
         raise unread
+    if not rootless and not _REMAPPED.search(str(snapshot.info.get("DockerRootDir"))):
+        return manual(
+            expected, "judge the ids of containers: the engine does not tell them", evidence=evidence
+        )
     return passed(expected, "the engine remaps users", evidence=evidence, checked=len(running))
+
+
+def _ids_of_accounts(snapshot: Snapshot) -> Iterator[Offender]:
+    """Yield where ids of containers may be ids of the host's accounts: in use now, and from a restart on."""
+    users = snapshot.fact("users")
+    in_use = _REMAPPED.search(str(snapshot.info.get("DockerRootDir")))
+    for index, (name, high) in enumerate((("subuid", "uids"), ("subgid", "gids"))):
+        first = int(in_use[index + 1]) if in_use else _FIRST_ID
+        if first < _FIRST_ID:
+            yield Offender("setting", "userns-remap", f"gives root in containers the {name[3:]} {first}")
+        accounts = fields.table(users, "high", "users").get(high) or ()
+        for start, number in fields.table(users, "remap", "users").get(name) or ():
+            if start < _FIRST_ID or any(start <= each < start + number for each in accounts):
+                detail = f"has ids of accounts of the host in the range {start}:{number}"
+                yield Offender("setting", f"/etc/{name}", detail)
 
 
 def _declared_text(settings: Settings, key: str) -> str:
@@ -380,11 +401,15 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
     if seccomp_profiles.filters_nothing(calls):
         actual = f"{profile} filters nothing: {seccomp_profiles.sentence(calls)}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
-    opens = [f"the profile permits calls that the default refuses: {', '.join(calls)}"] if calls else []
+    if calls:
+        actual = f"{profile} is weaker than the default: {seccomp_profiles.sentence(calls)}"
+        evidence = [f"the profile permits calls that the default refuses: {', '.join(calls)}"]
+        offender = Offender("setting", "seccomp-profile", actual)
+        return failed(expected, actual, offenders=[offender], evidence=evidence)
     return manual(
         expected,
         f"check that the site approved the profile {profile}, and that it is no weaker than the default",
-        evidence=[f"seccomp profile: {profile}", *opens],
+        evidence=[f"seccomp profile: {profile}"],
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from hardener.checks import check
 from hardener.checks.lib import fields
 from hardener.checks.lib.containers import readable
+from hardener.checks.lib.hostnetwork import own_addresses
 from hardener.checks.lib.ports import published
 from hardener.checks.lib.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.lib.verdicts import (
@@ -181,11 +182,10 @@ def _api_listeners(
     api: list[Mapping[str, Any]] = []
     unknown: list[Mapping[str, Any]] = []
     other: set[int] = set()
-    held: set[tuple[str, str]] = set()
+    held: list[str] = []
     declared: set[int] | None = None
     if engine.get("reachable"):
-        held = {(port.address, port.port) for port in published(snapshot) if port.protocol == "tcp"}
-        held |= {("::", port) for address, port in held if address == "0.0.0.0"}  # noqa: S104 - one for both
+        held = [f"{port.address}:{port.port}" for port in published(snapshot) if port.protocol == "tcp"]
         swarm = fields.table(snapshot.info, "Swarm", INFO)
         if swarm.get("LocalNodeState") not in (None, "", "inactive"):
             other |= SWARM_PORTS
@@ -205,8 +205,7 @@ def _api_listeners(
         if any(_is_at(socket, host.removeprefix("tcp://")) for host in hosts):
             api.append(socket)
             continue
-        published_there = (str(socket.get("address")), str(port)) in held
-        if port in other or published_there or (metrics and _is_at(socket, metrics)):
+        if port in other or any(_is_at(socket, address) for address in (*held, metrics)):
             continue
         own = socket.get("process") == "dockerd"  # systemd and other programs hold no ports of containers
         if own and not engine.get("reachable"):
@@ -217,14 +216,22 @@ def _api_listeners(
 
 
 def _is_at(socket: Mapping[str, Any], address: str) -> bool:
-    """Return whether a socket listens at a declared ``address:port``; a host name matches any address."""
-    host = address.rpartition(":")[0].strip("[]")
+    """Return whether a socket listens at a declared ``address:port``; a host name matches any address.
+
+    Go listens on ``::`` for both versions of IP where ``0.0.0.0`` is declared.
+    """
+    host = address.rpartition(":")[0].strip("[]").partition("%")[0]
     if _port(address) != socket.get("port"):
         return False
     try:
-        return host in {"", "*"} or ip_address(host) == ip_address(str(socket.get("address")))
+        declared, actual = (_unmapped(ip_address(text)) for text in (host, str(socket.get("address"))))
     except ValueError:
         return True
+    return declared == actual or (declared.is_unspecified and actual.is_unspecified)
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _port(text: str) -> int:
@@ -317,7 +324,7 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
         names = ", ".join(offender.name for offender in offenders)
         return failed(expected, f"not enabled: {names}", offenders=offenders, evidence=evidence)
     passing = plugin_bypass(snapshot)
-    if passing and is_maintained_by_vendors(snapshot.engine_version):
+    if passing and is_maintained_by_vendors(snapshot):
         return manual(
             expected,
             f"check whether the vendor of this engine has fixed the flaw: the engine {passing}",
@@ -381,8 +388,9 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 
 def _own_networks(snapshot: Snapshot) -> Networks:
-    """Return the networks that stay on this host: unspecified address, loopback, the engine's bridges."""
+    """Return the networks that stay on this host: loopback, its own addresses, the engine's bridges."""
     found = [ip_network(text) for text in _HERE]
+    found += [ip_network(each.ip) for each in own_addresses(snapshot)]
     for network in snapshot.fact_or("docker.networks", []):
         if network.get("Driver") == "bridge":
             addresses = fields.table(network, "IPAM", "docker.networks")
@@ -417,5 +425,4 @@ def _remote(driver: str, options: Mapping[str, str], nearby: Networks) -> bool:
         place = ip_address(host)
     except ValueError:
         return host.partition(".")[0] not in _LOCAL_NAMES and not host.endswith(".localhost")
-    mapped = getattr(place, "ipv4_mapped", None) or place
-    return not any(mapped in network for network in nearby)
+    return not any(_unmapped(place) in network for network in nearby)

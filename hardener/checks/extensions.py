@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.extensions 
 from hardener.checks import check
 from hardener.checks.daemon import INFO
 from hardener.checks.lib import fields
-from hardener.checks.lib.paths import data_root
+from hardener.checks.lib.paths import closed_folder, data_root
 from hardener.checks.lib.settings import Settings
 from hardener.checks.lib.verdicts import count, failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
@@ -152,7 +152,7 @@ def _above(path: str) -> Iterator[str]:
 def _write_access(
     snapshot: Snapshot, path: str, *, owner: bool = True, sticky: bool = False
 ) -> Iterator[Offender]:
-    """Describe why other users can write to a path.
+    """Describe why other users can write to a path: no mode lets them below a folder that they cannot search.
 
     Args:
         snapshot: the host.
@@ -168,11 +168,14 @@ def _write_access(
     reasons = []
     if owner and record["uid"] != 0:
         reasons.append(f"belongs to {record.get('owner') or record['uid']}")
+    granted = []
     if (mode & _OTHERS or (mode & _GROUP and record["gid"] != 0)) and not kept:
-        reasons.append(f"has mode {record['mode']} and group {record.get('group') or record['gid']}")
+        granted.append(f"has mode {record['mode']} and group {record.get('group') or record['gid']}")
     for entry in record.get("acl") or ():
         if entry.get("id") is not None and "w" in str(entry.get("perms")):
             name = entry.get("name") or entry["id"]
-            reasons.append(f"has an ACL that gives {entry.get('tag')} {name} {entry['perms']}")
+            granted.append(f"has an ACL that gives {entry.get('tag')} {name} {entry['perms']}")
+    if granted and not closed_folder(snapshot, path):
+        reasons += granted
     if reasons:
         yield Offender("file", path, ", ".join(reasons))

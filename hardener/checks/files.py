@@ -2,239 +2,108 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import files
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import Subject, commands
 
 from hardener.checks import check
-from hardener.checks.daemon import runs_rootless
-from hardener.checks.lib.paths import (
-    api_sockets,
-    config_folder,
-    containerd_socket,
-    exists,
-    real,
-    unit,
-    unit_files,
-)
-from hardener.checks.lib.settings import Settings, tls
-from hardener.checks.lib.verdicts import count, failed, listed, needs_engine, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.checks.lib.settings import Facts
+from hardener.checks.lib.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
-# Who can write there can make a unit that replaces the packaged one.
-_UNIT_FOLDERS = frozenset({"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"})
-
-FindPaths = Callable[[Snapshot], Sequence[str]]
-FaultOf = Callable[[Snapshot, JSONObject], str]
+FaultOf = Callable[[Facts, str, JSONObject, int], str]
+# A path in a command that is no program of the system: a script, or what it changes.
+_NO_PROGRAM = re.compile(r"(?<![\w/.])/(?!usr/|bin/|sbin/)\w")
+_AT_START = {
+    "mode": ("SocketMode", "gives the socket the mode {} at its next start"),
+    "owner": ("SocketUser", "gives the socket to {} at its next start"),
+}
 
 
 def _register(
-    slug: str, subject: str, find: FindPaths, expected: str, fault_of: FaultOf, *, rootless: bool = True
+    subject: Subject, aspect: str, expected: str, fault_of: FaultOf, *, rootless: bool = True
 ) -> None:
-    """Register a check of the paths from ``find``; without ``rootless``, rootless daemons are exempt."""
+    """Register a check of a subject's paths; without ``rootless``, rootless daemons are exempt."""
 
-    @check(slug)
+    @check(f"file-{subject.name}-{aspect}")
     @needs_engine
     def decided(snapshot: Snapshot) -> Verdict:
-        if not rootless and runs_rootless(snapshot):
-            return not_applicable(f"the daemon is rootless: {subject} belongs to its user")
-        found = [(path, record) for path in find(snapshot) if (record := snapshot.file(path)) is not None]
+        host = Facts(snapshot)
+        if not rootless and host.rootless:
+            return not_applicable(f"the daemon is rootless: {subject.words} belongs to its user")
+        found = [(path, record) for path in subject.find(host) if (record := snapshot.file(path)) is not None]
         if not found:
-            return not_applicable(f"not on this host: {subject}")
-        offenders = [
-            Offender("file", path, reason) for path, record in found if (reason := fault_of(snapshot, record))
-        ]
-        sentence = f"{subject}: {expected}"
+            return not_applicable(f"not on this host: {subject.words}")
+        faults = [(path, fault_of(host, path, record, subject.demanded)) for path, record in found]
+        runs = [(path, record) for path in subject.programs(host) if (record := snapshot.file(path))]
+        faults += [(path, fault_of(host, path, record, files.PROGRAM)) for path, record in runs]
+        found += runs
+        offenders = [Offender("file", path, reason) for path, reason in faults if reason]
+        if subject is files.API_SOCKET:
+            decisive, words = _AT_START[aspect]
+            offenders += [
+                Offender("setting", unit, words.format(value))
+                for unit, key, value, _right in files.at_start(host)
+                if key == decisive
+            ]
+        why = _doubt(host, subject)
+        sentence = f"{subject.words}: {expected}"
+        if not offenders and why:
+            return manual(sentence, why, checked=len(found))
         if not offenders:
             return passed(sentence, _summary(found), checked=len(found))
         shown = listed([f"{offender.name} {offender.detail}" for offender in offenders], 3, glue="; ")
-        return failed(sentence, shown, offenders=offenders, checked=len(found))
+        undecided = Undecided(Status.MANUAL, why) if why else None
+        return failed(sentence, shown, offenders=offenders, checked=len(found), undecided=undecided)
 
 
 def _summary(records: Sequence[tuple[str, JSONObject]]) -> str:
     if len(records) > 3:
         return f"{count(len(records), 'file')}, all as expected"
-    return "; ".join(f"{path} {_owner(record)} {record['mode']}" for path, record in records)
+    return "; ".join(f"{path} {files.owner(record)} {record['mode']}" for path, record in records)
 
 
-def _owner(record: JSONObject) -> str:
-    return f"{record.get('owner') or record['uid']}:{record.get('group') or record['gid']}"
-
-
-def _root_owner_fault(snapshot: Snapshot, record: JSONObject) -> str:
-    """Describe owner and group of a file unless both are root; a rootless daemon's user may own it too."""
-    if runs_rootless(snapshot):
-        user = snapshot.fact("engine").get("euid")
-        return "" if record["uid"] in (0, user) else f"belongs to {_owner(record)} (uid {record['uid']})"
-    if record["uid"] == 0 and record["gid"] == 0:
-        return ""
-    return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']})"
-
-
-def _group_fault(snapshot: Snapshot, record: JSONObject) -> str:
+def _group_fault(host: Facts, _path: str, record: JSONObject, _at_most: int) -> str:
     """Describe the owner of a socket if it is not root with the declared group or group root; else empty."""
-    settings = Settings(snapshot)
-    activated = any(host.startswith("fd://") for host in settings.entries("hosts").value)
-    socket = (activated and unit(snapshot, "docker.socket")) or {}
-    group = str(socket.get("SocketGroup") or settings.text("group").value)
+    group = host.socket_group
     if record["uid"] == 0 and (record["gid"] == 0 or group in (record.get("group"), str(record["gid"]))):
         return ""
-    return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']}), not to root:{group}"
+    return f"belongs to {files.owner(record)} ({record['uid']}:{record['gid']}), not to root:{group}"
 
 
-def _wider_than(allowed: int) -> FaultOf:
-    """Return a check for mode bits outside a mask, and for ACL entries that exceed its bits for others."""
-
-    def wrong(_: Snapshot, record: JSONObject) -> str:
-        reasons = []
-        # A user who may read a folder may search it.
-        most = allowed | (allowed & 0o444) >> 2 if record.get("type") == "dir" else allowed
-        if int(record["mode"], 8) & ~most:
-            reasons.append(f"has mode {record['mode']}")
-        entries = record.get("acl") or ()
-        mask = next((_bits(str(entry["perms"])) for entry in entries if entry.get("tag") == "mask"), 0o7)
-        for entry in entries:
-            granted = _bits(str(entry.get("perms") or "")) & mask
-            if entry.get("id") is not None and granted & ~(most & 0o7):
-                name = entry.get("name") or entry["id"]
-                reasons.append(f"has an ACL that gives {entry.get('tag')} {name} {entry['perms']}")
-        return ", ".join(reasons)
-
-    return wrong
+def _doubt(host: Facts, subject: Subject) -> str:
+    """Return why it is not known which paths, modes and owners count from the next start on."""
+    if subject is files.API_SOCKET:
+        units = ("docker.service", *files.socket_units(host))
+        for name in units:
+            for argv in commands(host.unit(name), ("ExecStartPre", "ExecStartPost")):
+                if any(_NO_PROGRAM.search(word) for word in argv):
+                    return f"judge what {name} does to the socket when it starts: {' '.join(argv)}"
+        return _unread(host, units)
+    return _unread(host, [subject.words] if subject.words in files.ENGINE_UNITS else [])
 
 
-def _open_to_others(allowed: int) -> FaultOf:
-    """Return a check for too wide permissions, and for a folder in which others can replace the file."""
-    wider = _wider_than(allowed)
-
-    def wrong(snapshot: Snapshot, record: JSONObject) -> str:
-        # A rootless daemon's user may exchange its files. Older snapshots do not say who else may.
-        folder = "" if runs_rootless(snapshot) else record.get("exchangeable")
-        reasons = [wider(snapshot, record), f"can be replaced by other users: {folder}" if folder else ""]
-        return ", ".join(reason for reason in reasons if reason)
-
-    return wrong
-
-
-def _bits(permissions: str) -> int:
-    return sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in permissions)
-
-
-def _one(path: Callable[[Snapshot], str]) -> FindPaths:
-    def find(snapshot: Snapshot) -> Sequence[str]:
-        where = path(snapshot)
-        where = where and posixpath.normpath(where)  # in the notation of the collector
-        return [where] if where and exists(snapshot, where) else []
-
-    return find
-
-
-def _of_unit(name: str) -> FindPaths:
-    """Return a finder of the paths that decide how a unit starts: files, drop-ins, folders.
-
-    A drop-in counts at the next start, also one that systemd has not loaded yet.
-    """
-
-    def find(snapshot: Snapshot) -> Sequence[str]:
-        files: JSONObject = snapshot.fact("files")
-        loaded = unit_files(snapshot, name)
-        if not loaded:
-            return ()
-        entries = (unit(snapshot, name) or {}).get("EnvironmentFiles") or ()
-        environment = [str(entry).partition(" (")[0] for entry in entries]
-        more = [*environment, *sorted(path for path in files if _is_drop_in(path, name))]
-        # Those of /lib are those of /usr/lib where that is a link.
-        known = {str((files.get(path) or {}).get("target") or path): path for path in more if files.get(path)}
-        return tuple(dict.fromkeys((*loaded, *known.values())))
-
-    return find
-
-
-def _is_drop_in(path: str, unit_name: str) -> bool:
-    """Return whether a path is a folder of units, the folder of a unit's drop-ins, or a drop-in in it."""
-    folder = posixpath.dirname(path) if path.endswith(".conf") else path
-    if folder in _UNIT_FOLDERS:
-        return folder == path
-    drop_ins = (f"{unit_name}.d", f"{unit_name.rpartition('.')[2]}.d")
-    return posixpath.basename(folder) in drop_ins and "/systemd/" in folder
-
-
-def _config_folder(snapshot: Snapshot) -> Sequence[str]:
-    """Return the configuration folder, and the parents of its real path."""
-    found = _one(config_folder)(snapshot)
-    above: list[str] = []
-    for path in found:
-        place = real(snapshot, path)
-        while place not in {"/", ""}:
-            place = posixpath.dirname(place)
-            above.append(place)
-    files = snapshot.fact("files")
-    return [*found, *(path for path in above if path in files)]
-
-
-def _certificates(snapshot: Snapshot) -> Sequence[str]:
-    """Return every file below ``certs.d``, client keys included, without dangling links."""
-    folder = f"{config_folder(snapshot)}/certs.d/"
-    files = snapshot.fact("files")
-    return [
-        path
-        for path, record in sorted(files.items())
-        if path.startswith(folder) and (record or {}).get("type") not in ("dir", "link")
-    ]
-
-
-def _tls_file(name: str) -> FindPaths:
-    def path(snapshot: Snapshot) -> str:
-        options = tls(snapshot, Settings(snapshot))
-        return str(getattr(options, name)) if options.enabled else ""
-
-    return _one(path)
+def _unread(host: Facts, names: Iterable[str]) -> str:
+    """Return why it is not known how units start: systemd has not read their files, or the collector."""
+    for name in names:
+        unit = host.unit(name)
+        if unit and "NeedDaemonReload" not in unit:
+            return f"the snapshot is of an earlier collector, which read less of {name}: audit again"
+        if unit.get("NeedDaemonReload") == "yes":
+            return f"files of {name} changed since systemd read them: `systemctl daemon-reload`, audit again"
+    return ""
 
 
 _ROOTS = "owner and group root"
-
-
-def _pair(name: str, subject: str, find: FindPaths, allowed: int) -> None:
-    """Register the two usual controls of a file: its owner, and its mode."""
-    _register(f"file-{name}-owner", subject, find, _ROOTS, _root_owner_fault)
-    expected = f"mode {allowed:04o} or tighter, in folders where only root can replace it"
-    _register(f"file-{name}-mode", subject, find, expected, _open_to_others(allowed))
-
-
-_pair("docker-service", "docker.service", _of_unit("docker.service"), 0o644)
-_pair("docker-socket-unit", "docker.socket", _of_unit("docker.socket"), 0o644)
-_pair("etc-docker", "the configuration folder", _config_folder, 0o755)
-_pair("registry-cert", "certificates of registries", _certificates, 0o444)
-_pair("tls-ca", "the CA of the API", _tls_file("ca"), 0o444)
-_pair("tls-cert", "the certificate of the API", _tls_file("cert"), 0o444)
-_pair("tls-key", "the private key of the API", _tls_file("key"), 0o400)
-_pair("daemon-json", "daemon.json", _one(lambda snapshot: Settings(snapshot).path), 0o644)
-_pair("etc-default-docker", "/etc/default/docker", _one(lambda _: "/etc/default/docker"), 0o644)
-_pair("etc-sysconfig-docker", "/etc/sysconfig/docker", _one(lambda _: "/etc/sysconfig/docker"), 0o644)
-_register(
-    "file-docker-sock-owner",
-    "the API socket",
-    api_sockets,
-    "owner root, and the group that the daemon's configuration names",
-    _group_fault,
-    rootless=False,
-)
-# The sticky bit grants nothing: a rootless daemon sets it against automatic cleaning.
-_register(
-    "file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _open_to_others(0o1660)
-)
-_register(
-    "file-containerd-sock-owner",
-    "the containerd socket",
-    _one(containerd_socket),
-    _ROOTS,
-    _root_owner_fault,
-    rootless=False,
-)
-_register(
-    "file-containerd-sock-mode",
-    "the containerd socket",
-    _one(containerd_socket),
-    "mode 0660 or tighter",
-    _open_to_others(0o660),
-)
+_REPLACE = "or tighter, in folders where only root can replace it"
+for _subject in files.SUBJECTS:
+    _register(_subject, "owner", _ROOTS, files.owner_fault)
+    _register(_subject, "mode", f"mode {_subject.demanded:04o} {_REPLACE}", files.mode_fault)
+_NAMED = "owner root, and the group that the daemon's configuration names"
+_register(files.API_SOCKET, "owner", _NAMED, _group_fault, rootless=False)
+_register(files.CONTAINERD, "owner", _ROOTS, files.owner_fault, rootless=False)
+for _subject in (files.API_SOCKET, files.CONTAINERD):
+    _register(_subject, "mode", "mode 0660 or tighter", files.mode_fault)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
 from hardener.checks.lib import fields
-from hardener.checks.lib.packetfilter import (
-    Dimension,
-    Ruleset,
-    forwarded,
-    from_many,
-    into_host,
-    read_nft,
-    read_save,
-)
-from hardener.checks.lib.ports import Published, published
+from hardener.checks.lib.hostnetwork import uplink_names
+from hardener.checks.lib.packetfilter import Ruleset, into_host, read_nft, read_save
+from hardener.checks.lib.ports import meant_ports, published
+from hardener.checks.lib.publication import DOUBTFUL, NAMED, OPEN, Way, next_ports
 from hardener.checks.lib.settings import Settings
-from hardener.checks.lib.verdicts import failed, needs_engine, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.checks.lib.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 _FAMILIES = {4: "ip", 6: "ip6"}
-_BRIDGE_NAME = "com.docker.network.bridge.name"
 _TOOLS = {4: "iptables", 6: "ip6tables"}
-_ENGINES_TABLE = "docker-bridges"  # of the nftables backend, for ip and ip6
 
 
 @check("host-firewall-input-ipv4")
@@ -47,7 +36,7 @@ def inbound_ipv6(snapshot: Snapshot) -> Verdict:
 
 def _inbound(snapshot: Snapshot, version: int) -> Verdict:
     expected = f"inbound IPv{version} is refused unless a rule allows it"
-    passage = into_host(rulesets(snapshot, version), version)
+    passage = into_host(rulesets(snapshot, version), version, interfaces=uplink_names(snapshot) or None)
     if not passage.open:
         actual = "refused: " + "; ".join(passage.refusals)
         return passed(expected, actual, evidence=passage.evidence, checked=len(passage.chains))
@@ -55,12 +44,20 @@ def _inbound(snapshot: Snapshot, version: int) -> Verdict:
     if not passage.chains:
         actual = "no chain is loaded that sees inbound packets"
         return failed(expected, actual, offenders=[Offender("firewall", "input", actual)])
-    doubt = "" if passage.certain else " (a rule of this chain has an unknown condition)"
-    offenders = [Offender("chain", str(chain), f"{reason}{doubt}") for chain, reason in passage.chains]
+    if not passage.certain and passage.doubts:
+        return manual(
+            expected,
+            f"check whether new {' and '.join(sorted(passage.open))} connections match these rules, whose"
+            f" conditions are not understood: {listed(passage.doubts, glue='; ')}",
+            offenders=[Offender("rule", text, "has an unknown condition") for text in passage.doubts],
+            evidence=passage.evidence,
+            checked=len(passage.chains),
+        )
+    offenders = [Offender("chain", str(chain), reason) for chain, reason in passage.chains]
     return failed(
         expected,
-        f"{' and '.join(sorted(passage.open))} to ports that no rule names "
-        f"{'may be' if doubt else 'is'} accepted: {offenders[0].detail}",
+        f"{' and '.join(sorted(passage.certain or passage.open))} to ports that no rule names is accepted:"
+        f" {offenders[0].detail}",
         offenders=offenders,
         evidence=passage.evidence,
         checked=len(passage.chains),
@@ -70,134 +67,62 @@ def _inbound(snapshot: Snapshot, version: int) -> Verdict:
 @check("host-firewall-docker-user")
 @needs_engine
 def docker_user(snapshot: Snapshot) -> Verdict:
-    """Check DOCKER-USER: published ports bypass the input chain, and DOCKER-USER precedes Docker's rules."""
+    """Check that the packet filter refuses what comes from outside to published ports that no rule names."""
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in its own network namespace")
     ports = [port for port in published(snapshot) if not port.loopback]
     evidence = [f"published: {port}" for port in ports]
     if not ports and not Settings(snapshot).boolean("iptables").value:
         return not_applicable("no port is published, and the engine forwards none: iptables is off")
-    if not ports:
-        ports = _published_next(snapshot)
+    upcoming = not ports
+    if upcoming:
+        ports = next_ports(snapshot)
         evidence = ["no port is published except on loopback addresses: the next one counts"]
-    if _backend(snapshot).startswith("nftables"):
-        return _filtered_by_nftables(snapshot, ports, evidence)
-    expected = "published ports pass a rule in DOCKER-USER that refuses new connections from outside"
-    decided = {version: _user_policy(snapshot, version, ports) for version in _forwarded(snapshot, ports)}
-    if not decided:
+    expected = "the packet filter refuses new connections from outside to published ports that no rule names"
+    versions = [version for version in {port.version for port in ports} if _forwards(snapshot, version)]
+    sources = {version: rulesets(snapshot, version) for version in (4, 6)}
+    way = Way(snapshot, sources, versions, iptables=not _backend(snapshot).startswith("nftables"))
+    found = [(port, way.judge(port)) for port in ports]
+    if not any(each for _, each in found):
         return not_applicable(
             "ports are published on IPv6 only, by docker-proxy: see the control host-firewall-input-ipv6",
             evidence=evidence,
         )
-    offenders = [
-        Offender("chain", f"{_TOOLS[version]} DOCKER-USER", reason)
-        for version, (holds, reason) in decided.items()
-        if not holds
-    ]
+    evidence += [f"{port}: {each.detail}" for port, some in found for each in some if each.state == NAMED]
+    accepted = meant_ports(snapshot) or ()
+    unmeant = [(port, some) for port, some in found if not port.is_in(accepted)]
+    offenders, doubts = (
+        [
+            Offender("port", str(port), listed([each.detail for each in some if each.state == state]))
+            for port, some in unmeant
+            if any(each.state == state for each in some)
+        ]
+        for state in (OPEN, DOUBTFUL)
+    )
+    if offenders or doubts:
+        _complete_or_raise(snapshot)
+    told = listed([f"{offender.name} {offender.detail}" for offender in offenders or doubts], glue="; ")
+    if upcoming and (offenders or doubts):
+        told = f"the next port that a container publishes {(offenders or doubts)[0].detail}"
     if offenders:
-        actual = "; ".join(f"{offender.name} {offender.detail}" for offender in offenders)
-        return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(ports))
-    actual = "; ".join(reason for _, reason in decided.values())
+        question = f"check {listed([f'{doubt.name} {doubt.detail}' for doubt in doubts], glue='; ')}"
+        undecided = Undecided(Status.MANUAL, question, tuple(doubts)) if doubts else None
+        return failed(
+            expected, told, offenders=offenders, evidence=evidence, checked=len(ports), undecided=undecided
+        )
+    if doubts:
+        return manual(expected, f"check {told}", offenders=doubts, evidence=evidence, checked=len(ports))
+    refusals = dict.fromkeys(reason for _, some in found for each in some for reason in each.refusals)
+    actual = f"refused: {listed(list(refusals))}" if refusals else "every open port is named by the policy"
     return passed(expected, actual, evidence=evidence, checked=len(ports))
 
 
-def _published_next(snapshot: Snapshot) -> list[Published]:
-    """Return the ports that could be published next: of TCP and UDP, and of IPv6 if a network has it."""
-    with_ipv6 = any(
-        network.get("EnableIPv6") and network.get("Driver") == "bridge" and not network.get("Internal")
-        for network in _networks(snapshot)
-    )
-    addresses = ["0.0.0.0", *(["::"] if with_ipv6 else [])]  # noqa: S104 - as docker run -p publishes
-    return [
-        Published("any container", address, "any", protocol)
-        for address in addresses
-        for protocol in ("tcp", "udp")
-    ]
-
-
-def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], evidence: Sequence[str]) -> Verdict:
-    """Check an engine with the nftables backend, which has no DOCKER-USER: another table has to refuse."""
-    expected = "published ports pass a chain of the forward hook that refuses new connections from outside"
-    versions = {port.version for port in ports}
-    if not any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks")):
-        versions.discard(6)  # docker-proxy serves it
-    refused = {version: _refusal(snapshot, version, ports) for version in sorted(versions)}
-    if not all(refused.values()):
-        _complete_or_raise(snapshot)
-    offenders = [
-        Offender("firewall", f"IPv{version} forward", "nothing refuses new connections from outside")
-        for version, reason in refused.items()
-        if not reason
-    ]
-    if offenders:
-        actual = "; ".join(f"{offender.name}: {offender.detail}" for offender in offenders)
-        return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(ports))
-    if not refused:
-        return not_applicable(
-            "ports are published on IPv6 only, by docker-proxy: see the control host-firewall-input-ipv6",
-            evidence=evidence,
-        )
-    return passed(expected, "; ".join(refused.values()), evidence=evidence, checked=len(ports))
-
-
-def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> str:
-    """Return the rule by which a base chain refuses new connections from outside to containers, or empty."""
-    protocols = {port.protocol for port in ports if port.version == version}
-    packets = [forwarded(version, protocols, _bridges(snapshot))]
-    for rules in rulesets(snapshot, version):
-        for chain in rules.hooked("forward", {_FAMILIES[version], "inet"}):
-            if chain.key[1] == _ENGINES_TABLE:
-                continue
-            for box, reason in rules.refused(chain, packets):
-                if from_many(box[Dimension.SOURCE], version):
-                    return reason
-    return ""
-
-
-def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:
-    """Return the IP versions in which the kernel, not only docker-proxy, forwards published ports."""
-    versions = {port.version for port in ports}
-    if 6 in versions and ("ip6", "filter", "DOCKER") not in _saved(snapshot, 6).chains:
-        versions.remove(6)
-    return sorted(versions)
-
-
-def _user_policy(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> tuple[bool, str]:
-    """Return whether DOCKER-USER refuses new connections from outside to containers, and by which rule.
-
-    A rule that refuses a few addresses, or by a condition that is not understood, is no policy.
-    """
-    rules = _saved(snapshot, version)
-    family = _FAMILIES[version]
-    user = rules.chains.get((family, "filter", "DOCKER-USER"))
-    forward = rules.chains.get((family, "filter", "FORWARD"))
-    if user is None:
-        return False, "is not loaded"
-    if forward is None or not any(rule.target == user.key[2] for rule in forward.rules):
-        return False, "is not reached: FORWARD does not jump to it"
-    protocols = {port.protocol for port in ports if port.version == version}
-    reaching = rules.reaching(forward, user.key[2], [forwarded(version, protocols, _bridges(snapshot))])
-    if not any(from_many(box[Dimension.SOURCE], version) for box in reaching):
-        ahead = [rule.text for rule in forward.rules if rule.verdict in ("accept", "drop", "jump", "goto")]
-        return False, f"is not reached: {ahead[0]}"
-    for box, reason in rules.refused(user, reaching):
-        if from_many(box[Dimension.SOURCE], version):
-            return True, reason
-    return False, "has no rule that refuses new connections from outside in every case"
-
-
-def _bridges(snapshot: Snapshot) -> list[str]:
-    """Return the bridge names that the networks' options set; other names are generated by the engine."""
-    options = [fields.table(network, "Options", "docker.networks") for network in _networks(snapshot)]
-    return [str(each[_BRIDGE_NAME]) for each in options if _BRIDGE_NAME in each]
-
-
-def _networks(snapshot: Snapshot) -> list[Mapping[str, Any]]:
-    """Return the engine's networks; none if they could not be read."""
-    try:
-        return list(snapshot.fact("docker.networks"))
-    except FactUnavailable:
-        return []
+def _forwards(snapshot: Snapshot, version: int) -> bool:
+    """Return whether the kernel, not only docker-proxy, forwards published ports of an IP version."""
+    if _backend(snapshot).startswith("nftables"):
+        return version == 4 or any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks"))
+    chains = _saved(snapshot, version).chains
+    return version == 4 or ("ip6", "filter", "DOCKER") in chains
 
 
 @check("daemon-iptables-managed")
@@ -252,19 +177,24 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
         errors = fields.table(snapshot.fact("firewall"), "errors", "firewall")
         why = "; ".join(str(error) for error in errors.values()) or "was not collected"
         raise FactUnavailable("firewall", f"{_TOOLS[version]}-save: {why}")
-    return read_save(text, _FAMILIES[version])
+    return read_save(text, _FAMILIES[version], _ipsets(snapshot))
+
+
+def _ipsets(snapshot: Snapshot) -> str:
+    return fields.text(snapshot.fact_or("firewall", {}), "ipsets", "firewall")
 
 
 def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
-    """Return the rules of iptables, and those of nft outside of iptables' tables, which nft shows in part."""
+    """Return the rules of iptables and its legacy tables, and those of nft in other tables than these."""
     firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({}, version)
     if isinstance(fields.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
         saved = _saved(snapshot, version)
+    legacy = fields.text(fields.table(firewall, "legacy", "firewall"), f"ipv{version}", "firewall")
     tables = {key[:2] for key in saved.chains}
     native = read_nft(fields.rows(firewall, "nft", "firewall"), version)
     chains = {key: chain for key, chain in native.chains.items() if key[:2] not in tables}
-    return [saved, Ruleset(chains, version)]
+    return [saved, read_save(legacy, _FAMILIES[version], _ipsets(snapshot)), Ruleset(chains, version)]
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:

@@ -11,6 +11,7 @@ from hardener.checks.lib import policy
 from hardener.checks.lib.paths import (
     CONTAINERD_ROOT,
     api_sockets,
+    closed_folder,
     data_root,
     mount_of,
     unit,
@@ -81,7 +82,8 @@ def trusted_users(snapshot: Snapshot) -> Verdict:
         group = _declared_group(snapshot)
         reach = dict.fromkeys(_members(snapshot, group), f"in the group {group}")
     for path in sockets:
-        for user, how in _writers(snapshot, path):
+        writers = list(_writers(snapshot, path))
+        for user, how in writers if writers and not closed_folder(snapshot, path) else ():
             reach.setdefault(user, how)
     reach.pop("root", None)
     evidence = [*(f"socket: {path}" for path in sockets), *(f"{user}: {how}" for user, how in reach.items())]
@@ -146,7 +148,7 @@ def _members(snapshot: Snapshot, group: str) -> list[str]:
 
 
 def _declared_group(snapshot: Snapshot) -> str:
-    socket = unit(snapshot, "docker.socket") or {}
+    socket = unit(snapshot, "docker.socket")
     return str(socket.get("SocketGroup") or Settings(snapshot).text("group").value)
 
 

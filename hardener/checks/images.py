@@ -12,6 +12,7 @@ from hardener.checks.lib import fields, policy
 from hardener.checks.lib.containers import SOURCE as CONTAINERS
 from hardener.checks.lib.containers import Container, containers
 from hardener.checks.lib.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
+from hardener.checks.lib.paths import uses_containerd_store
 from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.checks.lib.secrets import secrets_in
 from hardener.checks.lib.trust_record import Record, last_verification
@@ -83,6 +84,7 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
     approved = policy.texts(snapshot, "registries")
     places = None if approved is None else tuple(_place(entry) for entry in approved)
     record = last_verification(snapshot)
+    by_tag = uses_containerd_store(snapshot)
 
     def judge(image: Image) -> Iterator[str]:
         origins = sorted({repository_name(digest) for digest in image.digests})
@@ -103,6 +105,11 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
             and not any(_is_in(origin, place) for origin in origins for place in places)
         ):
             yield f"comes from {', '.join(origins)}, which is not in hardener_policy.registries"
+        elif places and origins and by_tag and not (record and image.id in record.images):
+            yield Question(
+                f"is named {', '.join(origins)}; the containerd image store takes that name from the tag, "
+                "whatever the origin: run `hardener images verify`"
+            )
 
     return judge_all(
         images(snapshot),

@@ -1,44 +1,23 @@
 """Section 1.2: check that the engine is a supported release with security fixes.
 
 The version number alone is not enough: a distribution fixes an old version in a package revision. So its
-package is judged by the distribution's support, and an upstream package is compared with the upstream
-releases known to this file. What the data cannot tell is left to a person.
+package is judged by the distribution's support, and an upstream package is compared with the releases in
+``catalogue/releases.yaml``. What the data cannot tell is left to a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
+from hardener.catalogue import known_releases
 from hardener.checks import check
-from hardener.checks.lib.distributions import DISTRIBUTIONS
 from hardener.checks.lib.verdicts import failed, manual, needs_engine, passed
 from hardener.checks.updates import pending
-from hardener.model import Offender, Verdict
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot, version_tuple
 
-# The date of the data below, and the days for which "nothing newer is known" holds.
-AS_OF = date(2026, 11, 25)
-DATA_VALID_FOR = timedelta(days=90)
-
-# Upstream's supported branches (project/BRANCHES-AND-TAGS.md of moby) with their newest security releases.
-# Mirantis and Amazon support 25.0 for their own packages until December 2026.
-MAINTAINED = {29: (29, 9, 0)}
-MAINTAINED_BY_VENDORS = frozenset({25})
-# The same for the components of Docker's own packages, by branch.
-PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
-    "runc": {(1, 1): (1, 3, 6), (1, 2): (1, 3, 6), (1, 3): (1, 3, 6), (1, 4): (1, 4, 3)},
-    "containerd": {(1, 7): (1, 7, 29), (2, 0): (2, 0, 7), (2, 1): (2, 1, 5)},
-}
-# Vulnerabilities of the engine fixed in 2026: the fixing release, names, and effect. A distribution's package
-# may have the fix at an older version number: there the package decides.
-VULNERABILITIES: Sequence[tuple[tuple[int, ...], str, str]] = (
-    ((29, 3, 1), "CVE-2026-34040", "API calls can bypass an authorization plugin"),
-    ((29, 4, 3), "CVE-2026-31431", "containers reach the kernel's AF_ALG sockets"),
-    ((29, 5, 1), "CVE-2026-41567, -41568, -42306", "docker cp follows links that a container creates"),
-    ((29, 9, 0), "vulnerabilities in HTTP/2", "a client of the API can exhaust or mislead the daemon"),
-)
-_PLUGIN_BYPASS = VULNERABILITIES[0]
+_PLUGIN_BYPASS = "CVE-2026-34040"
+_PARTS = ("containerd", "runc")  # components of Docker's own packages
 UPSTREAM_PACKAGES = ("docker-ce",)
 DISTRIBUTION_PACKAGES = ("docker.io", "moby-engine", "docker")
 ENGINE_PACKAGES = frozenset(
@@ -98,15 +77,17 @@ def _is_distributions(package: str, installed: JSONObject, running: tuple[int, .
     return package in DISTRIBUTION_PACKAGES and _upstream(installed[package]) == running
 
 
-def is_maintained_by_vendors(running: tuple[int, ...]) -> bool:
-    """Return whether vendors maintain the branch, so that the version number does not show the fixes."""
-    return running[:1] in {(branch,) for branch in MAINTAINED_BY_VENDORS}
+def is_maintained_by_vendors(snapshot: Snapshot) -> bool:
+    """Return whether vendors maintain the engine's branch, so that its version does not show the fixes."""
+    branch = known_releases.known(snapshot).branch("engine", snapshot.engine_version)
+    return branch is not None and bool(branch.by)
 
 
 def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verdict:
     system = snapshot.fact("system").get("os") or {}
     name = str(system.get("PRETTY_NAME") or system.get("ID") or "this distribution")
-    support = DISTRIBUTIONS.get((str(system.get("ID")), str(system.get("VERSION_ID"))))
+    distributions = known_releases.known(snapshot).distributions
+    support = distributions.get((str(system.get("ID")), str(system.get("VERSION_ID"))))
     today = _today(snapshot)
     if support is None:
         return manual(
@@ -114,7 +95,9 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
             f"check whether {name} still updates its package {package}: hardener has no support dates for it",
             evidence=evidence,
         )
-    evidence.append(f"{name}: security support until {support.regular}, extended until {support.extended}")
+    evidence.append(
+        f"{name}: security support until {support.regular or '?'}, extended until {support.extended}"
+    )
     if today > support.extended:
         offender = Offender("package", package, f"{name} has been out of support since {support.extended}")
         return failed(
@@ -123,7 +106,7 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
             offenders=[offender],
             evidence=evidence,
         )
-    if today > support.regular:
+    if not support.regular or today > support.regular:
         return manual(
             EXPECTED,
             f"check whether the extended support of {name} covers {package} (check-support-status)",
@@ -134,44 +117,55 @@ def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verd
 
 
 def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[str]) -> Verdict:
+    known, today = known_releases.known(snapshot), _today(snapshot)
     running = version_tuple(str(version["Version"]))
-    evidence.append(f"upstream as of {AS_OF}: " + ", ".join(_dotted(fixed) for fixed in MAINTAINED.values()))
-    branch = running[0]
-    old = [
-        Offender("package", name, f"{_dotted(part)} has known vulnerabilities, fixed in {_dotted(fixed)}")
-        for name, part, fixed in _outdated_parts(version)
-    ]
-    if branch in MAINTAINED and running < MAINTAINED[branch]:
-        old.insert(
-            0,
-            Offender(
-                "package",
-                "engine",
-                f"{_dotted(running)} has known vulnerabilities, fixed in {_dotted(MAINTAINED[branch])}"
-                f"{_named_vulnerabilities(running)}",
-            ),
-        )
-    elif branch < max(MAINTAINED) and branch not in MAINTAINED and not is_maintained_by_vendors(running):
-        old.insert(0, Offender("package", "engine", f"{branch}.x is no longer maintained"))
-    if old:
-        found = "; ".join(f"{offender.name}: {offender.detail}" for offender in old)
-        return failed(EXPECTED, found, offenders=old, evidence=evidence)
-    if branch not in MAINTAINED:
-        return manual(
-            EXPECTED, f"check whether the vendor of {_dotted(running)} still maintains it", evidence=evidence
-        )
-    if _today(snapshot) - AS_OF > DATA_VALID_FOR:
-        return manual(
-            EXPECTED,
-            f"check for security releases after {AS_OF}: this version of hardener does not know later ones",
-            evidence=evidence,
-        )
+    evidence.append(f"releases as of {known.as_of}")
+    offenders: list[Offender] = []
+    unknown: list[str] = []
+    for name, part in (("engine", running), *_components(version)):
+        branch = known.branch(name, part)
+        if branch is None and not known.is_older_than_all(name, part):
+            unknown.append(f"{name} {_dotted(part)} is of a branch that hardener does not know")
+        elif branch is None or (branch.until and branch.until < today):
+            offenders.append(
+                Offender("package", name, f"{_dotted(part)} is of a branch that is no longer maintained")
+            )
+        elif branch.by:
+            unknown.append(f"{name} {_dotted(part)} is maintained by {branch.by}: check whether it is theirs")
+        if branch and not branch.by:
+            lacks, may_lack = known.missing(branch, part)
+            if lacks:
+                fixed = _dotted(max(fixed for fixed, _fixes in lacks))
+                what = "; ".join(fixes for _fixed, fixes in lacks)
+                detail = f"{_dotted(part)} has vulnerabilities, fixed in {fixed} ({what})"
+                offenders.append(Offender("package", name, detail))
+            if may_lack:
+                unknown.append(f"{name} {_dotted(part)} may lack fixes: {'; '.join(may_lack)}")
+    unknown += _in_index(snapshot, known, running, evidence)
+    if today - known.as_of > known_releases.VALID_FOR:
+        unknown.append(f"no release after {known.as_of} is known: give a newer file by --releases")
+    if offenders:
+        found = "; ".join(f"{offender.name}: {offender.detail}" for offender in offenders)
+        undecided = Undecided(Status.MANUAL, "; ".join(unknown)) if unknown else None
+        return failed(EXPECTED, found, offenders=offenders, evidence=evidence, undecided=undecided)
+    if unknown:
+        return manual(EXPECTED, f"check for security releases: {'; '.join(unknown)}", evidence=evidence)
     return passed(EXPECTED, f"{_dotted(running)}: no later security release is known", evidence=evidence)
 
 
-def _named_vulnerabilities(running: tuple[int, ...]) -> str:
-    names = [f"{name}: {what}" for fixed, name, what in VULNERABILITIES if running < fixed]
-    return f" ({'; '.join(names)})" if names else ""
+def _in_index(
+    snapshot: Snapshot, known: known_releases.Releases, running: tuple[int, ...], evidence: list[str]
+) -> list[str]:
+    """Return what Docker's package index on the host names and hardener does not know."""
+    index = snapshot.fact("packages").get("docker_index")
+    if not index:
+        return []
+    offered = str(index["newest"])
+    evidence.append(f"Docker's package index of {index['date'] or 'an unknown day'}: docker-ce {offered}")
+    newest = max((each.newest for each in known.branches if each.component == "engine"), default=())
+    if _upstream(offered) <= max(running, newest):
+        return []
+    return [f"docker-ce {offered} is available, which hardener does not know"]
 
 
 def plugin_bypass(snapshot: Snapshot) -> str:
@@ -180,30 +174,21 @@ def plugin_bypass(snapshot: Snapshot) -> str:
     Of a distribution's package it is not known: ``docker-version-current`` judges that.
     """
     installed = snapshot.fact_or("packages", {}).get("installed") or {}
-    fixed, name, what = _PLUGIN_BYPASS
+    row = next(row for row in known_releases.packaged().fixes if row.fixes.startswith(_PLUGIN_BYPASS))
     running = snapshot.engine_version
-    if running >= fixed or _is_distributions(_engine_package(installed), installed, running):
+    if running >= row.fixed[0] or _is_distributions(_engine_package(installed), installed, running):
         return ""
-    return f"is {_dotted(running)}, in which {what} ({name}); fixed in {_dotted(fixed)}"
+    name, _colon, what = row.fixes.partition(": ")
+    return f"is {_dotted(running)}, in which {what} ({name}); fixed in {_dotted(row.fixed[0])}"
 
 
-def _outdated_parts(version: JSONObject) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    old = []
-    for component in version.get("Components") or ():
-        name = str(component.get("Name"))
-        part = version_tuple(str(component.get("Version")).partition("~")[0])
-        fixed = PARTS.get(name, {}).get(part[:2])
-        if fixed and part < fixed:
-            old.append((name, part, fixed))
-    return old
+def _components(version: JSONObject) -> list[tuple[str, tuple[int, ...]]]:
+    found = [(str(each.get("Name")), str(each.get("Version"))) for each in version.get("Components") or ()]
+    return [(name, version_tuple(text.partition("~")[0])) for name, text in found if name in _PARTS]
 
 
 def _parts(version: JSONObject) -> list[str]:
-    return [
-        f"running: {component.get('Name')} {component.get('Version')}"
-        for component in version.get("Components") or ()
-        if component.get("Name") in PARTS
-    ]
+    return [f"running: {name} {_dotted(part)}" for name, part in _components(version)]
 
 
 def _upstream(package_version: object) -> tuple[int, ...]:

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import islice
 
+from hardener.catalogue.known_releases import Releases, end_of_support, known
 from hardener.checks import check
 from hardener.checks.lib import policy
 from hardener.checks.lib.containers import containers
-from hardener.checks.lib.distributions import end_of_support
 from hardener.checks.lib.local_images import NO_IMAGES, Image, images
 from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.checks.lib.verdicts import count, needs_engine
 from hardener.model import Verdict
 from hardener.scan.record import BadRecord, Package, Report, Scan, Scanned, ScanState, parse
-from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.snapshot import FactUnavailable, FactUnusable, Snapshot
 
 SOURCE = "hardener.scan"
 MAX_AGE_DAYS = 7
@@ -36,6 +36,7 @@ class LastScan:
     now: datetime
     oldest: int  # days
     packages_changed: bool  # packages changed on the host since
+    releases: Releases
 
     def age(self, moment: str) -> int:
         """Return the days from a time in the record to the snapshot.
@@ -89,7 +90,7 @@ def last_scan(snapshot: Snapshot) -> LastScan | None:
         raise FactUnavailable("collected_at", f"{snapshot.collected_at!r} is not a time") from None
     now = now if now.tzinfo else now.replace(tzinfo=UTC)
     days = MAX_AGE_DAYS if oldest is None else oldest
-    return LastScan(scan, now, days, bool(source.get("packages_changed", True)))
+    return LastScan(scan, now, days, bool(source.get("packages_changed", True)), known(snapshot))
 
 
 @check("image-vulnerability-scan")
@@ -151,7 +152,7 @@ def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> It
         else:
             yield Note(f"the report of {report.tool} is {last.age(report.created)} days old: not counted")
     if scanned is not None and scanned.distribution:
-        end = end_of_support(scanned.distribution, scanned.release, today=last.now.date())
+        end = end_of_support(last.releases, scanned.distribution, scanned.release, today=last.now.date())
         if end:
             yield f"is of {scanned.title or scanned.distribution}, without security updates since {end}"
     if scanned is not None and scanned.state in (ScanState.CLEAN, ScanState.OUTDATED):
@@ -180,7 +181,7 @@ def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
     if scanned is None:
         yield Question(f"{use}, not scanned yet")
     elif scanned.could_not:
-        raise FactUnavailable(SOURCE, scanned.reason)
+        raise FactUnusable(SOURCE, f"the last scan does not know the state of the image: {scanned.reason}")
     else:
         yield Question(f"{use}, {scanned.state}: {scanned.reason}")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from fnmatch import fnmatchcase
+from string import Template
+
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
 
 from hardener.checks import check
 from hardener.checks.lib.verdicts import count, failed, listed, manual, passed
@@ -14,6 +18,9 @@ from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 MAX_INDEX_AGE_DAYS = 7
 _DAY = 86400
 _OFF = ("", "0")
+# The names by which a pattern of unattended-upgrades can select a field of an index.
+_FIELDS = {"o": "origin", "l": "label", "a": "suite", "archive": "suite", "n": "codename"}
+_FIELDS |= {"c": "components", "component": "components"}
 
 
 def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
@@ -133,8 +140,9 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
             offenders.append(Offender("setting", key, f"is {value or 'not set'}"))
     if not unattended.get("installed"):
         offenders.append(Offender("package", "unattended-upgrades", "is not installed"))
-    elif not any("security" in origin.lower() for origin in origins):
-        offenders.append(Offender("setting", "Unattended-Upgrade origins", "no security origin is allowed"))
+    wrong, doubt = _not_allowed(snapshot, packages, origins)
+    if unattended.get("installed") and wrong:
+        offenders.append(Offender("setting", "Unattended-Upgrade origins", wrong))
     try:
         units = snapshot.fact("units")
     except FactAbsent:
@@ -145,31 +153,76 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
                 evidence=evidence,
             )
         units = {}
-    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer") if units else ():
+    for timer in owners.APT_TIMERS if units else ():
         state = (units.get(timer) or {}).get("ActiveState")
         if state != "active":
             offenders.append(Offender("unit", timer, f"is {state or 'missing'}"))
     if offenders:
         actual = listed([f"{offender.name} {offender.detail}" for offender in offenders], glue="; ")
         return failed(expected, actual, offenders=offenders, evidence=evidence)
+    if doubt:
+        return manual(expected, doubt, evidence=evidence)
     return passed(expected, "unattended-upgrades, run by the apt-daily timers", evidence=evidence)
+
+
+def _not_allowed(snapshot: Snapshot, packages: JSONObject, origins: Sequence[str]) -> tuple[str, str]:
+    """Return why no allowed origin is a security archive of this host, or why that is not known."""
+    indexes = packages.get("indexes")
+    if not indexes:
+        if not any("security" in origin.lower() for origin in origins):
+            return "no security origin is allowed", ""
+        return "", (
+            "judge whether the allowed origins are archives of this host: "
+            + ("the snapshot is of an earlier collector" if indexes is None else "apt has fetched no index")
+        )
+    system = snapshot.fact("system").get("os") or {}
+    variables = {
+        "distro_id": str(system.get("ID") or "").capitalize(),
+        "distro_codename": str(system.get("VERSION_CODENAME") or ""),
+    }
+    allowed = [index for index in indexes if any(_allows(each, index, variables) for each in origins)]
+    secure = [f"{index['origin']} {index['suite']}" for index in indexes if index["security"]]
+    if any(index["security"] for index in allowed):
+        return "", ""
+    if secure:
+        return f"no allowed origin matches a security archive of this host: {listed(secure)}", ""
+    if not allowed:
+        return "no allowed origin matches an archive of this host", ""
+    names = listed([f"{index['origin']} {index['suite']}" for index in allowed])
+    return "", f"judge whether {names} has the security updates: no archive of this host is for them alone"
+
+
+def _allows(allowed: str, index: JSONObject, variables: Mapping[str, str]) -> bool:
+    """Return whether unattended-upgrades takes packages of an index by an allowed origin.
+
+    ``Origins-Pattern`` has ``origin=Debian,codename=*``; ``Allowed-Origins`` has ``Debian:stable``.
+    """
+    terms = [term.partition("=")[::2] for term in allowed.split(",")]
+    if "=" not in allowed:
+        origin, _separator, suite = allowed.partition(":" if ":" in allowed else " ")
+        terms = [("origin", origin), ("suite", suite)]
+    for name, value in terms:
+        found = index.get(_FIELDS.get(name.strip(), name.strip()))
+        pattern = Template(value.strip().replace("%2C", ",")).safe_substitute(variables)
+        values = [each.rpartition("/")[2] for each in found] if isinstance(found, list) else [found]
+        if not any(isinstance(each, str) and fnmatchcase(each, pattern) for each in values):
+            return False
+    return True
 
 
 def _dnf(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     units = snapshot.fact_or("units", {})
     active = [
         timer
-        for timer in ("dnf-automatic-install.timer", "dnf-automatic.timer")
+        for timer in (*owners.DNF_TIMERS, "dnf-automatic.timer")
         if (units.get(timer) or {}).get("ActiveState") == "active"
     ]
     applies = (packages.get("automatic") or {}).get("apply_updates")
-    if "dnf-automatic-install.timer" in active or (active and applies in ("yes", "true", "1", True)):
+    if owners.DNF_TIMERS[0] in active or (active and applies in ("yes", "true", "1", True)):
         return passed(expected, f"{active[0]} is active")
     if active and applies is None:
         return manual(
             expected, "look at apply_updates in /etc/dnf/automatic.conf: dnf-automatic.timer is active"
         )
     found = "dnf-automatic downloads without installing" if active else "no timer of dnf-automatic is active"
-    return failed(
-        expected, found, offenders=[Offender("unit", "dnf-automatic-install.timer", "is not active")]
-    )
+    return failed(expected, found, offenders=[Offender("unit", owners.DNF_TIMERS[0], "is not active")])

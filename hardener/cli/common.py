@@ -183,6 +183,13 @@ decision_options = option_group(
         help="File of attestations: the answers of people to manual controls."
         "  [default: attestations.yml beside the inventory]",
     ),
+    click.option(
+        "--releases",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="File of releases of the engine, its parts and distributions, newer than hardener's own"
+        " (hardener/catalogue/releases.yaml shows the form).",
+    ),
 )
 
 allow_option = click.option(

@@ -50,7 +50,7 @@ def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
         home=home,
         inventory=options["inventory"],
         vault_password_file=options["vault_password_file"],
-        reads=tuple(options[key] for key in ("waivers", "attestations", "mesh") if options[key]),
+        reads=tuple(options[key] for key in ("waivers", "attestations", "releases", "mesh") if options[key]),
         reports=tuple(path for path in files.named().values() if path != STANDARD_OUTPUT),
         folders=tuple(options[key] for key in ("snapshots", "artifacts") if options[key]),
     )

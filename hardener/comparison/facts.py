@@ -22,7 +22,8 @@ _Notes = dict[_Path, Any]
 _ABSENT = "absent"
 _PRESENT = "present"
 _NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # identify the objects of a list
-_WHEN = frozenset({"scanned_at", "evaluated_at", "date"})  # of a scan: they differ every night
+# Times of a scan, which differ every night, and of the last start.
+_WHEN = frozenset({"scanned_at", "evaluated_at", "date", "since", "ExecMainStartTimestampMonotonic"})
 _SETTING = {"value", "origin"}  # of the daemon, as a snapshot has them
 _COUNTS = frozenset({"handle", "packets", "bytes"})
 _COUNTED = re.compile(r"^#.*\n|(?<![ ])[ ]*\[\d+:\d+\]", re.MULTILINE)

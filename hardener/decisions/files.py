@@ -16,8 +16,10 @@ WAIVERS = "waivers.yml"
 ATTESTATIONS = "attestations.yml"
 
 
-def read_decisions(waivers: Path | None, attestations: Path | None, *, today: date) -> Decisions:
-    """Read the given files of waivers and attestations; None stands for an absent file.
+def read_decisions(
+    waivers: Path | None, attestations: Path | None, releases: Path | None = None, *, today: date
+) -> Decisions:
+    """Read the given files of waivers, attestations and releases; None stands for an absent file.
 
     Raises:
         HardenerError: a file cannot be read, or has an error; names file, line and key.
@@ -27,17 +29,18 @@ def read_decisions(waivers: Path | None, attestations: Path | None, *, today: da
     return _decisions(
         read(waivers) if waivers else None,
         read(attestations) if attestations else None,
+        read(releases) if releases else None,
         today=today,
         evidence=True,
     )
 
 
 def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -> Decisions | None:
-    """Return the waivers and attestations that were stored with a run; None if no file was stored.
+    """Return waivers, attestations and releases that were stored with a run; None if no file was stored.
 
     Args:
-        declared: the contents of the files, under the keys ``waivers`` and ``attestations``. The evidence
-            that attestations name is not looked for.
+        declared: the contents of the files, under the keys ``waivers``, ``attestations`` and ``releases``.
+            The evidence that attestations name is not looked for.
         name: the folder that errors name.
         today: the day of the run.
 
@@ -49,14 +52,21 @@ def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -
     documents = {what: parse(data, Path(f"{name}/{what}.yml")) for what, data in declared.items()}
     if not documents:
         return None
-    return _decisions(documents.get("waivers"), documents.get("attestations"), today=today, evidence=False)
+    found = (documents.get(what) for what in ("waivers", "attestations", "releases"))
+    return _decisions(*found, today=today, evidence=False)
 
 
 def _decisions(
-    waivers: Document | None, attestations: Document | None, *, today: date, evidence: bool
+    waivers: Document | None,
+    attestations: Document | None,
+    releases: Document | None,
+    *,
+    today: date,
+    evidence: bool,
 ) -> Decisions:
     # Imported here: commands without such files start faster.
     from hardener.decisions.attestations import attestations_of  # noqa: PLC0415
+    from hardener.decisions.releases_file import releases_of  # noqa: PLC0415
     from hardener.decisions.waivers import waivers_of  # noqa: PLC0415
 
     return Decisions(
@@ -65,6 +75,7 @@ def _decisions(
         attestations_of(attestations, today, evidence=evidence).entries if attestations else (),
         waivers.data.decode() if waivers else "",
         attestations.data.decode() if attestations else "",
+        releases_of(releases, today) if releases else "",
     )
 
 

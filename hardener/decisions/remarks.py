@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from hardener.decisions.apply import Place, holds_on
 from hardener.model import (
     AppliedAttestation,
     AppliedWaiver,
@@ -47,7 +48,7 @@ def waiver_remark(applied: AppliedWaiver, *, waived: str = "waived") -> str:
             return line(f"{waived} until {waiver.expires} {who}: {waiver.reason}", 600)
         case Standing.EXPIRED:
             return line(f"waiver {waiver.id} expired {waiver.expires}")
-    return line(f"stale waiver {waiver.id}: there is nothing to waive")
+    return line(f"waiver {waiver.id} is not needed here: there is nothing to waive")
 
 
 def attestation_remark(applied: AppliedAttestation) -> str:
@@ -61,7 +62,7 @@ def attestation_remark(applied: AppliedAttestation) -> str:
             return line(f"attested until {said.expires} {who}{about}: {said.looked_at}", 600) + evidence
         case Standing.EXPIRED:
             return line(f"attestation {said.id} expired {said.expires}")
-    return line(f"stale attestation {said.id}: there is nothing to attest")
+    return line(f"attestation {said.id} is not needed here: there is nothing to attest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,16 @@ class Tally:
         self.attested = 0
         self._standings: dict[tuple[str, str], set[Standing]] = {}
         self._decisions: dict[tuple[str, str], Waiver | Attestation] = {}
+        self._hosts: set[str] = set()
+        self._not_evaluated: dict[str, list[Place]] = {}  # hosts by the control that is an error there
 
     def add(self, assessment: Assessment) -> None:
         """Count one host."""
+        self._hosts.add(assessment.host)
+        place = Place(assessment.host, frozenset(assessment.groups) or None)
         for finding in assessment.findings:
+            if finding.status is Status.ERROR:
+                self._not_evaluated.setdefault(finding.control.slug, []).append(place)
             self.partly += finding.waived and finding.status is not Status.WAIVED
             self.attested += finding.attested
             for waiver in finding.waivers:
@@ -118,12 +125,21 @@ class Tally:
                 self._note(attestation.attestation, attestation.standing)
 
     def stale(self) -> list[Waiver | Attestation]:
-        """Return the decisions that no host of the run needs; omit those whose hosts were unreachable."""
-        return [self._decisions[key] for key, found in self._standings.items() if found == {Standing.STALE}]
+        """Return the decisions that no host needs; omit what a host that was not evaluated may need."""
+        unneeded = (key for key, found in self._standings.items() if found == {Standing.STALE})
+        return [each for each in map(self._decisions.__getitem__, unneeded) if not self._is_open(each)]
+
+    def _is_open(self, decision: Waiver | Attestation) -> bool:
+        """Return whether a host that this run has not evaluated may need a decision."""
+        named = {host for host in decision.scope.hosts if not set("*?[") & set(host)}
+        return not named <= self._hosts or any(
+            holds_on(decision.scope, place) or (decision.scope.groups and place.groups is None)
+            for place in self._not_evaluated.get(decision.control, ())
+        )
 
     def notices(self, decisions: Decisions | None) -> list[str]:
         """Return notices about decisions: expired, expiring soon, not needed any more."""
-        stale = (f"{_title(each)} is stale: nothing needs it" for each in self.stale())
+        stale = (f"{_title(each)} is stale: no host of this run needs it" for each in self.stale())
         return [*map(str, due(decisions)), *map(line, stale)]
 
     def _note(self, decision: Waiver | Attestation, standing: Standing) -> None:

@@ -22,7 +22,7 @@ REPORTS = tuple(
         *("markdown", "ndjson", "ocsf", "oscal", "sarif"),
     )
 )
-DECLARED = ("attestations", "waivers")  # files of a run that people wrote
+DECLARED = ("attestations", "releases", "waivers")  # files of a run that people wrote
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _PROOF_ID = re.compile(r"[0-9a-f]{16}")

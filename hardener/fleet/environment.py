@@ -31,7 +31,7 @@ _SSH = f"-C -o ControlMaster=auto -o ControlPersist=60s {_ALIVE}"
 _SSH_ONCE = f"-o ControlMaster=no -o ControlPersist=60s {_ALIVE}"
 
 # ansible-core 2.21 starts a server on a socket below TMPDIR, whose path has at most 107 bytes.
-_LONGEST_TMPDIR = 107 - len("/pymp-......../listener-........")
+LONGEST_TMPDIR = 107 - len("/pymp-......../listener-........")
 
 # Waivers and attestations lie next to the inventory, as group_vars do; they are not inventory files.
 _NO_INVENTORY = r"^((waivers|trust)\.ya?ml|attestations(\.ya?ml)?)$"
@@ -106,7 +106,7 @@ def environment(
     # The playbooks use it to decide whether to become root; su and cron set it wrongly or not at all.
     with suppress(KeyError):
         settings["USER"] = pwd.getpwuid(os.geteuid()).pw_name
-    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TMPDIR:
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TMPDIR:
         settings["TMPDIR"] = "/tmp"  # noqa: S108 - the folder that Python and Ansible take without TMPDIR
     locale = present.get("LC_ALL") or present.get("LC_CTYPE") or present.get("LANG") or "utf"
     if "utf" not in locale.lower():

@@ -331,7 +331,7 @@ def _change(change: ControlChange, hosts: int) -> dict[str, Any]:
         "key": _key(change.kind),
         "id": change.id,
         "slug": change.control.slug,
-        "title": change.control.title,
+        "title": change.control.title_if(change.after.status),
         "before": WORDS[change.before.status],
         "after": WORDS[change.after.status],
         "status": change.after.status.value,

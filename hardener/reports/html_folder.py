@@ -135,7 +135,9 @@ class HtmlFolder(Folder):
                 "more_facts": all_facts - len(facts),
             }
             section = finding.control.section_in(assessment.benchmark)
-            sections.setdefault(section, []).append({**control, "results": [result]})
+            sections.setdefault(section, []).append(
+                {**control, "title": finding.control.title_if(finding.status), "results": [result]}
+            )
         for name, controls in sections.items():
             yield {"title": section_title(name, assessment.benchmark), "controls": controls}
 

@@ -122,15 +122,16 @@ class MarkdownReport(Report):
         step = f"{_NAMES[change.before.status]} → {_NAMES[change.after.status]}"
         where = f" on {_count(change.hosts, 'host')}" if self._summary.hosts > 1 else ""
         host = f"{code(change.host, 60)}: " if self._summary.hosts > 1 else ""
+        title = change.control.title_if(change.after.status)
         return (
-            f"- **{change.id}** {change.severity}: {change.control.title}: {step}{where}  \n"
+            f"- **{change.id}** {change.severity}: {title}: {step}{where}  \n"
             f"  {host}{code(change.after.actual)}\n"
         )
 
     def _cases(self, cases: Iterable[ControlCases]) -> Iterator[str]:
         for each in cases:
             said = "".join(f"  \n  {code(text)}" for text in first(list(each.remarks), _REMARKS))
-            head = f"- **{each.id}** {each.severity}: {each.control.title}"
+            head = f"- **{each.id}** {each.severity}: {each.title}"
             yield f"{head}  \n  {self._hosts_text(each)}{said}\n"
 
     def _decided(self, cases: Iterable[ControlCases]) -> Iterator[str]:
@@ -138,7 +139,7 @@ class MarkdownReport(Report):
         for each in cases:
             said = "".join(f"  \n  {code(text, 600)}" for text in first(list(each.remarks), _REMARKS))
             where = f" ({each.hosts} of {self._summary.hosts} hosts)" if self._summary.hosts > 1 else ""
-            yield f"- **{each.id}** {each.severity}: {each.control.title}{where}{said}\n"
+            yield f"- **{each.id}** {each.severity}: {each.title}{where}{said}\n"
 
     def _hosts_text(self, cases: ControlCases) -> str:
         host, verdict = cases.examples[0]

@@ -136,7 +136,7 @@ def _shared_causes(summary: Summary) -> list[Cause]:
 
 
 def _row(each: ControlCases, summary: Summary) -> tuple[Text, Text, Text]:
-    what = Text(line(each.control.title))
+    what = Text(line(each.title))
     if summary.hosts == 1:
         found = [verdict_detail(each.examples[0][1])]
     else:

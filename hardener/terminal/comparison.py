@@ -48,14 +48,13 @@ _LISTED = (
 _COUNTED = (
     ChangeKind.FIXED,
     ChangeKind.BROKEN,
-    ChangeKind.WORSE,
-    ChangeKind.LESS,
     ChangeKind.STILL_FAILING,
     ChangeKind.UNDECIDED,
     ChangeKind.WAIVED,
     ChangeKind.DECIDED,
     ChangeKind.CHANGED,
 )
+_STILL_FAILING = {ChangeKind.WORSE: "more", ChangeKind.LESS: "fewer"}  # with more or fewer offenders
 _ALWAYS_COUNTED = (ChangeKind.FIXED, ChangeKind.BROKEN, ChangeKind.STILL_FAILING)
 
 
@@ -137,11 +136,15 @@ def _verdict(comparison: Comparison) -> Iterator[RenderableType]:
     title = f"{hosts} hosts" if hosts > 1 or one is None else line(one.host, 40)
     yield score(title, comparison.after, comparison.before)
     text = Text()
+    others = {words: comparison.kinds[kind] for kind, words in _STILL_FAILING.items()}
+    told = ", ".join(f"{number} with {words} offenders" for words, number in others.items() if number)
     for kind in _COUNTED:
-        count = comparison.kinds[kind]
+        count, more = comparison.kinds[kind], ""
+        if kind is ChangeKind.STILL_FAILING:
+            count, more = count + sum(others.values()), f" ({told})" if told else ""
         if count or kind in _ALWAYS_COUNTED:
             style = f"bold {KIND_STYLES[kind][1]}" if count else "bright_black"
-            text.append("   " if text else "").append(f"{count} {kind}", style=style)
+            text.append("   " if text else "").append(f"{count} {kind}{more}", style=style)
     yield Padding(text, (0, 1, 0, 3))
     failing = (*comparison.changes(ChangeKind.BROKEN), *comparison.changes(ChangeKind.STILL_FAILING))
     yield from next_steps([explain_command(each.id, comparison.benchmark) for each in failing[:1]])
@@ -155,7 +158,7 @@ def _changes(kind: ChangeKind, changes: Iterable[ControlChange], hosts: int) -> 
     yield heading(kind.capitalize(), f"{len(changes)} controls" if hosts > 1 else len(changes), colour)
     table = control_list()
     for change in changes:
-        what = Text(line(change.control.title))
+        what = Text(line(change.control.title_if(change.after.status)))
         if hosts > 1:
             what.append(f"  {change.hosts} of {hosts} hosts", style="bright_black")
         if kind is ChangeKind.CHANGED:

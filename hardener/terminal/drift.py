@@ -75,7 +75,8 @@ def _changes(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
     for slug, alike in groupby(chosen, key=lambda each: each.change.control.slug):
         one = list(alike)
         what = Text("\n").join(map(_finding_text, one[:_ALIKE_SHOWN]))
-        what = Text(line(one[0].change.control.title)).append(f"  {slug}\n", "bright_black").append(what)
+        title = one[0].change.control.title_if(one[0].change.after.status)
+        what = Text(line(title)).append(f"  {slug}\n", "bright_black").append(what)
         if others := one[_ALIKE_SHOWN:]:
             hosts = sum(len(each.hosts) for each in others)
             where = "1 more host" if hosts == 1 else f"{hosts} more hosts"

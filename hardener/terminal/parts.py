@@ -43,7 +43,7 @@ KIND_STYLES = {
     ChangeKind.WAIVED: ("~", "yellow"),
     ChangeKind.DECIDED: ("~", "yellow"),
     ChangeKind.CHANGED: ("~", "cyan"),
-    ChangeKind.LESS: ("✔", "green"),
+    ChangeKind.LESS: ("✘", "yellow"),
     ChangeKind.FIXED: ("✔", "green"),
     ChangeKind.STILL_FAILING: ("✘", "red"),
 }

@@ -105,7 +105,8 @@ def _rows(decision: Decision, benchmark: str) -> Iterator[_Row]:
     about = (f"{step.role}: {step.variable}", *([line(decision.reason)] if decision.reason else []))
     for finding in step.findings:
         more = about if finding is step.findings[-1] else ()
-        yield _Row(finding.control.id_in(benchmark), decision.impact, line(finding.control.title), more)
+        title = line(finding.control.title_if(finding.status))
+        yield _Row(finding.control.id_in(benchmark), decision.impact, title, more)
 
 
 def _wish(wish: WishResult) -> _Row:

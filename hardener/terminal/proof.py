@@ -16,7 +16,7 @@ from hardener.workload.merging import unreached
 from hardener.workload.observation import Observation
 from hardener.workload.profile import APPARMOR_PREFIX
 from hardener.workload.profile_document import Document
-from hardener.workload.proof import ProofDocument
+from hardener.workload.proof import ProofDocument, TrialPart
 from hardener.workload.verdict import fresh
 
 _RECORD_AGAIN = (
@@ -60,7 +60,7 @@ def screen(proof: ProofDocument, profile: Document, path: Path) -> Iterator[Rend
         yield Padding(Text(line(reason, 500)), (0, 1, 0, 3))
     if _lacks_a_call(proof):
         yield Padding(Text(_RECORD_AGAIN), (0, 1, 0, 3))
-    yield from _list("Worked under the profile", _worked(proof, seen))
+    yield from _list("Worked under the profile", _worked(tried, seen))
     yield from _list(
         "Not exercised",
         [
@@ -86,9 +86,9 @@ def _list(title: str, sentences: Iterable[str]) -> Iterator[RenderableType]:
         yield Padding(Text(line(sentence, 300)), (0, 1, 0, 3))
 
 
-def _worked(proof: ProofDocument, seen: Observation) -> Iterator[str]:
+def _worked(tried: TrialPart | None, seen: Observation) -> Iterator[str]:
     """Yield what the container did under the profile as without it."""
-    yield _starts(proof)
+    yield _starts(tried)
     if seen.passed:
         yield "the exercise passed"
     if phases := [each.name for each in seen.phases if each.exercised and each.name != "serve"]:
@@ -117,14 +117,13 @@ def _taken(profile: Document) -> Iterator[str]:
         yield "files, programs and networks that no recording used, by AppArmor"
 
 
-def _starts(proof: ProofDocument) -> str:
-    profile = next((each for each in proof.trials if each.kind == "profile"), None)
-    if profile is None or profile.observation is None:
+def _starts(tried: TrialPart | None) -> str:
+    if tried is None or tried.observation is None:
         return "the profile was not tried"
-    labels = (each.lsm.partition(" ")[0] for each in profile.observation.identities)
+    labels = (each.lsm.partition(" ")[0] for each in tried.observation.identities)
     own = next((label for label in labels if label.startswith(APPARMOR_PREFIX)), "")
     confined = f", confined by the AppArmor profile {line(own, 100)}" if own else ""
-    return f"{profile.observation.starts} of {profile.starts} starts succeeded under the profile{confined}"
+    return f"{tried.observation.starts} of {tried.starts} starts succeeded under the profile{confined}"
 
 
 def _lacks_a_call(proof: ProofDocument) -> bool:

@@ -58,7 +58,7 @@ def verdict(summary: Summary, hosts_option: str) -> Iterator[RenderableType]:
     failing = summary.cases(Status.FAIL)
     for each in failing[:_SEVERE_SHOWN]:
         text = Text(f"{each.severity} ", style=SEVERITY_STYLES[each.severity])
-        text.append(f"{each.id} {shorten(line(each.control.title), _TITLE)}", style="not bold default")
+        text.append(f"{each.id} {shorten(line(each.title), _TITLE)}", style="not bold default")
         yield _indented(text)
     if len(failing) > _SEVERE_SHOWN:
         yield _indented(Text(f"and {len(failing) - _SEVERE_SHOWN} more that fail", style="bright_black"))

@@ -68,7 +68,7 @@ def assess_snapshots(
     started = datetime.now(UTC)
     controls = selection.controls()
     decisions = decided.read(started.date())
-    files.keep(*paths, decided.waivers, decided.attestations)
+    files.keep(*paths, *decided.named)
     assessments = []
     without_groups = []
     for snapshot in snapshots:

@@ -83,7 +83,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
     """
     started = datetime.now(UTC)
     target, selection, decided, files = request.target, request.selection, request.decided, request.files
-    files.keep(target.inventory, decided.waivers, decided.attestations)
+    files.keep(target.inventory, *decided.named)
     decisions = decided.read(started.date(), inventory=target.inventory, found=listener.file_found)
     fleet = target.reach()
     with (

@@ -200,7 +200,7 @@ def open_session(
     """
     started = datetime.now(UTC)
     target, decided = request.target, request.decided
-    request.files.keep(target.inventory, decided.waivers, decided.attestations)
+    request.files.keep(target.inventory, *decided.named)
     decisions = decided.read(started.date(), inventory=target.inventory, found=listener.file_found)
     canaries = canary_group(target, request.batches)
     fleet = target.reach()

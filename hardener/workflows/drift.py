@@ -107,7 +107,7 @@ def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
     """
     started = datetime.now(UTC)
     target, decided = request.target, request.decided
-    request.files.keep(target.inventory, decided.waivers, decided.attestations)
+    request.files.keep(target.inventory, *decided.named)
     fleet = target.reach()
     with (
         Notification(request.notify, target.inventory, warn=listener.warning) as notification,

@@ -22,8 +22,5 @@ def run_evidence(run: StoredRun) -> RunEvidence:
 
 
 def _declared(info: RunInfo) -> dict[str, bytes]:
-    """Return the files of waivers and attestations exactly as they were at the time of the run."""
-    if info.decisions is None:
-        return {}
-    texts = {"waivers": info.decisions.waivers_text, "attestations": info.decisions.attestations_text}
-    return {what: text.encode() for what, text in texts.items() if text}
+    """Return the files that people wrote exactly as they were at the time of the run."""
+    return {what: text.encode() for what, text in (info.decisions.texts if info.decisions else {}).items()}

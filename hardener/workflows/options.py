@@ -247,15 +247,21 @@ def split_report(format_: Format, split: str, run: RunInfo, assessments: Iterabl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionFiles:
-    """The files of waivers and attestations; without a name, the files next to the inventory."""
+    """The files of waivers and attestations, without a name those next to the inventory, and of releases."""
 
     waivers: Path | None = None
     attestations: Path | None = None
+    releases: Path | None = None
+
+    @property
+    def named(self) -> tuple[Path | None, ...]:
+        """Return the files that were given by name."""
+        return self.waivers, self.attestations, self.releases
 
     def read(
         self, today: date, *, inventory: str = "", found: Callable[[str, Path], None] | None = None
     ) -> Decisions | None:
-        """Read the waivers and attestations; None where neither file exists.
+        """Read the waivers, attestations and releases; None where no file exists.
 
         Args:
             today: the day by which they count, in UTC.
@@ -273,9 +279,9 @@ class DecisionFiles:
                 files[what] = path
                 if found:
                     found(what, path)
-        if not any(files.values()):
+        if not any((*files.values(), self.releases)):
             return None
-        return read_decisions(files["waivers"], files["attestations"], today=today)
+        return read_decisions(files["waivers"], files["attestations"], self.releases, today=today)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from hardener.workload.filesystem import WriteSet, below
 from hardener.workload.globs import pattern, plain, usable
 from hardener.workload.merging import Merged, Seen, together
+from hardener.workload.shapes import Part, Phase
 
 # Denied by docker-default, and so by every profile: kernel settings, firmware, other containers.
 _DENIED_BY_ENGINE = (
@@ -73,21 +76,15 @@ _ENGINES_FILES = "/etc/{hosts,hostname,resolv.conf} r"
 _ALL = "every path"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One rule, and the reason for it.
-
-    Args:
-        text: the rule without its comma.
-        why: the reason, in words of ours.
-        of: what was seen for which it is: paths, families, capabilities; text of strangers.
-        seen: where that was seen; None for a rule that stands whatever is seen.
-    """
+class Rule(Part):
+    """One rule without its comma, and the reason for it."""
 
     text: str
     why: str
-    of: tuple[str, ...] = ()
-    seen: Seen | None = None
+    of: tuple[str, ...] = Field(default=(), description="observed paths, families or capabilities")
+    seen_in: int | None = Field(default=None, description="null: the rule needs no observation")
+    programs: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +117,7 @@ class AppArmor:
 def apparmor(
     merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
 ) -> AppArmor | None:
-    """Return the profile; None if executed files or socket families were not observed: it would deny them.
+    """Return the profile; None if executed files were not observed: it would deny them.
 
     Args:
         merged: what was seen.
@@ -129,7 +126,7 @@ def apparmor(
         writes: what is written to.
         calls: system calls that were seen.
     """
-    if not merged.executed or "sockets" in merged.unseen:
+    if not merged.executed:
         return None
     every = {*merged.executed, *merged.written, *merged.created}
     left_out = tuple(sorted(path for path in every if not usable(path)))
@@ -164,7 +161,7 @@ def _network(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
         plain_types = name in ("inet", "inet6") and "CAP_NET_RAW" not in capabilities
         for kind in ("stream", "dgram") if plain_types else ("",):
             text = f"network {name} {kind}".rstrip()
-            yield Rule(text=text, why="sockets of this family were requested", of=(family,), seen=seen)
+            yield Rule(text=text, why="sockets of this family were requested", of=(family,), **dict(seen))
 
 
 def _processes(name: str, calls: Collection[str]) -> Iterator[Rule]:
@@ -207,7 +204,7 @@ def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
     for path in sorted(path for path in rest if path.endswith("/")):
         seen = rest.pop(path)
         why = "temporary files were in this folder"
-        yield Rule(text=f'"{plain(path)}*" rwkl', why=why, of=(path,), seen=seen)
+        yield Rule(text=f'"{plain(path)}*" rwkl', why=why, of=(path,), **dict(seen))
     for text, paths in _by_pattern(rest).items():
         created = not merged.created.keys().isdisjoint(paths)
         yield _rule(_or_folder(text) if created else text, "rwkl", "it was written", paths, rest)
@@ -223,10 +220,10 @@ def _or_folder(text: str) -> str:
 def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen]) -> Iterator[Rule]:
     if not usable(path):
         return
-    seen = together(known.values()) if known else None
+    seen = dict(together(known.values())) if known else {}
     # The folder itself too: entrypoints change its owner and mode.
-    yield Rule(text=f'"{plain(path)}/" rw', why=why, of=of, seen=seen)
-    yield Rule(text=f'"{plain(path)}/**" rwkl', why=why, of=of, seen=seen)
+    yield Rule(text=f'"{plain(path)}/" rw', why=why, of=of, **seen)
+    yield Rule(text=f'"{plain(path)}/**" rwkl', why=why, of=of, **seen)
 
 
 def _denied(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
@@ -255,5 +252,5 @@ def _by_pattern(paths: Mapping[str, Seen]) -> dict[str, tuple[str, ...]]:
 
 def _rule(text: str, permissions: str, why: str, paths: tuple[str, ...], known: Mapping[str, Seen]) -> Rule:
     return Rule(
-        text=f'"{text}" {permissions}', why=why, of=paths, seen=together(known[path] for path in paths)
+        text=f'"{text}" {permissions}', why=why, of=paths, **dict(together(known[path] for path in paths))
     )

@@ -20,10 +20,7 @@ from hardener.workload.shapes import MAX_SET, PHASES
 _OVERCOMMIT = frozenset(
     {"mmap", "mmap2", "brk", "clone", "clone3", "fork", "vfork", "execve", "execveat", "mprotect", "mremap"}
 )
-_UNSEEN = {
-    "capabilities": "Capability checks could not be recorded: a profile keeps all capabilities.",
-    "sockets": "The audit log has no arguments of calls: socket families and requests of capset are unknown.",
-}
+_UNSEEN = "Capability checks could not be recorded: a profile keeps all capabilities."
 # Limits of a list: the maximum of a recording, and smaller ones where it would be too large to be read.
 _LENGTHS = (MAX_SET, 2000, 400, 80)
 
@@ -119,14 +116,11 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _missing(answer: Mapping[str, Any]) -> list[str]:
-    quiet = "Calls that every profile permits, such as futex, are not in the audit log."
-    unseen = [_UNSEEN[part] for part in _unseen(answer)]
-    return [*answer["missing"], *unseen, *([quiet] if answer["kind"] == "audit" else [])]
+    return [*answer["missing"], *([_UNSEEN] if _unseen(answer) else [])]
 
 
 def _unseen(answer: Mapping[str, Any]) -> list[str]:
-    capabilities = [] if answer["capabilities_by"] else ["capabilities"]
-    return [*capabilities, "sockets"] if answer["kind"] == "audit" else capabilities
+    return [] if answer["capabilities_by"] else ["capabilities"]
 
 
 def _calls(entries: Iterable[Mapping[str, Any]], machine: str) -> dict[str, Any]:

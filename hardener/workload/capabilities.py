@@ -8,19 +8,18 @@ or not. A program that sets all that it has anyway (setpriv) chooses none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from hardener.checks.lib.capability_sets import CAPABILITIES
 from hardener.workload.merging import Merged, Seen
 from hardener.workload.recording import Recording
+from hardener.workload.shapes import Part
 
 # Rights of root over files of other users: their owner needs no capability for the same.
 OWNERSHIP = frozenset({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Need:
+class Need(Part):
     """The reason for a capability: a granted check, a file's capabilities, or a program that asks for it."""
 
     capability: str
@@ -44,7 +43,7 @@ def _needs(merged: Merged, had: frozenset[str]) -> Iterator[Need]:
         for key in set(_declared(recording, had)):
             declared[key] = declared.get(key, 0) + 1
     for (name, kind, program), count in declared.items():
-        yield Need(capability=name, kind=kind, program=program, seen=Seen(count=count))
+        yield Need(capability=name, kind=kind, program=program, seen=Seen(seen_in=count))
 
 
 def _declared(

@@ -42,13 +42,11 @@ class Folder:
     owner: Owner | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Obstacle:
+class Obstacle(Seen):
     """A path that is written to, with the reason why a tmpfs cannot replace its folder."""
 
     path: str
     why: str
-    seen: Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ def write_set(merged: Merged) -> WriteSet:
         folder = path.rpartition("/")[0] or "/"
         why = _obstacle(folder, path, known)
         if why:
-            obstacles.append(Obstacle(path=path, why=why, seen=seen))
+            obstacles.append(Obstacle(path=path, why=why, **dict(seen)))
         else:
             homes.setdefault(folder, {})[path] = seen
     folders = []

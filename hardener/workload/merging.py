@@ -10,20 +10,19 @@ from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import require_one
 from hardener.workload.recording import Files, Granted, Recording, Seccomp, ServedPort, Unseen, Use
-from hardener.workload.shapes import PHASES, Phase, in_order
+from hardener.workload.shapes import PHASES, Part, Phase, in_order
 
 _Key = TypeVar("_Key", bound=Hashable)
 # An observation in one recording: the object, the programs, the phases.
 _Sight = tuple[_Key, Iterable[str], Iterable[Phase]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Seen:
+class Seen(Part):
     """The programs, phases and number of recordings in which something was observed."""
 
     programs: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
-    count: int = 0
+    seen_in: int = 0
 
 
 def together(observations: Iterable[Seen]) -> Seen:
@@ -32,7 +31,7 @@ def together(observations: Iterable[Seen]) -> Seen:
     return Seen(
         programs=tuple(sorted({name for each in every for name in each.programs})),
         phases=in_order(tuple(phase for each in every for phase in each.phases)),
-        count=max((each.count for each in every), default=0),
+        seen_in=max((each.seen_in for each in every), default=0),
     )
 
 
@@ -42,13 +41,12 @@ def unreached(port: ServedPort) -> str:
     return f"no exercise connected to the {kind} port {port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exercise:
-    """One phase over all recordings."""
+class Exercise(Part):
+    """A phase: the number of recordings in which it was exercised, and how; if in none, why."""
 
     name: Phase
-    count: int  # number of recordings in which it happened
-    reasons: tuple[str, ...]  # how it was exercised; if it never was, the reason
+    seen_in: int
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +186,7 @@ def _gathered(
         key: Seen(
             programs=tuple(sorted(programs[key])),
             phases=in_order(tuple(phases[key])),
-            count=counts[key],
+            seen_in=counts[key],
         )
         for key in sorted(counts, key=repr)
     }
@@ -211,7 +209,7 @@ def _exercises(recordings: Sequence[Recording]) -> Iterable[Exercise]:
         runs = [run for each in recordings for run in each.phases if run.name == name]
         happened = [run for run in runs if run.exercised]
         reasons = {run.reason for run in happened or runs} - {""}
-        yield Exercise(name=name, count=len(happened), reasons=tuple(sorted(reasons)))
+        yield Exercise(name=name, seen_in=len(happened), reasons=tuple(sorted(reasons)))
 
 
 def _default(recordings: Iterable[Recording], names: Iterable[str]) -> Seccomp | None:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from posixpath import dirname
+
+from pydantic import Field
 
 from hardener.workload.capabilities import OWNERSHIP, Need
 from hardener.workload.filesystem import WriteSet, below, nearest_mount, paths_to_write
 from hardener.workload.merging import Merged
 from hardener.workload.recording import Owner
+from hardener.workload.shapes import Part
 
 _LASTING = frozenset({"bind", "volume"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """A user to run as, who needs no capability.
-
-    Args:
-        uid: its number.
-        gid: that of its group.
-        paths: files and folders that are this user's, for which root needed its capabilities.
-    """
+class User(Part):
+    """A user to run as in place of root, who needs no capability."""
 
     uid: int
     gid: int
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = Field(description="the user's, for which root needed its capabilities")
 
     def __str__(self) -> str:
         return f"{self.uid}:{self.gid}"

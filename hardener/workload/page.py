@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from hardener.workload.apparmor import Rule
 from hardener.workload.merging import Seen, together
 from hardener.workload.profile import WRITABLE_ROOT, Profile, Why
 from hardener.workload.settings import APPARMOR, tmpfs
@@ -106,14 +107,14 @@ def _phases(profile: Profile) -> Section:
         Row(
             Name(each.name),
             (
-                f"in {each.count} of {merged.total}" if each.count else "not exercised",
+                f"in {each.seen_in} of {merged.total}" if each.seen_in else "not exercised",
                 *(_listed(each.reasons, before=": ")),
             ),
         )
         for each in merged.exercises
     ]
     sentences: list[Words] = []
-    if any(not each.count for each in merged.exercises):
+    if any(not each.seen_in for each in merged.exercises):
         sentences.append(("This profile does not permit what only an unexercised phase needs.",))
     if merged.total == 1:
         sentences.append(
@@ -208,17 +209,17 @@ def _reason(why: Why, total: int) -> Words:
         parts.append(("made", *_seen(why.container, total)))
     if why.runtime:
         parts.append(("the runtime made it", *_seen(why.runtime, total)))
-    if why.base:
+    if why.runtime_base:
         parts.append(("the runtime needs it for every container, as measured",))
-    if why.go:
+    if why.go_reserve:
         parts.append(("a Go runtime may need it at any start",))
-    if why.kernel:
+    if why.kernel_reserve:
         parts.append(("the kernel may need it, or a program on a machine with another clock",))
-    if why.library:
+    if why.library_reserve:
         parts.append(("programs make it in some runs only",))
-    if why.not_root:
+    if why.not_root_reserve:
         parts.append(("programs may make it if they do not run as root",))
-    if why.exec and not parts:
+    if why.exec_reserve and not parts:
         parts.append(("a shell of docker exec makes it",))
     if why.no_more_than:
         parts.append(("it can do no more than ", Name(why.no_more_than)))
@@ -280,7 +281,7 @@ def _privileges(profile: Profile) -> Section:
 def _root(profile: Profile) -> Section:
     total = profile.merged.total
     obstacles = [
-        Row(Name(each.path), (Name(each.why), "; changed", *_seen(each.seen, total)))
+        Row(Name(each.path), (Name(each.why), "; changed", *_seen(each, total)))
         for each in profile.writes.obstacles
     ]
     if not profile.read_only:
@@ -343,8 +344,7 @@ def _unused(profile: Profile) -> Words:
 def _apparmor(profile: Profile) -> Section:
     found = profile.apparmor
     if found is None:
-        unseen = "families of sockets" if "sockets" in profile.merged.unseen else "executed files"
-        missing = f"No profile: the recorder could not observe {unseen}."
+        missing = "No profile: the recorder could not observe executed files."
         return Section(title="AppArmor", sentences=((missing,),))
     sentences: list[Words] = [
         (f"Before the container starts, load the file on the host: apparmor_parser --replace {APPARMOR}",)
@@ -359,7 +359,7 @@ def _apparmor(profile: Profile) -> Section:
             (
                 rule.why,
                 *_listed(rule.of, before=": "),
-                *(_seen(rule.seen, profile.merged.total) if rule.seen else ()),
+                *(_seen(rule, profile.merged.total) if rule.seen_in is not None else ()),
             ),
         )
         for rule in found.rules
@@ -389,13 +389,13 @@ def _repeat(profile: Profile) -> Section:
     )
 
 
-def _seen(seen: Seen, total: int, *, programs: bool = True) -> Words:
+def _seen(seen: Seen | Rule, total: int, *, programs: bool = True) -> Words:
     words: list[str | Name] = []
     if programs and seen.programs:
         words += [*_listed(seen.programs, before=" by ")]
     if seen.phases:
         words.append(f" in {', '.join(seen.phases)}")
-    words.append(f" ({seen.count} of {total})")
+    words.append(f" ({seen.seen_in} of {total})")
     return tuple(words)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+from pydantic import Field
 
 from hardener.errors import HardenerError
 from hardener.text import line
@@ -23,6 +24,7 @@ from hardener.workload.merging import Merged, Seen, merge, together
 from hardener.workload.owner import User, other_user
 from hardener.workload.recording import Recording
 from hardener.workload.seccomp import Default, Seccomp, narrowed
+from hardener.workload.shapes import Part
 from hardener.workload.syscalls import (
     EXEC_RESERVE,
     GO_RESERVE,
@@ -44,39 +46,27 @@ _GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
-    """The reasons for permitting a call: at least one of them is set.
+class Why(Part):
+    """The reasons for permitting a call: at least one of them is set."""
 
-    Args:
-        container: the container's programs made it.
-        runtime: the runtime made it behind the filter.
-        base: the runtime needs it for any container, as was measured on the host.
-        go: a Go runtime may need it at any start.
-        kernel: it depends on the machine whether it is seen.
-        library: programs make it in some runs only, mostly by their C library.
-        not_root: programs may make it as the user that replaces root.
-        exec: a shell in the container may make it.
-        no_more_than: a permitted call that can do all that it can do.
-    """
-
-    container: Seen | None = None
-    runtime: Seen | None = None
-    base: bool = False
-    go: bool = False
-    kernel: bool = False
-    library: bool = False
-    not_root: bool = False
-    exec: bool = False
-    no_more_than: str = ""
+    container: Seen | None = Field(default=None, description="the container's programs made it")
+    runtime: Seen | None = Field(default=None, description="the runtime made it behind the filter")
+    runtime_base: bool = Field(
+        default=False, description="the runtime needs it for any container, as measured"
+    )
+    go_reserve: bool = Field(default=False, description="a Go runtime may need it at any start")
+    kernel_reserve: bool = Field(default=False, description="whether it is observed depends on the machine")
+    library_reserve: bool = Field(default=False, description="programs make it in some runs only")
+    not_root_reserve: bool = Field(default=False, description="the user that replaces root may need it")
+    exec_reserve: bool = Field(default=False, description="a shell in the container may make it")
+    no_more_than: str = Field(default="", description="a permitted call that can do all that it can do")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hurdle:
+class Hurdle(Part):
     """An executed program that gains privileges, and that no-new-privileges would break."""
 
     path: str
-    kind: str  # set-user-ID, set-group-ID, file capabilities
+    kind: str = Field(description="set-user-ID, set-group-ID or file capabilities")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +201,7 @@ def make(
             capabilities=capabilities,
             architectures=merged.calls.keys(),
             extra=allow_extra,
-            crypto_sockets="AF_ALG" in merged.families or "sockets" in merged.unseen,
+            crypto_sockets="AF_ALG" in merged.families,
         )
     pids = [each.peak.pids for each in merged.recordings if each.peak.pids]
     memory = [each.peak.memory_bytes for each in merged.recordings if each.peak.memory_bytes]
@@ -298,12 +288,12 @@ def _calls(
         name: Why(
             container=container.get(name),
             runtime=runtime.get(name),
-            base=name in base,
-            go=name in go,
-            kernel=name in kernel,
-            library=name in library,
-            not_root=name in not_root,
-            exec=name in in_shell,
+            runtime_base=name in base,
+            go_reserve=name in go,
+            kernel_reserve=name in kernel,
+            library_reserve=name in library,
+            not_root_reserve=name in not_root,
+            exec_reserve=name in in_shell,
         )
         for name in sorted(names)
     }

@@ -13,20 +13,23 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from hardener import __version__
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
+from hardener.workload.apparmor import Rule
+from hardener.workload.capabilities import Need
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
-from hardener.workload.merging import Seen, together
+from hardener.workload.filesystem import Obstacle
+from hardener.workload.merging import Exercise, together
 from hardener.workload.owner import User
-from hardener.workload.profile import GAINING_PRIVILEGES, PARTS, WRITABLE_ROOT, Profile, Why
+from hardener.workload.profile import GAINING_PRIVILEGES, PARTS, WRITABLE_ROOT, Hurdle, Profile, Why
 from hardener.workload.recording import Twin
 from hardener.workload.settings import tmpfs
-from hardener.workload.shapes import Phase
+from hardener.workload.shapes import Part, Phase
 
 FORMAT: Literal["hardener.profile/1"] = "hardener.profile/1"
 NAME = "profile.json"
@@ -37,19 +40,7 @@ _MOST = 16 << 20  # bytes of a file
 _MOST_VALUES = 500_000
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Sighting(_Part):
-    """The programs, phases and number of recordings in which something was observed."""
-
-    programs: tuple[str, ...]
-    phases: tuple[Phase, ...]
-    seen_in: int
-
-
-class Source(_Part):
+class Source(Part):
     """One of the recordings."""
 
     digest: str
@@ -60,70 +51,27 @@ class Source(_Part):
     missing: tuple[str, ...]
 
 
-class Exercised(_Part):
-    """A phase: the number of recordings in which it was exercised, and how; if in none, why."""
-
-    name: Phase
-    seen_in: int
-    reasons: tuple[str, ...]
-
-
-class CallReason(_Part):
-    """The reasons for permitting a call."""
-
-    container: Sighting | None
-    runtime: Sighting | None
-    runtime_base: bool
-    go_reserve: bool
-    kernel_reserve: bool
-    library_reserve: bool = False
-    not_root_reserve: bool = False
-    exec_reserve: bool = False
-    no_more_than: str = ""
-
-
-class SeccompPart(_Part):
+class SeccompPart(Part):
     """The seccomp profile: each call with its reason."""
 
     default_calls: int
-    calls: Mapping[str, CallReason]
-    refused: Mapping[str, CallReason]
+    calls: Mapping[str, Why]
+    refused: Mapping[str, Why]
     extra: tuple[str, ...]
     answered_not_known: tuple[str, ...]
     socket_families_refused: tuple[int, ...]
 
 
-class CapabilityNeed(_Part):
-    """The reason for a needed capability."""
-
-    capability: str
-    kind: Literal["check", "file", "capset"]
-    program: str
-    call: str
-    seen: Sighting
-
-
-class CapabilityPart(_Part):
+class CapabilityPart(Part):
     """The capabilities that the container had, those that it keeps, and those dropped by request."""
 
     had: tuple[str, ...]
     kept: tuple[str, ...]
     dropped_on_request: tuple[str, ...] = ()
-    needs: tuple[CapabilityNeed, ...]
+    needs: tuple[Need, ...]
 
 
-class UserPart(_Part):
-    """The user that the container runs as, instead of root."""
-
-    uid: int
-    gid: int
-    paths: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.uid}:{self.gid}"
-
-
-class TmpfsPart(_Part):
+class TmpfsPart(Part):
     """A tmpfs mount, and the paths that are written in it, by the number of recordings."""
 
     path: str
@@ -133,59 +81,31 @@ class TmpfsPart(_Part):
     phases: tuple[Phase, ...] = ()
 
 
-class ObstaclePart(_Part):
-    """The reason why the root is not read-only."""
-
-    path: str
-    why: str
-    seen_in: int
-    programs: tuple[str, ...] = ()
-    phases: tuple[Phase, ...] = ()
-
-
-class RootPart(_Part):
+class RootPart(Part):
     """The root file system."""
 
     read_only: bool
     tmpfs: tuple[TmpfsPart, ...]
-    obstacles: tuple[ObstaclePart, ...]
+    obstacles: tuple[Obstacle, ...]
 
 
-class HurdlePart(_Part):
-    """A program that no-new-privileges would break."""
-
-    path: str
-    kind: str
-
-
-class PrivilegePart(_Part):
+class PrivilegePart(Part):
     """Whether a process can gain privileges by executing a program."""
 
     no_new_privileges: bool
-    hurdles: tuple[HurdlePart, ...]
+    hurdles: tuple[Hurdle, ...]
 
 
-class AppArmorRule(_Part):
-    """One rule of the AppArmor profile."""
-
-    text: str
-    why: str
-    of: tuple[str, ...]
-    seen_in: int | None
-    programs: tuple[str, ...] = ()
-    phases: tuple[Phase, ...] = ()
-
-
-class AppArmorPart(_Part):
+class AppArmorPart(Part):
     """The AppArmor profile, and whether the recorded host could load it."""
 
     name: str
     used: bool
-    rules: tuple[AppArmorRule, ...]
+    rules: tuple[Rule, ...]
     left_out: tuple[str, ...]
 
 
-class LimitPart(_Part):
+class LimitPart(Part):
     """The measured peaks: no limit follows from them."""
 
     pids: int | None = Field(default=None, description="null; hardener 0.2 set it from a recording")
@@ -193,7 +113,7 @@ class LimitPart(_Part):
     memory_peak: int | None
 
 
-class Document(_Part):
+class Document(Part):
     """The whole profile."""
 
     format: Literal["hardener.profile/1"] = FORMAT
@@ -202,11 +122,11 @@ class Document(_Part):
     host: Host
     container: Container
     recordings: tuple[Source, ...]
-    phases: tuple[Exercised, ...]
+    phases: tuple[Exercise, ...]
     seccomp: SeccompPart | None
     capabilities: CapabilityPart
-    user: UserPart | None
-    declined_user: UserPart | None = Field(
+    user: User | None
+    declined_user: User | None = Field(
         default=None, description="who would do in place of root, which was kept on request"
     )
     root: RootPart
@@ -250,40 +170,25 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
             )
             for each in merged.recordings
         ),
-        phases=tuple(
-            Exercised(name=each.name, seen_in=each.count, reasons=each.reasons) for each in merged.exercises
-        ),
+        phases=merged.exercises,
         seccomp=_seccomp(profile),
         capabilities=CapabilityPart(
             had=tuple(sorted(profile.had)),
             kept=profile.capabilities,
             dropped_on_request=tuple(name for name in profile.dropped if name not in PARTS),
-            needs=tuple(
-                CapabilityNeed(
-                    capability=need.capability,
-                    kind=need.kind,
-                    program=need.program,
-                    call=need.call,
-                    seen=_sighting(need.seen),
-                )
-                for need in profile.needs
-            ),
+            needs=profile.needs,
         ),
-        user=_user(profile.user),
-        declined_user=_user(profile.declined_user),
+        user=profile.user,
+        declined_user=profile.declined_user,
         root=_root(profile),
         privileges=PrivilegePart(
             no_new_privileges=profile.no_new_privileges,
-            hurdles=tuple(HurdlePart(path=each.path, kind=each.kind) for each in profile.hurdles),
+            hurdles=profile.hurdles,
         ),
         apparmor=_apparmor(profile),
         limits=LimitPart(pids_peak=profile.pids_peak, memory_peak=profile.memory),
         files={name: digest(text.encode()) for name, text in files.items()},
     )
-
-
-def _user(user: User | None) -> UserPart | None:
-    return UserPart(uid=user.uid, gid=user.gid, paths=user.paths) if user else None
 
 
 def text(found: Document) -> str:
@@ -358,31 +263,13 @@ def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def _sighting(seen: Seen) -> Sighting:
-    return Sighting(programs=seen.programs, phases=seen.phases, seen_in=seen.count)
-
-
-def _reason(why: Why) -> CallReason:
-    return CallReason(
-        container=_sighting(why.container) if why.container else None,
-        runtime=_sighting(why.runtime) if why.runtime else None,
-        runtime_base=why.base,
-        go_reserve=why.go,
-        kernel_reserve=why.kernel,
-        library_reserve=why.library,
-        not_root_reserve=why.not_root,
-        exec_reserve=why.exec,
-        no_more_than=why.no_more_than,
-    )
-
-
 def _seccomp(profile: Profile) -> SeccompPart | None:
     if profile.seccomp is None:
         return None
     return SeccompPart(
         default_calls=profile.default_calls,
-        calls={name: _reason(profile.calls[name]) for name in profile.seccomp.permitted},
-        refused={name: _reason(profile.calls[name]) for name in profile.seccomp.refused},
+        calls={name: profile.calls[name] for name in profile.seccomp.permitted},
+        refused={name: profile.calls[name] for name in profile.seccomp.refused},
         extra=profile.seccomp.extra,
         answered_not_known=profile.seccomp.not_known,
         socket_families_refused=profile.seccomp.families_refused,
@@ -396,23 +283,14 @@ def _root(profile: Profile) -> RootPart:
             TmpfsPart(
                 path=folder.path,
                 options=mount.removeprefix(f"{folder.path}:"),
-                paths={path: seen.count for path, seen in folder.paths.items()},
+                paths={path: seen.seen_in for path, seen in folder.paths.items()},
                 programs=seen.programs,
                 phases=seen.phases,
             )
             for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True)
             for seen in (together(folder.paths.values()),)
         ),
-        obstacles=tuple(
-            ObstaclePart(
-                path=each.path,
-                why=each.why,
-                seen_in=each.seen.count,
-                programs=each.seen.programs,
-                phases=each.seen.phases,
-            )
-            for each in profile.writes.obstacles
-        ),
+        obstacles=profile.writes.obstacles,
     )
 
 
@@ -422,16 +300,6 @@ def _apparmor(profile: Profile) -> AppArmorPart | None:
     return AppArmorPart(
         name=profile.apparmor.name,
         used=profile.confined_by_apparmor,
-        rules=tuple(
-            AppArmorRule(
-                text=each.text,
-                why=each.why,
-                of=each.of,
-                seen_in=each.seen.count if each.seen else None,
-                programs=each.seen.programs if each.seen else (),
-                phases=each.seen.phases if each.seen else (),
-            )
-            for each in profile.apparmor.rules
-        ),
+        rules=profile.apparmor.rules,
         left_out=profile.apparmor.left_out,
     )

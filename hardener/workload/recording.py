@@ -58,14 +58,13 @@ MAX_BYTES = 8 << 20
 _MAX_VALUES = 500_000
 
 
-Unseen = Literal["capabilities", "sockets"]  # checks and capset; families of sockets and connections
-_TITLES = {"bpftrace": "bpftrace", "audit": "the audit log"}
+Unseen = Literal["capabilities"]
 
 
 class Recorder(Part):
     """The recorder, and what it could not observe."""
 
-    kind: Literal["bpf", "bpftrace", "audit"]
+    kind: Literal["bpf", "bpftrace"]
     instead: Text = Field(default="", description="why no better kind was used; empty for `bpf`")
     complete: bool = Field(description="whether the recorder observed everything that its kind can observe")
     missing: Words = Field(description="sentences: what was not seen, and why")
@@ -76,7 +75,7 @@ class Recorder(Part):
     @property
     def title(self) -> str:
         """Return the recorder's name and why it was used, if it is not the usual one; else an empty text."""
-        return f"{_TITLES[self.kind]}: {self.instead}" if self.kind != "bpf" else ""
+        return f"{self.kind}: {self.instead}" if self.kind != "bpf" else ""
 
 
 class Twin(Part):

@@ -80,7 +80,7 @@ Words = Annotated[tuple[Text, ...], Field(max_length=MAX_NAMES)]
 
 
 class Part(BaseModel):
-    """A part of a recording: immutable, without unknown keys."""
+    """A part of a document: immutable, without unknown keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

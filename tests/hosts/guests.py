@@ -34,12 +34,12 @@ def start(release: str, name: str = "") -> lab.Guest:
 
 
 def _prefer(guest: lab.Guest) -> None:
-    """Give a guest the processor before the tests beside it: it is slow, and its programs have time limits.
+    """Give a guest half as much again of the processor as a test beside it: its programs have time limits.
 
     Linux shares the processor among sessions, and a guest is one; not every kernel has such groups.
     """
     with suppress(OSError):
-        Path(f"/proc/{guest.pid}/autogroup").write_text("-7")
+        Path(f"/proc/{guest.pid}/autogroup").write_text("-2")
 
 
 @pytest.fixture(scope="session")

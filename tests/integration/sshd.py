@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import pytest
 
+from hardener.fleet.environment import LONGEST_TMPDIR
 from tests.leftovers import clear, folder, tied
 
 _CONFIG = """\
@@ -42,8 +43,14 @@ _ALONE = "-o GlobalKnownHostsFile=none"
 
 
 def own_environment(temporary: Path, **more: str) -> dict[str, str]:
-    """The environment of a command that has no settings but these."""
-    temporary.mkdir()
+    """The environment of a command that has no settings but these.
+
+    Args:
+        temporary: an empty folder. `tmp_path` is often too long for Ansible's socket: hardener would take
+            another folder, and `ansible-playbook` would end with an error.
+    """
+    assert len(str(temporary)) <= LONGEST_TMPDIR, f"{temporary} is too long for a socket below it"
+    temporary.mkdir(exist_ok=True)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))}
     return {**inherited, "TMPDIR": str(temporary), "NO_COLOR": "1", **more}
 

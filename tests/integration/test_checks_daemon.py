@@ -44,10 +44,15 @@ CARELESS = {
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CA and a server certificate of its, with the modes that the benchmark asks for."""
-    folder = tmp_path_factory.mktemp("tls")
+def certificates() -> Iterator[Path]:
+    """A CA and a server certificate of its, with the modes that the benchmark asks for, in an open folder."""
+    with leftovers.scratch("tls") as folder:
+        folder.chmod(0o755)
+        _issue(folder)
+        yield folder
 
+
+def _issue(folder: Path) -> None:
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
@@ -98,7 +103,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name, mode in (("ca.pem", 0o444), ("cert.pem", 0o444), ("key.pem", 0o400)):
         (folder / name).chmod(mode)
-    return folder
 
 
 def mutual(folder: Path) -> tuple[str, ...]:
@@ -120,6 +124,7 @@ def careless() -> Iterator[tuple[Dockerd, Snapshot]]:
     flags = ("--host", f"tcp://127.0.0.1:{free_port()}", "--tls=false", "-l", "debug")
     with OwnNetwork() as network, Dockerd(config=CARELESS, flags=flags) as engine:
         engine.create("quiet", host_config={"LogConfig": {"Type": "json-file", "Config": {}}})
+        engine.root.chmod(0o755)  # below a closed folder nobody reaches them
         engine.config_file.chmod(0o622)
         engine.socket.chmod(0o666)
         snapshot = collect(engine)
@@ -133,6 +138,7 @@ def hardened(certificates: Path) -> Iterator[tuple[Dockerd, Snapshot]]:
     with Dockerd(
         config=HARDENED, flags=(f"--host=tcp://127.0.0.1:{free_port()}", *mutual(certificates))
     ) as engine:
+        engine.root.chmod(0o755)
         engine.config_file.chmod(0o644)
         yield engine, collect(engine)
 

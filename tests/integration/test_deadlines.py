@@ -29,6 +29,7 @@ from hardener.errors import ExitCode
 from hardener.history.home import Home
 from hardener.history.journal import Journal
 from hardener.workload.profile_document import Document, load
+from tests import leftovers
 from tests.integration.hostile_sshd import (
     HARDENER,
     SILENT,
@@ -243,7 +244,7 @@ class Site:
             [*HARDENER, *command],
             cwd=self.folder,
             env=own_environment(
-                self.folder / f"tmp-{command[0]}",
+                leftovers.folder("tmp"),  # the next run of the tests removes it
                 ANSIBLE_FORKS="2",
                 ANSIBLE_TASK_TIMEOUT=str(SECONDS),
                 HARDENER_HOME=str(self.home),

@@ -81,8 +81,8 @@ def hostile(sshd: Sshd) -> HostileSshd:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return own_environment(tmp_path / "tmp")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return own_environment(tmp_path_factory.mktemp("tmp"))
 
 
 def audit(
@@ -270,7 +270,7 @@ def test_a_host_that_has_used_up_its_total_time_is_skipped(
             **environment,
             "HARDENER_HOST_TIMES": str(times),
             "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-            "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+            "ANSIBLE_LOCAL_TEMP": environment["TMPDIR"],
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,

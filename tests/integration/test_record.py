@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes
 from ansible_collections.hardener.docker.plugins.module_utils.record import main, observe, workspace
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.record.recorder import unified_cgroups
@@ -461,7 +462,7 @@ def test_the_twin_of_a_privileged_container_has_the_rights_of_its_original_at_ea
     name = made("privileged", host_config={"NetworkMode": "none", "Privileged": True})
     for _ in range(2):  # some engines confine it otherwise at its second start
         dockerd.api("POST", f"/containers/{name}/restart")
-    original = observe.Sampler(observe.label_file())
+    original = observe.Sampler(processes.label_file())
     pid = dockerd.api("GET", f"/containers/{name}/json")["State"]["Pid"]
     original.follow(pid, observe.Cgroup(pid, unified_cgroups() or ""))
     original.look()

@@ -35,7 +35,7 @@ _BEGIN, _BEGIN_PROOF = (
     for module in (main, prove)
 )
 _WITHOUT = f"""
-from {choice.__name__.rpartition(".")[0]} import auditlog, bpftrace, choice
+from {choice.__name__.rpartition(".")[0]} import bpftrace, choice
 def refused(*_, **__): raise choice.Failed("not here")
 """
 
@@ -77,12 +77,11 @@ def begin(
     *,
     without: Sequence[str] = (),
     bpftrace: str = "",
-    records: int = 50_000,
     **more: Any,
 ) -> dict[str, Any]:
     """Begin a recording as the action does: in a process that ends when the twin serves.
 
-    ``without``: sources that do not work on this host; ``bpftrace``: its path; ``records``: of the audit log.
+    ``without``: sources that do not work on this host; ``bpftrace``: its path.
     """
     arguments = {
         "container": container,
@@ -93,7 +92,7 @@ def begin(
         **more,
     }
     before = "".join(f"choice.{name} = refused\n" for name in without)
-    before += f"bpftrace.find_program = lambda _name: {bpftrace!r}\nauditlog._MOST = {records}\n"
+    before += f"bpftrace.find_program = lambda _name: {bpftrace!r}\n"
     text = f"{_WITHOUT}{before}{_BEGIN}" if without else _BEGIN
     begun: dict[str, Any] = _began(text, arguments)
     return begun

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.host.sources import PACKAGE
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.audit import too_slow
 
 from hardener import lab
 from hardener.checks.lib import auditrules
@@ -449,7 +450,7 @@ def readings(seen: Observed) -> Iterator[tuple[str, Rules, bool]]:
     """The rules as the kernel has them and as they were written, and whether any record is kept."""
     writes = seen.case.write_logs == "yes"
     listed = auditrules.parse(seen.listed)
-    slow = auditrules.too_slow(seen.status["rate_limit"])
+    slow = too_slow(seen.status["rate_limit"])
     on = seen.status["enabled"] == 1 and not slow and not listed.suppressing
     yield "listed", listed, writes and on
     written = auditrules.parse(accepted(seen))

@@ -66,8 +66,8 @@ class Network:
             join(self.host, name, neighbour, "eth0")
         self._configure()
         with self.host.entered():
-            self._listeners = [self._stack.enter_context(_listener(port)) for port in PORTS]
-            self._receivers = [self._stack.enter_context(_receiver(port)) for port in PORTS]
+            self._listeners = [self._stack.enter_context(listener(port)) for port in PORTS]
+            self._receivers = [self._stack.enter_context(receiver(port)) for port in PORTS]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,8 +76,8 @@ class Network:
     def _adopt(self, interface: str, source: str) -> None:
         """Give the neighbour at an interface one more address, which the host answers there from now on."""
         neighbour = self._neighbours[interface]
-        _ip(neighbour, [_owned(source, "eth0")])
-        _ip(self.host, _reachable(source, interface, _mac(neighbour, "eth0")))
+        ip(neighbour, [owned(source, "eth0")])
+        ip(self.host, reachable(source, interface, mac(neighbour, "eth0")))
         self._sources = {known for known in self._sources if known[1] != source} | {(interface, source)}
 
     def _configure(self) -> None:
@@ -89,17 +89,17 @@ class Network:
         self.host.run("sh", "-c", settings)
         host, own = [], dict(zip(SOURCES, zip(*OWN.values(), strict=True), strict=True))
         for name, neighbour in self._neighbours.items():
-            outer = _mac(neighbour, "eth0")
-            inner = _mac(self.host, name)
+            outer = mac(neighbour, "eth0")
+            inner = mac(self.host, name)
             lines = []
             for each in SOURCES[name][4] + SOURCES[name][6]:
-                lines.append(_owned(each, "eth0"))
-                host += _reachable(each, name, outer)
+                lines.append(owned(each, "eth0"))
+                host += reachable(each, name, outer)
             for each in (address for family in OWN.values() for address in family):
-                lines += _reachable(each, "eth0", inner)
-            host = [_owned(each, name) for each in own[name]] + host
-            _ip(neighbour, lines)
-        _ip(self.host, host)
+                lines += reachable(each, "eth0", inner)
+            host = [owned(each, name) for each in own[name]] + host
+            ip(neighbour, lines)
+        ip(self.host, host)
 
     def reached(self, probes: Sequence[Probe], expected: Container[Probe]) -> dict[Probe, bool]:
         """Which connections come about, and which datagrams arrive; the expected ones are waited for.
@@ -174,13 +174,13 @@ class Network:
         return begun
 
 
-def _listener(port: int) -> socket.socket:
+def listener(port: int) -> socket.socket:
     server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4000)
     server.setblocking(False)
     return server
 
 
-def _receiver(port: int) -> socket.socket:
+def receiver(port: int) -> socket.socket:
     receiver = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     receiver.bind(("::", port))
@@ -188,22 +188,22 @@ def _receiver(port: int) -> socket.socket:
     return receiver
 
 
-def _mac(space: Space, device: str) -> str:
+def mac(space: Space, device: str) -> str:
     words = space.run("ip", "-o", "link", "show", device).split()
     return words[words.index("link/ether") + 1]
 
 
-def _ip(space: Space, lines: Sequence[str]) -> None:
+def ip(space: Space, lines: Sequence[str]) -> None:
     space.run("sh", "-ec", "\n".join(f"ip {line}" for line in lines))
 
 
-def _owned(address: str, device: str) -> str:
+def owned(address: str, device: str) -> str:
     """Arguments of ip that give a device an address."""
     flag, plain = _form(address)
     return f"{flag} address replace {plain} dev {device}" + (" nodad" if flag == "-6" else "")
 
 
-def _reachable(address: str, device: str, mac: str) -> list[str]:
+def reachable(address: str, device: str, mac: str) -> list[str]:
     """Arguments of ip by which packets to an address leave by a device."""
     flag, plain = _form(address)
     return [

@@ -37,11 +37,13 @@ EXCUSED: Mapping[str, Mapping[str, str]] = {
         "_summary: len(records) > 3": _WORDING,
     },
     "hardener.checks.lib.settings": {
-        "api_hosts: len(hosts) < len(declared)": "decides where systemd opens the sockets of the API",
+        "Facts.rootless: engine.get('rootless')": _ROOTLESS,
+        "Facts.rootless: engine.get('euid') is not None": _ROOTLESS,
+    },
+    "ansible_collections.hardener.docker.plugins.module_utils.subjects.host": {
+        "Host.api_hosts: len(hosts) < len(declared)": "decides where systemd opens the sockets of the API",
     },
     "hardener.checks.daemon": {
-        "runs_rootless: engine.get('rootless')": _ROOTLESS,
-        "runs_rootless: engine.get('euid') is not None": _ROOTLESS,
         "default_ulimits: limit == -1": _WORDING,
         "seccomp_profile: profile is None": "decides on kernels without seccomp",
     },

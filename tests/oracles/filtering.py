@@ -15,10 +15,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import fi
 
 from hardener.checks.firewall import rulesets
 from hardener.checks.lib.packetfilter import Passage, into_host
-from hardener.checks.lib.packetfilter.outside import NAMED_PORTS, inbound
-from hardener.checks.lib.packetfilter.passage import FAMILIES, PROTOCOLS
+from hardener.checks.lib.packetfilter.outside import NAMED_PORTS
 from hardener.checks.lib.packetfilter.sets import (
     NEW,
+    PROTOCOLS,
     UNTRACKED,
     Box,
     Dimension,
@@ -33,6 +33,7 @@ from tests.unit.snapshots import make, only
 
 PROBES = 24  # of each protocol and version of IP, in each case
 FROM_PORTS = (22, 53, 443, 1024)
+FAMILIES = {4: "ip", 6: "ip6"}
 EVERY = {(version, name): tuple(all_probes(version, name)) for version in (4, 6) for name in ("tcp", "udp")}
 PAIRED = {
     version: tuple(zip(*(pair.split(" . ") for pair in pairs.split(", ")), strict=True))
@@ -72,10 +73,6 @@ class Observed:
     def is_doubtful(self, version: int, protocol: str) -> bool:
         """Whether the judge cannot say what some rule takes of a protocol."""
         return self.hidden or random_rules.is_doubtful(self.rules[version], version, protocol)
-
-    def states(self, version: int) -> tuple[int, ...]:
-        """Return the states that the first packet of a connection may have."""
-        return (NEW, UNTRACKED) if random_rules.has_untracked(self.rules[version], version) else (NEW,)
 
 
 def observe(network: Network, dice: random.Random) -> Observed:
@@ -117,26 +114,10 @@ def _loads(network: Network, text: str) -> bool:
     return network.host.run("sh", "-c", "nft -f - 2>&1", given=text, check=False) == ""
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What the judge says of a version of IP: of what comes in, and what some chain refuses for certain."""
-
-    passage: Passage
-    refused: Sequence[Box]
-
-
-def judged(facts: Any, version: int) -> Judged:
+def judged(facts: Any, version: int) -> Passage:
     """What the judge makes of the facts that the collector reads."""
     sources = rulesets(make(firewall=only(facts)), version)
-    own = ADDRESSES[version]
-    everything = inbound(version, untracked=True, interfaces=INTERFACES, own=own)
-    refused = [
-        box
-        for rules in sources
-        for chain in rules.hooked("input", {FAMILIES[version], "inet"})
-        for box, _ in rules.refused(chain, [everything])
-    ]
-    return Judged(into_host(sources, version, interfaces=INTERFACES, own=own), refused)
+    return into_host(sources, version, interfaces=INTERFACES, own=ADDRESSES[version])
 
 
 @lru_cache(maxsize=4096)
@@ -154,15 +135,9 @@ def _numbers(probe: Probe, state: int) -> tuple[int, ...]:
     )
 
 
-def holds(boxes: Sequence[Box], probe: Probe, state: int) -> bool:
-    """Whether the packet is in one of the boxes."""
-    numbers = _numbers(probe, state)
-    return any(all(map(_is_in, numbers, box)) for box in boxes)
-
-
-def in_all(boxes: Sequence[Box], probe: Probe, states: Sequence[int]) -> bool:
-    """Whether the packet is in one of the boxes in whichever of the states it is."""
-    return all(holds(boxes, probe, state) for state in states)
+def holds(boxes: Sequence[Box], probe: Probe) -> bool:
+    """Whether the packet is in one of the boxes, tracked or not."""
+    return any(all(map(_is_in, _numbers(probe, state), box)) for box in boxes for state in (NEW, UNTRACKED))
 
 
 def _is_in(number: int, side: Intervals) -> bool:
@@ -199,11 +174,10 @@ def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
     said = {version: judged(seen.facts, version) for version in ADDRESSES}
     sure, possible = set(), set()
     for (version, protocol), some in seen.probes.items():
-        passage, states = said[version].passage, seen.states(version)
         many = [probe for probe in some if not from_few(probe)]
-        sure |= {each for each in many if in_all(passage.least, each, states)}
+        sure |= {each for each in many if holds(said[version].least, each)}
         if not seen.is_doubtful(version, protocol):  # then what may come in does
-            possible |= {each for each in many if in_all(passage.most, each, states)}
+            possible |= {each for each in many if holds(said[version].most, each)}
     every = [probe for some in seen.probes.values() for probe in some]
     real = reach(every, sure | possible)
     found = [f"{each} does not come in, and must" for each in every if each in sure and not real[each]]
@@ -214,33 +188,23 @@ def disagreements(seen: Observed, reach: Reach) -> tuple[list[str], set[str]]:
     ]
     verdicts = set()
     for (version, protocol), some in seen.probes.items():
-        passage = said[version].passage
+        passage = said[version]
         arrived = [probe for probe in some if real[probe]]
-        found += _of_packets(seen, said[version], version, arrived)
+        found += [f"{each} comes in, and cannot" for each in arrived if not holds(passage.most, each)]
         found += _of_verdict(seen, passage, (version, protocol), arrived, reach)
         if protocol not in passage.certain and _wide(each for each in some if each in sure) > NAMED_PORTS:
             found.append(f"{protocol}{version} does not fail for certain, and many ports come in that must")
         certain = protocol in passage.certain
         verdicts.add("open" if certain else "doubt" if protocol in passage.open else "closed")
         found += _of_few(passage, (version, protocol), arrived)
-    for version, judgement in said.items():
-        found += _of_reasons(seen, judgement.passage, version)
+    for version, passage in said.items():
+        found += _of_reasons(seen, passage, version)
     return found, verdicts
 
 
 def _wide(probes: Iterable[Probe]) -> int:
     """Of how many ports that no rule names connections stand for."""
     return sum(UNNAMED[port] for port in {probe.port for probe in probes} & UNNAMED.keys())
-
-
-def _of_packets(seen: Observed, said: Judged, version: int, arrived: Sequence[Probe]) -> Iterator[str]:
-    """What is wrong with the sets of packets that come in at most, or are refused."""
-    states = seen.states(version)
-    for probe in arrived:
-        if not any(holds(said.passage.most, probe, each) for each in states):
-            yield f"{probe} comes in, and cannot"
-        if not from_few(probe) and in_all(said.refused, probe, states):
-            yield f"{probe} comes in, and is refused"
 
 
 def _of_verdict(
@@ -253,8 +217,7 @@ def _of_verdict(
         yield f"{protocol}{version} passes, and ports come in that no rule names"
     if protocol in passage.certain and not wide and not _witness(seen, passage, kind, reach):
         yield f"{protocol}{version} fails for certain, and no port comes in that no rule names"
-    doubtful = seen.is_doubtful(version, protocol) or len(seen.states(version)) > 1
-    if not doubtful and protocol in passage.open - passage.certain:
+    if not seen.is_doubtful(version, protocol) and protocol in passage.open - passage.certain:
         yield f"{protocol}{version} fails with a doubt, and there is none"
 
 
@@ -318,7 +281,6 @@ def _witness(seen: Observed, passage: Passage, kind: tuple[int, str], reach: Rea
 
 def _certain(seen: Observed, passage: Passage, kind: tuple[int, str]) -> Iterator[Probe]:
     """What must come in to unnamed ports, each address at the interface where the host answers it."""
-    states = seen.states(kind[0])
     homes = {each: name for name, some in SOURCES.items() for each in some[kind[0]]}
     found: set[Probe] = set()
     sources = ("", *_sources(passage.least, kind[0]))
@@ -328,7 +290,7 @@ def _certain(seen: Observed, passage: Passage, kind: tuple[int, str]) -> Iterato
         at_home = homes.get(probe.source, probe.interface) == probe.interface
         if probe.port not in UNNAMED or probe in found or from_few(probe) or not at_home:
             continue
-        if in_all(passage.least, probe, states):
+        if holds(passage.least, probe):
             found.add(probe)
             homes[probe.source] = probe.interface
             yield probe

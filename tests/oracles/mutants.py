@@ -39,7 +39,8 @@ from tests.oracles.connecting import Network, Probe
 from tests.oracles.excused import EXCUSED
 from tests.oracles.receiving import ALONE, received, started, unpickled
 
-_SNAPSHOT = "ansible_collections.hardener.docker.plugins.module_utils.snapshot"
+_LIBRARY = "ansible_collections.hardener.docker.plugins.module_utils"
+_SNAPSHOT = f"{_LIBRARY}.snapshot"
 _CHECKS = "hardener.checks"
 _SECONDS = 30  # of the processor, for one mutant
 _FOUND, _SURVIVED, _NOT_ASKED, _EXCUSED = 10, 11, 12, 13
@@ -137,7 +138,7 @@ ORACLES = (
         topologies.disagreements,
     ),
     Oracle("audit rules", (f"{_CHECKS}.lib.auditrules",), _accesses, accesses.disagreements, nullcontext),
-    Oracle("files", (f"{_CHECKS}.files",), _owners, ownership.disagreements),
+    Oracle("files", (f"{_CHECKS}.files", f"{_LIBRARY}.subjects.files"), _owners, ownership.disagreements),
     Oracle("files read again", (f"{_SNAPSHOT}.filestat",), _trees, _read_again),
     Oracle(
         "seccomp profiles",
@@ -147,7 +148,7 @@ ORACLES = (
     ),
     Oracle(
         "daemon settings",
-        (f"{_CHECKS}.lib.settings", f"{_CHECKS}.daemon"),
+        (f"{_CHECKS}.lib.settings", f"{_LIBRARY}.subjects.host", f"{_CHECKS}.daemon"),
         _settings,
         configurations.disagreements,
     ),

@@ -32,10 +32,6 @@ _DOUBTFUL = re.compile(
 )
 _DOUBTFUL_OF_UDP = re.compile(r"-m pkttype")
 _DOUBTFUL_IN_6 = re.compile(r"dst-type [A-Z]+,")
-_UNTRACKED = {
-    version: re.compile(f"CT --notrack|table (?:inet|{family}) early .* notrack", re.DOTALL)
-    for version, family in ((4, "ip"), (6, "ip6"))
-}
 _ORDER = re.compile(r" [<>]=? \d")
 # What a condition is about: nft takes no two that differ, or does not list one of them.
 _TRANSPORT = re.compile(r"\b(tcp|udp|th|sctp|icmp|icmpv6|l4proto|ip protocol|nexthdr|proto-dst)\b")
@@ -60,11 +56,6 @@ def is_doubtful(rules: str, version: int, protocol: str) -> bool:
         or (protocol == "udp" and _DOUBTFUL_OF_UDP.search(rules))
         or (version == 6 and _DOUBTFUL_IN_6.search(rules))
     )
-
-
-def has_untracked(rules: str, version: int) -> bool:
-    """Whether some packets are not tracked."""
-    return bool(_UNTRACKED[version].search(rules))
 
 
 def _not(dice: random.Random) -> str:

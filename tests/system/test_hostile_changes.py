@@ -87,7 +87,7 @@ def machines(sshd: Sshd, tmp_path: Path) -> Iterator[Machines]:
 
 
 def test_hosts_that_are_hostile_during_a_change_do_not_affect_others(
-    sshd: Sshd, machines: Machines, tmp_path: Path
+    sshd: Sshd, machines: Machines, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     good, failing = ["good1", "good2"], ["full", *HOSTILE]
     hosts = {
@@ -105,7 +105,7 @@ def test_hosts_that_are_hostile_during_a_change_do_not_affect_others(
         [*command, *ONLY, "--canary", "1", "--max-fail", "90%", "--confirm-timeout", str(CONFIRM)],
         cwd=tmp_path,
         env=own_environment(
-            tmp_path / "tmp",
+            tmp_path_factory.mktemp("tmp"),
             ANSIBLE_FORKS=str(len(hosts)),
             ANSIBLE_TASK_TIMEOUT=str(SECONDS),
             HARDENER_HOME=str(home),

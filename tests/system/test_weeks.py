@@ -57,7 +57,7 @@ EXPECTED: dict[str, tuple[int, list[str]]] = {
     "": (0, []),
     "another tool": (7, ["repaired"]),
     "mode": (7, ["repaired"]),
-    "full disk": (6, ["drift"]),
+    "full disk": (9, ["failed"]),
     "engine off": (4, ["incomplete"]),
     "unreachable": (4, ["incomplete"]),
 }

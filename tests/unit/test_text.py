@@ -39,7 +39,14 @@ def test_a_block_keeps_line_ends_only() -> None:
 
 def test_a_shortened_text_has_the_number_of_missing_characters() -> None:
     assert shorten("12345", 5) == "12345"
-    assert shorten("1234567", 5) == "12345… (+2 characters)"
+    assert shorten("x" * 5 + "y" * 20, 5) == "xxxxx… (+20 characters)"
+
+
+@given(anything, st.integers(0, 40))
+def test_a_shortened_text_is_never_longer_than_the_text(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+    assert len(short) <= len(text)
+    assert short == text or (len(short) < len(text) and len(text) > limit)
 
 
 def test_a_huge_text_is_shortened() -> None:

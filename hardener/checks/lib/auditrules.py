@@ -19,6 +19,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.audit import too_slow
+
 ALL = frozenset("rwxa")
 
 _WITH_VALUE = "aAdwWpkSFCDebfrsR"
@@ -100,7 +102,6 @@ _LISTED_VALUES = {
     "link": "40960",
     "socket": "49152",
 }
-_LEAST_RATE = 100  # records a second; one access makes about five
 _HARMLESS_FILESYSTEMS = frozenset({"debugfs", "tracefs"})
 
 # Links on all current systems; a watch follows them.
@@ -271,11 +272,6 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
                     else:
                         kept.insert(0 if where == "A" else len(kept), rule)
     return Rules((*tasks, *rules), enabled, (*slow, *losing.values()))
-
-
-def too_slow(rate: int) -> bool:
-    """Return whether the rate limit is so low that records are lost in ordinary use."""
-    return 0 < rate < _LEAST_RATE
 
 
 def canonical(path: str) -> str:

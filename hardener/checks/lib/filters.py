@@ -85,7 +85,7 @@ def _reference(container: Container) -> Reference | None:
     """Return the engine's default seccomp profile if the container runs under it, else None."""
     profile = container.profile or {}
     calls = profile.get("calls")
-    if not isinstance(calls, int) or not _requests_default(container) or _modes(container) != {_FILTERED}:
+    if not isinstance(calls, int) or not requests_default(container) or _modes(container) != {_FILTERED}:
         return None
     return Reference(
         digest=fields.text(profile, "digest", SOURCE),
@@ -122,7 +122,7 @@ def compare_running(container: Container) -> Filter:
         default_calls=reference.calls if reference else None,
         filters=filters,
     )
-    if _requests_default(container):
+    if requests_default(container):
         return found.filter(FilterKind.DEFAULT)
     opens = tuple(seccomp.opened_calls(profile, SOURCE, bounding))
     if seccomp.filters_nothing(opens):
@@ -215,7 +215,7 @@ def _modes(container: Container) -> set[int]:
     return {int(process["seccomp"]) for process in processes(container)}
 
 
-def _requests_default(container: Container) -> bool:
+def requests_default(container: Container) -> bool:
     """Return whether a container gets the engine's default: by its name, or by requesting no profile."""
     asked = container.security_options("seccomp")
     return asked[-1] == "builtin" if asked else _builtin(container.snapshot)

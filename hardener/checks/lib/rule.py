@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from hardener.checks.lib.verdicts import count, failed, manual, not_applicable, passed, undecided_by
 from hardener.model import Offender, Status, Undecided, Verdict
-from hardener.snapshot import FactUnavailable
+from hardener.snapshot import FactUnavailable, FactUnusable
 from hardener.text import shorten
 
 NAMED = 3  # offenders in the one-line summary; the full list has all of them
@@ -71,6 +71,7 @@ def judge_all(
     doubtful: list[Offender] = []
     remarks: list[str] = []
     unknown: list[FactUnavailable] = []
+    unread: list[AnySubject] = []
     for subject in subjects:
         reasons: list[str] = []
         questions: list[str] = []
@@ -84,13 +85,15 @@ def judge_all(
                     reasons.append(remark)
         except FactUnavailable as missing:
             unknown.append(missing)
+            unread.append(subject)
             remarks.append(f"{subject.kind} {subject.name}: could not be judged: {missing}")
         if reasons:
             broken.append(_offender(subject, reasons))
         if questions:
             doubtful.append(_offender(subject, questions))
-    if unknown and not broken:
-        raise FactUnavailable(unknown[0].source, _missing(unknown, subjects))
+    missing_facts = _missing(unknown, unread, subjects)
+    if missing_facts and not broken:
+        raise missing_facts
     facts = (*evidence, *_bases(subjects), *remarks)
     checked = len(subjects)
     if broken:
@@ -101,7 +104,7 @@ def judge_all(
             offenders=broken,
             evidence=(*facts, *doubts),
             checked=checked,
-            undecided=_undecided(unknown, doubtful, question, subjects),
+            undecided=_undecided(missing_facts, doubtful, question, subjects),
         )
     if doubtful:
         return manual(
@@ -127,22 +130,29 @@ def _remarks(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:
 
 
 def _undecided(
-    unknown: Sequence[FactUnavailable], doubtful: Sequence[Offender], ask: str, subjects: Sequence[Subject]
+    missing: FactUnavailable | None, doubtful: Sequence[Offender], ask: str, subjects: Sequence[Subject]
 ) -> Undecided | None:
     """Return the verdict for objects that violate nothing and could not be decided completely."""
-    if unknown:
-        return undecided_by(FactUnavailable(unknown[0].source, _missing(unknown, subjects)))
+    if missing:
+        return undecided_by(missing)
     if doubtful:
         return Undecided(Status.MANUAL, _question(ask, doubtful, subjects), tuple(doubtful))
     return None
 
 
-def _missing(unknown: Sequence[FactUnavailable], subjects: Sequence[Subject]) -> str:
-    return f"{unknown[0].reason} ({len(unknown)} of {_total(subjects)})"
+def _missing(
+    unknown: Sequence[FactUnavailable], unread: Sequence[Subject], subjects: Sequence[Subject]
+) -> FactUnavailable | None:
+    """Return the first error, with the number of subjects that have one."""
+    if not unknown:
+        return None
+    one = unknown[0]
+    kind = FactUnusable if isinstance(one, FactUnusable) else FactUnavailable
+    return kind(one.source, f"{one.reason} ({_share(unread, subjects)})")
 
 
 def _question(ask: str, doubtful: Sequence[Offender], subjects: Sequence[Subject]) -> str:
-    return f"{ask}: {len(doubtful)} of {_total(subjects)}"
+    return f"{ask}: {_share(doubtful, subjects)}"
 
 
 def _offender(subject: Subject, reasons: Sequence[str]) -> Offender:
@@ -155,7 +165,15 @@ def _sentence(offenders: Sequence[Offender], subjects: Sequence[Subject]) -> str
     named = [f"{shorten(each.name, 60)} {shorten(each.detail, 120)}" for each in offenders[:NAMED]]
     if len(offenders) > NAMED:
         named.append(f"and {len(offenders) - NAMED} more")
-    return f"{len(offenders)} of {_total(subjects)}: {'; '.join(named)}"
+    return f"{_share(offenders, subjects)}: {'; '.join(named)}"
+
+
+def _share(some: Iterable[Subject | Offender], subjects: Sequence[Subject]) -> str:
+    """Return ``1 of 2 containers and 7 of 22 images``: some of the subjects, by kind."""
+    found = Counter(each.kind for each in some)
+    kinds = Counter(subject.kind for subject in subjects)
+    shares = [f"{found[kind]} of {count(number, kind)}" for kind, number in kinds.items() if found[kind]]
+    return " and ".join(shares)
 
 
 def _total(subjects: Sequence[Subject]) -> str:
@@ -165,5 +183,7 @@ def _total(subjects: Sequence[Subject]) -> str:
 
 
 def _bases(subjects: Sequence[Subject]) -> tuple[str, ...]:
-    bases = Counter(subject.basis for subject in subjects if subject.basis)
-    return tuple(f"{number} of {_total(subjects)}: {basis}" for basis, number in bases.items())
+    bases = dict.fromkeys(subject.basis for subject in subjects if subject.basis)
+    return tuple(
+        f"{_share([each for each in subjects if each.basis == basis], subjects)}: {basis}" for basis in bases
+    )

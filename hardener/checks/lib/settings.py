@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import (
@@ -16,8 +17,13 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import
     changed_since,
     default_of,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.subjects.host import TLS_FILES, Host, parents
 
-from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
+from hardener.checks.lib import mounttable
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+_OPTIONAL = ("audit.loaded", "units")
+_TEXTS = frozenset({"data-root", "default-runtime", "group", *(key for key, _ in TLS_FILES)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,61 +179,114 @@ def tls(snapshot: Snapshot, settings: Settings) -> TLS:
     count only where the command line or ``DOCKER_TLS_VERIFY`` turned TLS on: with TLS from daemon.json alone,
     a path that is not set is empty.
     """
-    flags = settings.get("tls").origin.startswith("--") or settings.get("tlsverify").origin.startswith("--")
-    environment = snapshot.daemon_config.get("environment") or {}
     verify_set = settings.get("tlsverify").value is not None
     enabled = verify_set or (settings.get("tls").value is not None and bool(settings.boolean("tls").value))
     verify = bool(settings.boolean("tlsverify").value) if verify_set else enabled
-    use_defaults = flags or bool(environment.get("DOCKER_TLS_VERIFY"))
-    folder = _certificate_folder(snapshot, environment)
-
-    def path(key: str, name: str) -> str:
-        set_to = str(settings.text(key).value)
-        return set_to or (f"{folder}/{name}" if use_defaults else "")
-
-    return TLS(
-        enabled, verify, path("tlscacert", "ca.pem"), path("tlscert", "cert.pem"), path("tlskey", "key.pem")
-    )
-
-
-def _certificate_folder(snapshot: Snapshot, environment: Mapping[str, str]) -> str:
-    home = snapshot.fact("engine").get("home") or "/root"
-    return environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{home}/.docker"
+    return TLS(enabled, verify, *Facts(snapshot, settings).tls_paths().values())
 
 
 def api_hosts(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
-    """Return the declared addresses of the API, with ``fd://`` resolved to systemd's sockets.
-
-    ``unix:///run/docker.sock``, ``tcp://0.0.0.0:2375``; the engine's default where nothing is declared.
-    """
-    declared = tuple(host.strip() for host in settings.entries("hosts").value) or ("unix://",)
-    hosts = [_with_scheme(host) for host in declared if not host.startswith("fd://")]
-    if len(hosts) < len(declared):
-        hosts += socket_unit_hosts(snapshot)
-    return tuple(dict.fromkeys(hosts))
+    """Return the declared addresses of the API, with ``fd://`` resolved to systemd's sockets."""
+    return tuple(Facts(snapshot, settings).api_hosts())
 
 
-def _with_scheme(host: str) -> str:
-    """Add the scheme to an address of ``--host``, as dockerd does."""
-    if host in ("", "unix://"):
-        return "unix:///var/run/docker.sock"
-    return host if "://" in host else f"tcp://{host}"
+class Facts(Host):
+    """The facts of a host that subjects are found by; a fact that could not be read raises."""
+
+    def __init__(self, snapshot: Snapshot, settings: Settings | None = None) -> None:
+        self._snapshot = snapshot
+        self._given = settings
+
+    @cached_property
+    def _settings(self) -> Settings:
+        """Return the settings, which not every fact needs."""
+        return self._given or Settings(self._snapshot)
+
+    def data(self, source: str) -> Any:
+        """Return the data of a source; an empty mapping on a host without systemd or auditd.
+
+        Raises:
+            FactUnavailable: the source failed or is not in this snapshot.
+        """
+        if source in _OPTIONAL:
+            return self._snapshot.fact_or(source, {})
+        return self._snapshot.fact(source)
+
+    def setting(self, key: str) -> Any:
+        """Return the declared value of a key, or its default.
+
+        Raises:
+            FactUnavailable: daemon.json cannot be parsed, or has a value of another type.
+        """
+        if key in _TEXTS:
+            return self._settings.text(key).value
+        if key == "hosts":
+            return self._settings.entries(key).value
+        value = self._settings.get(key).value
+        return self._settings.boolean(key).value if key == "tls" and value is not None else value
+
+    def flag(self, key: str) -> str:
+        """Return the flag that sets a key; empty if the command line does not set it."""
+        origin = self._settings.get(key).origin
+        return origin if origin.startswith("--") else ""
+
+    @property
+    def info(self) -> JSONObject:
+        """Return the engine's answer to /info; empty without an answer."""
+        try:
+            return self._snapshot.info
+        except FactUnavailable:
+            return {}
+
+    @property
+    def rootless(self) -> bool:
+        """Return whether the daemon runs as a user other than root, according to its process or its API.
+
+        Raises:
+            FactUnavailable: its process was not found, and it answers without a report.
+        """
+        engine = self._snapshot.fact("engine")
+        if engine.get("rootless") or engine.get("euid") is not None or not engine.get("reachable"):
+            return bool(engine.get("rootless") or engine.get("euid"))
+        return "rootless" in self._snapshot.security_options
+
+    def exists(self, path: str) -> bool:
+        """Return whether a path exists.
+
+        Raises:
+            FactUnavailable: the path was not collected.
+        """
+        if super().exists(path) or path in self.data("files"):
+            return super().exists(path)
+        raise FactUnavailable("files", f"{path} was not collected")
+
+    def closed_folder(self, path: str) -> str:
+        """Return the folder above a path that only root, or a rootless daemon's user, can search; else empty.
+
+        No other user reaches what is below such a folder, whatever its mode, unless a mount shows it
+        elsewhere. Folders that were not collected count as open, and so do all in snapshots without the order
+        of mounts.
+        """
+        place = self.real(path)
+        closed = self._closed_above(place)
+        host = mounttable.host(self._snapshot) if closed else None
+        location = host and host.table.locate(place)
+        if not (host and location):
+            return ""
+        return closed if all(self._closed_above(name) for name, _ in host.table.names(location)) else ""
+
+    def _closed_above(self, path: str) -> str:
+        files, owners = self.data("files"), (0, self.data("engine").get("euid") or 0)
+        for place in parents(path):
+            record = files.get(place) or {}
+            if record.get("type") == "dir" and record["uid"] in owners and not _others_search(record):
+                return place
+        return ""
 
 
-def socket_unit_hosts(snapshot: Snapshot) -> list[str]:
-    """Return the addresses of the engine's socket units, in the form of ``--host``."""
-    try:
-        units = snapshot.fact("units")
-    except FactAbsent:
-        return []
-    sockets = [unit or {} for name, unit in units.items() if name.endswith(".socket")]
-    hosts = []
-    for entry in (entry for unit in sockets for entry in unit.get("Listen") or ()):
-        address = str(entry).removesuffix("(Stream)").strip()
-        if address.startswith("/"):
-            hosts.append(f"unix://{address}")
-        elif address.startswith("vsock:"):
-            continue  # the daemon cannot use it
-        elif ":" in address or address.isdigit():
-            hosts.append(f"tcp://{address}" if ":" in address else f"tcp://[::]:{address}")
-    return hosts
+def _others_search(record: JSONObject) -> bool:
+    mode = int(record["mode"], 8)
+    named = any(
+        entry.get("id") is not None and "x" in str(entry.get("perms")) for entry in record.get("acl") or ()
+    )
+    return bool(named or mode & 0o001 or (mode & 0o010 and record["gid"] != 0))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from hardener.checks.lib import fields, policy
 from hardener.checks.lib.rule import Note, Question
-from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+from hardener.snapshot import FactUnavailable, FactUnusable, JSONObject, Snapshot
 
 SOURCE = "hardener.trust"
 MAX_AGE_DAYS = 7
@@ -58,9 +58,9 @@ class Verified:
 
     def _undecided(self) -> Iterator[str]:
         if self.status == "unreachable":
-            raise FactUnavailable(SOURCE, self.detail)
+            raise FactUnusable(SOURCE, f"the last verification knows nothing of the image: {self.detail}")
         if self.has_ended:
-            raise FactUnavailable(
+            raise FactUnusable(
                 SOURCE, f"the exemption of the image ({self.detail}) has ended: verify the images again"
             )
         if self.status == "exempt":

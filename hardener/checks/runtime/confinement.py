@@ -16,6 +16,7 @@ from hardener.checks.lib.filters import (
     compare_running,
     has_own_profile,
     processes,
+    requests_default,
 )
 from hardener.checks.lib.labels import DEFAULT_PROFILE, UNCONFINED_TYPES, apparmor_label
 from hardener.checks.lib.rule import Note
@@ -128,13 +129,27 @@ def _seccomp(container: Container) -> Iterator[str]:
     if reason:
         return
     if has_own_profile(container):
-        yield _own_filter(compare_running(container) if container.running else compare_declared(container))
+        yield _own_filter(_compared(container))
     elif container.profile is not None:
         calls = seccomp_profiles.opened_calls(container.profile, SOURCE, _bounding(container))
         if seccomp_profiles.filters_nothing(calls):
             yield f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(calls)}"
+        elif not requests_default(container) and (calls or _compared(container).kind is FilterKind.WIDER):
+            opened = _opened(_compared(container)) or calls
+            yield (
+                f"has the daemon's own seccomp profile, which permits {listed(opened, _NAMED)}: "
+                "the engine's default would refuse that"
+            )
         elif calls:
             yield Note(f"has the daemon's own seccomp profile: {seccomp_profiles.sentence(calls)}")
+
+
+def _compared(container: Container) -> Filter:
+    return compare_running(container) if container.running else compare_declared(container)
+
+
+def _opened(found: Filter) -> list[str]:
+    return [*found.opens, *(f"{name} with any arguments" for name in found.unlimited)]
 
 
 def _bounding(container: Container) -> int:
@@ -150,9 +165,8 @@ def _own_filter(found: Filter) -> str:
         case FilterKind.WIDE:
             return f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(found.opens)}"
         case FilterKind.WIDER:
-            opened = [*found.opens, *(f"{name} with any arguments" for name in found.unlimited)]
             return (
-                f"has a seccomp profile of its own that permits {listed(opened, _NAMED)}: "
+                f"has a seccomp profile of its own that permits {listed(_opened(found), _NAMED)}: "
                 "the engine's default would refuse that"
             )
         case FilterKind.DEFAULT:

@@ -13,6 +13,7 @@ from hardener.checks.lib.capability_sets import names_of
 from hardener.checks.lib.containers import SOURCE, Container, container_check, every_container
 from hardener.checks.lib.filters import mask, processes
 from hardener.checks.lib.hostmounts import HostMount, clean, host_mounts, inode, real
+from hardener.checks.lib.labels import Confinement, lsm
 from hardener.checks.lib.mounttable import Host, Location, joined, relative, within
 from hardener.checks.lib.rule import Note
 from hardener.checks.lib.verdicts import listed, needs_engine
@@ -344,8 +345,9 @@ def _follows_processes(container: Container) -> bool:
         open_ = container.privileged or bool({"unconfined", "disable"} & {*options})
         confined = bool({"apparmor", "selinux"} & container.snapshot.security_options) and not open_
         return not confined and "SYS_PTRACE" in declared_capabilities(container)
-    label = str((container.facts or {}).get("label") or "unconfined")
-    if not ("unconfined" in label or ":spc_t:" in label) or "user" not in container.fact("host_namespaces"):
+    has_label = bool((container.facts or {}).get("label"))
+    confined = has_label and lsm(container).confinement in (Confinement.DEFAULT, Confinement.OWN)
+    if confined or "user" not in container.fact("host_namespaces"):
         return False
     return any(
         "SYS_PTRACE" in names_of(mask(container, process, "cap_eff")) for process in processes(container)

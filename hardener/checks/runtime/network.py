@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from ipaddress import IPv6Address, ip_address
 
 from hardener.checks import check
-from hardener.checks.lib import fields, policy
+from hardener.checks.lib import fields
 from hardener.checks.lib.containers import NO_CONTAINERS, SOURCE, Container, container_check, containers
+from hardener.checks.lib.ports import MeantPort, meant_ports
 from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.checks.lib.swarmstate import SOURCE as SWARM
 from hardener.checks.lib.swarmstate import Service, services
@@ -27,8 +27,6 @@ _PRIVILEGED_BELOW = 1024
 _DEFAULT_ADDRESS = "com.docker.network.bridge.host_binding_ipv4"
 
 _HOST_PORTS = re.compile(r"(?:[0-9]{1,5}(?:-[0-9]{1,5})?)?")
-_NUMBER = re.compile(r"[0-9]{1,5}")
-_PROTOCOLS = frozenset({"", "tcp", "udp", "sctp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +59,22 @@ class _Opening:
         return (mapped or parsed).is_unspecified
 
 
+def _is_meant(publisher: Publisher, opening: _Opening, meant: Sequence[MeantPort]) -> bool:
+    ports = (opening.protocol, opening.first, opening.last)
+    return any(each.covers(publisher.name, *ports) for each in meant)
+
+
 @check("container-no-privileged-ports")
 @needs_engine
 def privileged_ports(snapshot: Snapshot) -> Verdict:
     """Check that no container or service opens a host port below 1024, except those in the policy."""
-    meant = _meant_ports(snapshot) or ()
+    meant = meant_ports(snapshot) or ()
 
     def judge(publisher: Publisher) -> Iterator[str]:
         for opening in _openings(publisher):
             if not 0 < opening.first < _PRIVILEGED_BELOW:
                 continue
-            if any(port.covers(publisher, opening) for port in meant):
+            if _is_meant(publisher, opening, meant):
                 yield Note(f"policy lets it open a privileged port: it {opening}")
             else:
                 yield str(opening)
@@ -88,13 +91,13 @@ def privileged_ports(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def needed_ports(snapshot: Snapshot) -> Verdict:
     """Check that every open port of a container or service is in the policy."""
-    meant = _meant_ports(snapshot)
+    meant = meant_ports(snapshot)
 
     def judge(publisher: Publisher) -> Iterator[str]:
         for opening in _openings(publisher):
             if meant is None:
                 yield Question(str(opening))
-            elif not any(port.covers(publisher, opening) for port in meant):
+            elif not _is_meant(publisher, opening, meant):
                 yield str(opening)
         if isinstance(publisher, Container) and not publisher.running and publisher.shares("net"):
             yield Question("is in the host's network: the ports that it opens are known only while it runs")
@@ -220,36 +223,3 @@ def _service_openings(service: Service) -> Iterator[_Opening]:
     for port in fields.rows(endpoint, "Ports", SWARM):
         number = fields.number(port, "PublishedPort", SWARM)
         yield _Opening("publishes", "", number, number, fields.text(port, "Protocol", SWARM) or "tcp")
-
-
-@dataclass(frozen=True, slots=True)
-class _MeantPort:
-    """One entry of the policy: ``443/tcp``, ``web-*:8080/tcp``, ``30000-30100/udp``."""
-
-    publisher: str  # a glob
-    first: int
-    last: int
-    protocol: str
-
-    def covers(self, publisher: Publisher, opening: _Opening) -> bool:
-        return (
-            fnmatchcase(publisher.name, self.publisher)
-            and self.protocol == opening.protocol
-            and self.first <= opening.first
-            and opening.last <= self.last
-        )
-
-
-def _meant_ports(snapshot: Snapshot) -> tuple[_MeantPort, ...] | None:
-    entries = policy.texts(snapshot, "published_ports")
-    return None if entries is None else tuple(_meant_port(entry) for entry in entries)
-
-
-def _meant_port(entry: str) -> _MeantPort:
-    publisher, _, port = entry.rpartition(":")
-    numbers, _, protocol = port.partition("/")
-    first, _, last = numbers.partition("-")
-    ends = [int(number) for number in (first, last or first) if _NUMBER.fullmatch(number)]
-    if len(ends) != 2 or not 0 < ends[0] <= ends[1] <= 65535 or protocol not in _PROTOCOLS:
-        raise policy.unusable("published_ports must be entries like 443/tcp or web:8080/tcp", entry)
-    return _MeantPort(publisher or "*", ends[0], ends[1], protocol or "tcp")

@@ -6,6 +6,7 @@ without delegation, a kernel without the controller).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ _DEFAULT_SHARES = 1024  # the engine's default weight
 _DEFAULT_WEIGHT = 100  # the kernel's default weight
 _SHARES = range(10, 100_001)  # a weight outside starves this container, or all others
 _MISSING = object()
+_LIST = re.compile(r"(\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*)?")  # of processors; Linux has 8192 at most
+_LONGEST_LIST = 1000
 
 
 @container_check(
@@ -51,7 +54,9 @@ def _memory(container: Container) -> Iterator[str]:
 
 
 @container_check(
-    "container-cpu-limit", expected="every container has a processor quota or a weight other than the default"
+    "container-cpu-limit",
+    expected="every container has a processor quota, fewer processors than the host, or a weight of its own",
+    question="check on which processors each of these containers may run",
 )
 def _cpu(container: Container) -> Iterator[str]:
     shares = fields.number(container.host_config, "CpuShares", SOURCE)
@@ -59,20 +64,26 @@ def _cpu(container: Container) -> Iterator[str]:
         fields.number(container.host_config, "CpuQuota", SOURCE) > 0
     )
     weighted = shares not in {0, _DEFAULT_SHARES}
-    declared = quota or weighted
     processors = fields.number(container.snapshot.info, "NCPU", "docker.info")
+    wanted = fields.text(container.host_config, "CpusetCpus", SOURCE)
+    pinned = (
+        container.snapshot.info.get("CPUSet") is not False and 0 < _listed_processors(wanted) < processors
+    )
+    declared = quota or weighted or pinned
     if shares and shares not in _SHARES:
         whom = "is starved by" if shares < _SHARES.start else "starves"
         yield f"{whom} other containers: its CPU shares are {shares}, the default is {_DEFAULT_SHARES}"
     if not container.running:
-        able = (quota and container.snapshot.info.get("CpuCfsQuota") is not False) or (
-            weighted and container.snapshot.info.get("CPUShares") is not False
+        able = (
+            pinned
+            or (quota and container.snapshot.info.get("CpuCfsQuota") is not False)
+            or (weighted and container.snapshot.info.get("CPUShares") is not False)
         )
         if not declared:
             yield "is set to run without a processor limit"
         elif not able:
             yield "declares a processor limit, but the engine cannot enforce it on this host"
-        elif quota and not weighted and 0 < processors <= _declared_processors(container):
+        elif quota and not (weighted or pinned) and 0 < processors <= _declared_processors(container):
             yield f"is set to run on all {processors} processors of the host"
         return
     ceiling = _limit(container, "cpu_max")
@@ -84,12 +95,26 @@ def _cpu(container: Container) -> Iterator[str]:
     weighty = weight is not _MISSING and weight is not None and weight != _DEFAULT_WEIGHT
     if weighty and shares != _DEFAULT_SHARES:
         return
+    allowed = _limit(container, "cpuset_cpus")
+    if allowed is _MISSING and pinned:
+        yield Question(f"is set to run on processors {wanted}, and the snapshot has no set that is in force")
+        return
+    if allowed is not _MISSING and 0 < _listed_processors(str(allowed)) < processors:
+        return
     if limited:
         yield f"may use all {processors} processors of the host"
         return
     but = ", although a limit is declared" if declared else ""
     same = " (the declared weight 1024 is the default)" if shares == _DEFAULT_SHARES else ""
     yield f"runs without a processor limit{but}{same}"
+
+
+def _listed_processors(text: str) -> int:
+    """Count the processors of a list such as ``0-3,8``."""
+    if len(text) > _LONGEST_LIST or not _LIST.fullmatch(text):
+        raise FactUnavailable(SOURCE, f"{text[:40]!r} is not a list of processors")
+    ranges = [part.partition("-") for part in text.split(",") if part]
+    return len({number for low, _, high in ranges for number in range(int(low), int(high or low) + 1)})
 
 
 def _processors(ceiling: str) -> float:

@@ -12,7 +12,7 @@ function controlRow(run, group, many, className = "group") {
     [
       element("span", { class: `severity ${control.severity}` }, control.severity),
       element("span", { class: "id" }, control.id),
-      element("span", { class: "title" }, control.title, marks(run, group)),
+      element("span", { class: "title" }, many ? control.title : run.title(run.hosts[h], c), marks(run, group)),
       many ? bar(run, group.counts) : null,
       many
         ? element("span", { class: "number" }, `${group.findings.length} of ${run.hosts.length}`)
@@ -51,7 +51,7 @@ function controlFinding(run, h, c) {
       statusWord(run.status(host, c)),
       element("span", { class: `severity ${control.severity}` }, control.severity),
       element("span", { class: "id" }, control.id),
-      element("span", { class: "title" }, control.title, move ? mark(move) : null),
+      element("span", { class: "title" }, run.title(host, c), move ? mark(move) : null),
     ],
     () => [evidence(run, host, c), description(run, control)],
   );

@@ -57,6 +57,11 @@ class Run {
     return this.statusOf.get(host.statuses[control]);
   }
 
+  title(host, control) {
+    const { title, failing } = this.controls[control];
+    return (["fail", "waived"].includes(this.status(host, control).name) && failing) || title;
+  }
+
   verdict(host, control) {
     return this.verdicts[host.verdicts[control]];
   }

@@ -18,6 +18,7 @@ _NAMED = 10
 def decisions(place: Place, gathered: Gathered, made: Decisions) -> Iterator[File]:
     """Yield the pages that list the waivers and attestations of the last run, by their last day."""
     every: list[Waiver | Attestation] = [*made.waivers, *made.attestations]
+    stale = gathered.summary.decided.stale()
     rows = []
     for each in sorted(every, key=lambda one: (one.expires, one.id)):
         counts = gathered.standings.get(each.id, Counter())
@@ -40,7 +41,7 @@ def decisions(place: Place, gathered: Gathered, made: Decisions) -> Iterator[Fil
                     "days": Due(each, (each.expires - made.today).days).days,
                     "in_force": counts[Standing.IN_FORCE],
                     "expired": counts[Standing.EXPIRED],
-                    "stale": bool(counts) and counts[Standing.STALE] == counts.total(),
+                    "stale": each in stale,
                 },
             )
         )

@@ -141,7 +141,7 @@ def _finding(each: Finding, benchmark: str) -> dict[str, Any]:
     return {
         "anchor": file_name(each.control.slug),
         "id": each.control.id_in(benchmark),
-        "title": each.control.title,
+        "title": each.control.title_if(each.status),
         "severity": each.severity.value,
         "status": each.status.value,
         "word": WORDS[each.status],

@@ -61,7 +61,7 @@ def since_run(since: Since, slugs: Collection[str], most: int) -> dict[str, Any]
                 "key": css_class(each.kind),
                 "id": each.id,
                 "file": file_name(each.control.slug) if each.control.slug in slugs else "",
-                "title": each.control.title,
+                "title": each.control.title_if(each.after.status),
                 "before": WORDS[each.before.status],
                 "after": WORDS[each.after.status],
                 "status": each.after.status.value,

@@ -21,9 +21,10 @@ class Container(NamedTuple):
     profile: str = ""  # AppArmor's
     label: str = ""  # SELinux's
     risks: tuple[str, ...] = ()
-    silent: str = ""  # its confinement if that leaves no record: unconfined, docker-default
+    silent: str = ""  # its declared confinement if that leaves no record: unconfined, docker-default
     ended: float = 0.0  # wall-clock time; 0 while it runs
     inspected: bool = True  # False if it was gone before its confinement could be inspected
+    pid: int = 0  # of its first process
 
 
 class Directory:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import Iterator, Sequence
 
+from ..host.processes import label
 from .containers import Container
 
 _NAMED = 5
 _ACTIONS_LOGGED = "/proc/sys/kernel/seccomp/actions_logged"
+_UNCONFINED_TYPES = frozenset({"spc_t", "unconfined_service_t", "unconfined_t"})  # of SELinux
 _TOLD = ("kill_process", "kill_thread", "log")
 
 
@@ -41,13 +43,14 @@ def _sentences(containers: Sequence[Container]) -> Iterator[str]:
     selinux = os.path.exists("/sys/fs/selinux/enforce")
     if not apparmor and not selinux:
         yield "neither AppArmor nor SELinux is on: they deny nothing"
-    silent = [each for each in containers if each.silent == "docker-default"] if apparmor else []
+    in_force = [(each, _silent(each)) for each in containers]
+    silent = [each for each, profile in in_force if profile == "docker-default"] if apparmor else []
     if silent:
         yield (
             f"{_listed(silent)} run under docker-default, whose denials are not recorded:"
             " docker-default-audited (role activity) records them"
         )
-    unconfined = [each for each in containers if each.silent == "unconfined"]
+    unconfined = [each for each, profile in in_force if profile == "unconfined"]
     if unconfined:
         yield f"{_listed(unconfined)} run unconfined: no action of theirs is denied or recorded"
     logged = _read(_ACTIONS_LOGGED).split()
@@ -55,6 +58,21 @@ def _sentences(containers: Sequence[Container]) -> Iterator[str]:
     if lacking:
         yield f"the kernel does not record these seccomp actions: {', '.join(lacking)} ({_ACTIONS_LOGGED})"
     yield "calls that seccomp refuses with an error, as in the engine's own profile, leave no record"
+
+
+def _silent(container: Container) -> str:
+    """Return the confinement in force if it leaves no record; the declared one if the kernel tells none.
+
+    A profile that was removed from the kernel confines no process, and the engine declares it all the same.
+    """
+    found = label(container.pid) if container.pid else ""
+    parts = found.split(":")
+    if len(parts) > 3:  # SELinux
+        return "unconfined" if parts[2] in _UNCONFINED_TYPES else ""
+    profile = found.partition(" (")[0]
+    if not found:
+        return container.silent
+    return profile if found in ("unconfined", "docker-default (enforce)") else ""
 
 
 def _listed(containers: Sequence[Container]) -> str:

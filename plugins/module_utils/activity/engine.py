@@ -152,7 +152,8 @@ class Engine:
 
 def container(identity: str, inspected: Mapping[str, Any]) -> Container:
     """Parse the relevant part of ``/containers/ID/json``."""
-    config, host = _object(inspected, "Config"), _object(inspected, "HostConfig")
+    config, host, state = (_object(inspected, key) for key in ("Config", "HostConfig", "State"))
+    pid = state.get("Pid")
     profile = str(inspected.get("AppArmorProfile") or "")[:200]
     return Container(
         identity,
@@ -162,7 +163,8 @@ def container(identity: str, inspected: Mapping[str, Any]) -> Container:
         str(inspected.get("ProcessLabel") or "")[:300],
         tuple(risks(host)),
         _silent_profile(host, profile),
-        0.0 if _object(inspected, "State").get("Running") is True else time.time(),
+        0.0 if state.get("Running") is True else time.time(),
+        pid=pid if isinstance(pid, int) and pid > 0 else 0,
     )
 
 

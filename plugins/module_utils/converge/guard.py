@@ -46,7 +46,7 @@ Conflicts=shutdown.target
 Type=oneshot
 ExecStart={boot}
 ExecStopPost=-{booted}
-TimeoutStartSec=120
+TimeoutStartSec={limit}
 """
 _MAIN = """\
 import os
@@ -60,7 +60,9 @@ except (ImportError, OSError):
     sys.exit(2)  # removed since the run is over: so does Python end where it finds no program at all
 guard_main.main()
 """
-_RETRY = 20  # seconds until a guard that was killed, or could not act during boot, tries again
+RETRY = 20  # seconds until a guard that was killed, or could not act, tries again
+BOOT_PATIENCE = 60  # seconds that the boot unit waits for the lock
+_BOOT_WORK = 120  # seconds that it has for the rollback itself
 
 
 def possible() -> bool:
@@ -122,7 +124,7 @@ def insist(folder: str, run: str, backup: str) -> str:
 
 def retry(folder: str, run: str, backup: str) -> None:
     """Make systemd retry the rollback of a run whose timer is gone, as after a boot."""
-    _set_timer(folder, run, backup=backup, seconds=_RETRY)
+    _set_timer(folder, run, backup=backup, seconds=RETRY)
 
 
 def stop(run: str) -> None:
@@ -156,7 +158,7 @@ def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.
         "--timer-property=Conflicts=shutdown.target",
         "--timer-property=Before=shutdown.target",
         "--property=Restart=on-failure",
-        f"--property=RestartSec={_RETRY}",
+        f"--property=RestartSec={RETRY}",
         # Python ends so where it finds no program: a run that is confirmed while this one starts removes it.
         "--property=RestartPreventExitStatus=2",
         "--",
@@ -246,7 +248,9 @@ def _write_boot_unit(folder: str, run: str, backup: str) -> None:
         occasion: " ".join(map(_word, _command(occasion, folder, run, backup)))
         for occasion in ("boot", "booted")
     }
-    text = _BOOT.format(folder=_word(folder), python=_word(sys.executable), **commands)
+    text = _BOOT.format(
+        folder=_word(folder), python=_word(sys.executable), limit=BOOT_PATIENCE + _BOOT_WORK, **commands
+    )
     files.replace(unit, State(FILE, text.encode(), 0o644, os.geteuid(), os.getegid()))
     wants = os.path.join(UNITS, _WANTS)
     atomic.make_folders(wants)

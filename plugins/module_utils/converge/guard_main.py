@@ -13,7 +13,7 @@ from .backup import Store
 from .journal import CHANGING, ROLLING_BACK, Journal
 from .locking import Busy, locked
 
-_FIRST, _LONGEST = 20, 900  # seconds between two attempts, doubled each time
+_LONGEST = 900  # seconds between two attempts, which double from guard.RETRY on
 _LOOK = 5  # seconds until it notices that another process has ended the run
 _PATIENCE = 5  # seconds for a confirmation or rollback that is in progress
 _LONG = 300
@@ -62,7 +62,7 @@ def _expired(store: Store, run: str) -> None:
 
 
 def _pauses() -> Iterator[int]:
-    pause = _FIRST
+    pause = guard.RETRY
     while True:
         yield pause
         pause = min(2 * pause, _LONGEST)
@@ -112,7 +112,7 @@ def _roll_back_locked(store: Store, run: str) -> list[str]:
 
 def _boot(store: Store, run: str) -> None:
     """Restore the files during boot, before services read them; the reboot has reset the kernel's state."""
-    with locked(store.lock, patience=_LONG):
+    with locked(store.lock, patience=guard.BOOT_PATIENCE):
         journal = Journal.find(store)
         if journal is not None and journal.run == run:
             reason = journal.why_expired if journal.phase == ROLLING_BACK else _BOOTED

@@ -9,6 +9,7 @@ import pwd
 import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
+from ..host.redact import Mask
 from ..host.text import visible
 from . import files, jsonkeys, records
 from .documents import FORMER, Document, Resource
@@ -17,19 +18,7 @@ from .files import ABSENT, DEVICE, DIRECTORY, FILE, NOTHING, State
 
 Reader = Callable[..., State]
 
-# Bounded quantifiers, so that a hostile file cannot cause long searches.
-_CONFIDENTIAL = (
-    r"(?:passw|passphrase|pwd|secret|token|credential|cookie|basic-?auth|api[-_.]?key|conn(?:ection)?[-_.]?str"
-    r"|(?:private|access|account|encryption|signing|license|session|shared)[-_.]?key)"
-)
-_SECRET_NAME = re.compile(_CONFIDENTIAL, re.IGNORECASE)
-# A key of a JSON object with its value.
-_MEMBER = re.compile(r'("[^"\n]*"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"')
-# The value is optional: so a long name without one is read once, and not again from each letter.
-_SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]*)(=[^\s\"'\\,;]+)?", re.IGNORECASE)
 _USUAL = ["owner root:root\n", "mode 0644\n"]
-_URL_PASSWORD = re.compile(r"://[^\s/\"'?#]{1,1000}@")
-_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
 _DIGEST = re.compile("hmac:[0-9a-f]{16}")  # written by the collector's redactor
 _LONG = 256 * 1024
 _MANY_LINES = 4000
@@ -298,12 +287,8 @@ def digest(content: bytes | None) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return a text without passwords of engine configurations and without private keys."""
-    text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
-    text = _MEMBER.sub(lambda found: f'{found[1]}"***"' if _SECRET_NAME.search(found[1]) else found[0], text)
-    if "=" in text:  # a fast test for most files
-        text = _SECRET_WORD.sub(lambda found: found[1] + ("=***" if found[2] else ""), text)
-    return _URL_PASSWORD.sub("://***@", text)
+    """Return a text without its secrets, by the rules that keep secrets out of snapshots."""
+    return Mask().lines(text)
 
 
 def _lines(state: State) -> list[str]:

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, Iterable, Mapping, Sequence
 
+from ..subjects import owners
 from . import system
 from .activations.interface import Begun
 from .errors import Refused
 
 REMAP = "userns_remap"
 _ROLE = re.compile(r"[a-z][a-z0-9_]*")
-# Activations that only one role has.
-_ACTIVATIONS = {
-    "apparmor-load": "activity",
-    "audit-rules-load": "audit_rules",
-    "boot-parameters": "apparmor",
-    "firewall": "firewall",
-    "group-members": "docker_group",
-    "modules-load": "docker_daemon",
-    "selinux-enforce": "selinux",
-    "sysctl": "kernel",
-}
-_UNITS = {
-    "hardener-activity.service": "activity",
-    "apparmor.service": "apparmor",
-    "hardener-verify-images.timer": "content_trust",
-    "dnf-automatic-install.timer": "security_updates",
-    "dnf-automatic.timer": "security_updates",
-    "hardener-scan.timer": "vulnerability_scan",
-}
-# Files that the programs of a role write, below hardener's folder.
-_WRITTEN = {"activity": ("activity",), "content_trust": ("trust",), "vulnerability_scan": ("scan",)}
-# What a role installs if it is missing: a program, and its package.
-_INSTALLED = {
-    "apparmor": ("apparmor_parser", "apparmor"),
-    "audit_rules": ("auditctl", "auditd"),
-    "content_trust": ("openssl", "openssl"),
-    "docker_engine": ("dockerd", "the Docker engine"),
-    "security_updates": ("unattended-upgrade", "unattended-upgrades"),
-}
 
 
 def checked(role: str) -> str:
@@ -60,17 +33,17 @@ def belongs(document: str, role: str) -> bool:
 
 def begun_of_role(kind: str, begun: Begun, role: str) -> Begun | None:
     """Return the part of a run's activation that belongs to a role; None if no part does."""
-    if not role or kind in ("docker", "systemd-reload"):  # these look at the files that change
+    if not role or kind in owners.SHARED:
         return begun
     if kind == "units":
-        memory = {unit: was for unit, was in begun.memory.items() if _UNITS.get(unit) == role}
+        memory = {unit: was for unit, was in begun.memory.items() if owners.UNITS.get(unit) == role}
         return begun._replace(memory=memory) if memory else None
-    return begun if _ACTIVATIONS.get(kind) == role else None
+    return begun if owners.ACTIVATIONS.get(kind) == role else None
 
 
 def written(role: str) -> Sequence[str]:
     """Return the subfolders of hardener's folder to which the programs of a role write."""
-    return _WRITTEN.get(role, ())
+    return owners.WRITTEN.get(role, ())
 
 
 def packages(documents: Iterable[str]) -> list[str]:
@@ -78,8 +51,9 @@ def packages(documents: Iterable[str]) -> list[str]:
     names = set(documents)
     return [
         f"{package} stays installed, even if hardener installed it: remove it if nothing else needs it"
-        for role, (program, package) in _INSTALLED.items()
-        if any(belongs(name, role) for name in names) and system.installed(program)
+        for role, found_by, package in owners.INSTALLED
+        if any(belongs(name, role) for name in names)
+        and (system.installed(found_by) or os.path.isdir(found_by))
     ]
 
 

@@ -17,12 +17,13 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterator
 
-SOCK_DIAG, AUDIT = 4, 9  # protocols
+ROUTE, SOCK_DIAG, AUDIT = 0, 4, 9  # protocols
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
 _CODE = struct.Struct("=i")
 _ERROR, _DONE = 2, 3  # types
 _REQUEST, _MULTI, _DUMP = 0x1, 0x2, 0x300  # flags
+_TYPE = 0x3FFF  # bits of an attribute's type; the others are flags
 _LARGEST = 64 * 1024  # bytes of a datagram: the kernel puts at most 32 KiB of a long answer into one
 _MAX_BYTES = 64 * 1024 * 1024  # of an answer
 _MAX_MESSAGES = 1_000_000  # of an answer: a container in the network of its host can open many sockets
@@ -32,15 +33,18 @@ _BUFFER = 8 * 1024 * 1024  # bytes that may wait for a subscriber
 _AT_ONCE = 256
 
 
-def ask(protocol: int, kind: int, request: bytes = b"", *, dump: bool = False, least: int = 0) -> list[bytes]:
+def ask(
+    protocol: int, kind: int, request: bytes = b"", *, dump: bool = False, least: int = 0, answer: int = 0
+) -> list[bytes]:
     """Send a request to the kernel, and return the contents of the messages of its answer.
 
     Args:
         protocol: such as ``AUDIT``.
-        kind: type of the request, and of the messages of its answer.
+        kind: type of the request, and of the messages of its answer unless ``answer`` is given.
         request: content of the request.
         dump: whether it asks for all objects.
         least: bytes that the content of each message must have.
+        answer: type of the messages of the answer.
 
     Raises:
         OSError: the kernel refuses, does not answer in time, or its answer is broken or too long.
@@ -51,7 +55,7 @@ def ask(protocol: int, kind: int, request: bytes = b"", *, dump: bool = False, l
     with closing(Socket(AF_NETLINK, SOCK_RAW, protocol)) as kernel:
         head = _HEADER.pack(_HEADER.size + len(request), kind, flags, number, 0)
         kernel.sendto(head + request, (0, 0))
-        return _answer(kernel, kind, number, least)
+        return _answer(kernel, answer or kind, number, least)
 
 
 def _answer(kernel: Socket, kind: int, number: int, least: int) -> list[bytes]:
@@ -79,6 +83,16 @@ def _answer(kernel: Socket, kind: int, number: int, least: int) -> list[bytes]:
     raise OSError(
         EMSGSIZE, f"the kernel's answer has more than {_MAX_MESSAGES} messages or {_MAX_BYTES} bytes"
     )
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Return the attributes of a message by their type."""
+    found, offset = {}, 0
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        found[kind & _TYPE] = data[offset + 4 : offset + length]
+        offset += max(4, (length + 3) & ~3)
+    return found
 
 
 def _receive(kernel: Socket, deadline: float) -> bytes:

@@ -168,3 +168,23 @@ def namespace(pid: int | str, kind: str) -> str | None:
     except OSError:
         return None
     return link[link.find("[") + 1 : -1]
+
+
+def label_file() -> str | None:
+    """Return the file below ``/proc/PID`` with the security module's label; None if no module labels."""
+    for name in ("attr/apparmor/current", "attr/current"):
+        try:
+            if read_pseudo(f"/proc/self/{name}"):
+                return name
+        except OSError:
+            continue
+    return None
+
+
+def label(pid: int) -> str:
+    """Return the label that confines a process, such as ``docker-default (enforce)``; empty if unknown."""
+    try:
+        name = label_file()
+        return read_pseudo(f"/proc/{pid}/{name}").strip("\0\n ") if name else ""
+    except OSError:
+        return ""

@@ -38,7 +38,7 @@ _NO_SECRET = re.compile(
 # A name and the separator before its value.
 _ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})["']?\s*[=:]\s*""")
 _OPTION = re.compile(r"""(?<![\w.-])(--?[\w.-]{1,64})["']?,?\s+(?!["']?-)""")
-_VALUE = re.compile(r""""[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s;&|"',]+""")
+_VALUE = re.compile(r""""(?:[^"\\]|\\.)*(?:"|\\?\Z)|'[^']*(?:'|\Z)|[^\s;&|"',]+""", re.DOTALL)
 _HEADER = re.compile(r"(authorization\s*:\s*(?:basic|bearer|token)\s+)([^\s\"']+)", re.IGNORECASE)
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"'?#]+)@")
 
@@ -83,13 +83,11 @@ _TOOLS = (
     _Tool("sshpass", re.compile(r"""(?<![\w-])(-p\s*["']?)([^\s"']+)""")),
 )
 _ANY_TOOL = re.compile("curl|mysql|mariadb|redis-cli|sshpass")
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
 _FORMS = (
-    _Form(
-        "private-key",
-        re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-        ),
-    ),
+    _Form("private-key", _PRIVATE_KEY),
     _Form("aws-key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
     # The parts after the first are optional: so the first part is read once, and not from each `eyJ` in it.
     _Form("jwt", re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]{8,}\.[\w-]*)?"), "."),
@@ -300,6 +298,18 @@ class Redactor:
         if ":" in match.group(2):
             self.count(where, "url-password")
         return f"{match.group(1)}{self.digest(match.group(2))}@"
+
+
+class Mask(Redactor):
+    """Replaces secrets by asterisks, for what this host shows and does not compare."""
+
+    def digest(self, value: str) -> str:  # noqa: ARG002 - the redactor's digest depends on it
+        """Return asterisks."""
+        return "***"
+
+    def lines(self, text: str) -> str:
+        """Redact a text line by line, so that its length has no limit."""
+        return "\n".join(self.text(line, "") for line in _PRIVATE_KEY.sub("***", text).split("\n"))
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:

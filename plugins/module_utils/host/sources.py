@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 PACKAGE = "hardener_host"  # parent package of this library's packages on a host
-FLOOR = ("contract.py", "docker", "host")  # packages that every program may import; they are always included
+# Packages that every program may import; they are always included.
+FLOOR = ("contract.py", "docker", "host", "subjects")
 
 
 def sources(*programs: str) -> dict[str, str]:

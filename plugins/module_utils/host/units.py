@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from ..subjects.host import COMMANDS
+from ..subjects.owners import APT_TIMERS, DNF_TIMERS
 from .errors import Absent, Failed
 from .read import read_text
 from .run import run
@@ -21,10 +23,9 @@ NAMES = (
     "audit-rules.service",
     "apparmor.service",
     "unattended-upgrades.service",
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
+    *APT_TIMERS,
     "dnf-automatic.timer",
-    "dnf-automatic-install.timer",
+    *DNF_TIMERS,
     "nftables.service",
     "ufw.service",
     "firewalld.service",
@@ -40,9 +41,11 @@ _TEXTS = (
     "SocketUser",
     "SocketGroup",
     "SocketMode",
+    "NeedDaemonReload",
 )
-_NUMBERS = ("MainPID", "NRestarts")
-_LISTS = ("DropInPaths", "ExecStart", "Listen", "Environment", "EnvironmentFiles", "TriggeredBy")
+_NUMBERS = ("MainPID", "NRestarts", "ExecMainStartTimestampMonotonic")
+_LISTS = ("DropInPaths", *COMMANDS, "Listen", "Environment", "EnvironmentFiles", "TriggeredBy")
+_MOUNTED = "Where,ActiveEnterTimestampMonotonic"
 _USED = re.compile(r"\$\{?(\w+)")  # other variables may be secrets
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}")
 
@@ -89,7 +92,7 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
                 unit_id = value
             elif name in _NUMBERS:
                 unit[name] = int(value) if value.isdigit() else 0
-            elif name == "ExecStart":
+            elif name in COMMANDS:
                 unit[name].append(_exec_argv(value))
             elif name == "Environment":
                 words = [word.partition("=")[::2] for word in split_words(value)]
@@ -106,6 +109,21 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
             unit["Variables"] = {name: value for name, value in assigned.items() if name in used}
             units[unit_id] = unit
     return units
+
+
+def mounted() -> dict[str, int]:
+    """Return when systemd saw each file system mounted, in microseconds after the boot, by mount point."""
+    try:
+        output = run("systemctl", "show", f"--property={_MOUNTED}", "--", "*.mount")
+    except (OSError, Absent, Failed):
+        return {}
+    found = {}
+    for block in output.split("\n\n"):
+        values = dict(line.partition("=")[::2] for line in block.splitlines())
+        since = values.get("ActiveEnterTimestampMonotonic", "")
+        if since.isdigit() and int(since):
+            found[values.get("Where", "")] = int(since)
+    return found
 
 
 def _exec_argv(value: str) -> list[str]:

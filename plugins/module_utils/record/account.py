@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from ..host import processes
 from ..host.errors import Failed
 from . import observe, rootfiles, runtime
 from .source import Source
@@ -24,7 +25,7 @@ class Account:
 
     def __init__(self, source: Source, slot: int, *, unfiltered: bool, own_seccomp: bool) -> None:
         self.seccomp: dict[str, Any] | None = None  # its own profile, if that could be read
-        self.sampler = observe.Sampler(observe.label_file())
+        self.sampler = observe.Sampler(processes.label_file())
         self.programs: dict[str, dict[str, Any]] = {}
         self._source = source
         self._slot = slot

@@ -13,6 +13,20 @@ from .text import shown
 _CREATED = "exec_create: "  # begins the action of an engine's event; the command follows
 
 
+def checked(
+    exercise: Mapping[str, Any], engine: Engine, originals: Iterable[Mapping[str, Any]], since: float
+) -> Mapping[str, Any]:
+    """Return the result of an exercise; one that executed a command in an original has failed.
+
+    Args:
+        exercise: ``problem``, empty where it went well.
+        engine: the engine.
+        originals: inspect data of the containers.
+        since: when it could begin, in seconds.
+    """
+    return {**exercise, "problem": exercise.get("problem") or executed(engine, originals, since)}
+
+
 def executed(engine: Engine, originals: Iterable[Mapping[str, Any]], since: float) -> str:
     """Describe a command that was executed in an original; return an empty text if there is none.
 

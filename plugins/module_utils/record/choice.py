@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import Callable, Iterable, Mapping
 
 from ..host.errors import Absent, Failed, describe
-from .auditlog import AuditLog
 from .bpftrace import Bpftrace
 from .recorder import Recorder
 from .source import Source
 
 
 def choose(objects: Mapping[str, bytes], *, fetch_into: str, seconds: int) -> Source:
-    """Return the first source that works: the BPF objects, bpftrace, the audit log.
-
-    The audit log shows least, and needs no tool. So it is used only where BPF programs cannot be attached,
-    not where only a tool is absent that a person could install.
+    """Return the first source that works: the BPF objects, or bpftrace.
 
     Args:
         objects: the BPF objects.
@@ -25,14 +21,12 @@ def choose(objects: Mapping[str, bytes], *, fetch_into: str, seconds: int) -> So
     Raises:
         Failed: none works.
     """
+    refused: list[Exception] = []
     ways: tuple[Callable[[], Source], ...] = (
         lambda: Recorder(objects, fetch_into=fetch_into),
         lambda: Bpftrace(fetch_into=fetch_into, seconds=seconds),
     )
-    refused: list[Exception] = []
-    for way in (*ways, AuditLog):
-        if way is AuditLog and any(isinstance(error, Absent) for error in refused):
-            break
+    for way in ways:
         try:
             source = way()
         except (Absent, Failed) as error:

@@ -263,17 +263,6 @@ def _is_at(path: str, file: os.stat_result) -> bool:
         return False
 
 
-def label_file() -> str | None:
-    """Return the path of the security module's process label; None if there is none."""
-    for name in ("attr/apparmor/current", "attr/current"):
-        try:
-            if read_pseudo(f"/proc/self/{name}"):
-                return name
-        except OSError:
-            continue
-    return None
-
-
 def writable_layer(pid: int) -> str:
     """Return the host's path of a container's writable layer; empty if unknown."""
     for line in read_pseudo(f"/proc/{pid}/mountinfo").splitlines():

@@ -18,7 +18,6 @@ from .account import Account
 from .engine import Engine
 from .life import Life
 from .parts import Part
-from .source import Source
 from .subject import Subject
 from .text import shown
 from .twin import SWARM, is_shared
@@ -29,15 +28,13 @@ _LONGEST_STOP = 900
 _SHARED = {"NetworkMode": "network", "PidMode": "processes", "IpcMode": "shared memory"}
 
 
-def cast(engine: Engine, container: str, source: Source) -> project.Cast:
+def cast(engine: Engine, container: str) -> project.Cast:
     """Return the cast with only this container, which is to be restarted.
 
     Raises:
-        Failed: there is none of this name, or it must not be restarted or cannot be recorded then.
+        Failed: there is none of this name, or it must not be restarted.
     """
     (member,) = project.alone(engine, container).members
-    if source.needs_twins:
-        raise Failed(f"{source.title} records only twins: leave out --restart ({source.instead})")
     reason = _obstacle(member.original) or _dependent(engine, member.original)
     if reason:
         raise Failed(f"{_name(member.original)} {reason}")

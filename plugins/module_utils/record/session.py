@@ -12,7 +12,7 @@ from ..host.errors import Failed, describe
 from . import describe as description
 from . import elf, observe, project, restart, runtime
 from .account import Account
-from .astray import executed
+from .astray import checked
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
@@ -92,7 +92,7 @@ class Session:
 
     def _cast(self) -> project.Cast:
         if self._request.restart:
-            return restart.cast(self._engine, self._request.container, self._source)
+            return restart.cast(self._engine, self._request.container)
         if self._request.compose:
             return project.whole(self._engine, self._request.compose)
         if self._request.same_network:
@@ -122,7 +122,6 @@ class Session:
             world=self._world,
             number=number,
             created=account.want,
-            prepared=lambda body: self._source.prepared(body, self._granted.get(original["Id"])),
         )
         account.follow(subject)
         life = TwinLife(
@@ -182,8 +181,7 @@ class Session:
             exercise = {**exercise, "problem": problem}
         elif not self._request.restart:
             originals = [part.member.original for part in self._parts]
-            astray = executed(self._engine, originals, self._served_since)
-            exercise = {**exercise, "problem": exercise.get("problem") or astray}
+            exercise = checked(exercise, self._engine, originals, self._served_since)
         ways = [self._reached(number) for number in range(len(self._parts))]
         ports = [part.life.ports() for part in self._parts]
         for part, how in zip(self._parts, ways):
@@ -231,8 +229,6 @@ class Session:
                     self._measure_for(part.member.original, archive)
             except Failed as error:
                 problem = describe(error)
-        if not problem and not self._source.measures_runtime:
-            problem = "this recorder cannot measure them"
         if problem:
             self._missing.append(f"the runtime's own calls were not measured: {problem}")
 
@@ -242,7 +238,7 @@ class Session:
             idle = runtime.Idle(self._engine, self._run, archive, name, series=len(self._idles))
             self._idles[name] = idle
         self._granted[original["Id"]] = runtime.granted(self._idles[name], original["HostConfig"])
-        if name not in self._bases and self._source.measures_runtime:
+        if name not in self._bases:
             self._bases[name] = runtime.starts(
                 self._idles[name],
                 lambda identity: self._source.want(identity, _IDLE),

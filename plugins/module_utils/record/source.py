@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Mapping
+from typing import Any
 
 
 class Source(ABC):
@@ -12,12 +12,10 @@ class Source(ABC):
     It ends with this process, and leaves nothing on the host.
 
     Attributes:
-        kind: ``bpf``, ``bpftrace`` or ``audit``.
+        kind: ``bpf`` or ``bpftrace``.
         title: the same for people.
         instead: why it is not a better kind, in one line; empty for the best.
         capabilities_by: how capability checks are counted: ``tracepoint``, ``fexit``; empty if they are not.
-        measures_runtime: whether it counts the events of idle containers, which measure the runtime.
-        needs_twins: whether it can only record containers that are created for it.
         problems: what keeps it from counting all that its kind can.
     """
 
@@ -25,8 +23,6 @@ class Source(ABC):
     title: str
     instead = ""
     capabilities_by = ""
-    measures_runtime = True
-    needs_twins = False
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -67,12 +63,3 @@ class Source(ABC):
     @abstractmethod
     def read_one(self, name: str) -> list[dict[str, Any]]:
         """Return the counts of one kind."""
-
-    def prepared(self, body: dict[str, Any], granted: Mapping[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
-        """Return the request that creates a twin, with the settings that this source needs.
-
-        Args:
-            body: the request.
-            granted: what the engine grants by default (``runtime.granted``); None if that is not known.
-        """
-        return body

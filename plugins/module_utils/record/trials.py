@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any, Iterable, Mapping
 
 from ..docker.client import quoted
+from ..host import processes
 from ..host.errors import Failed, describe
 from . import apparmor, observe, project, remap, runtime, twin
 from . import describe as description
-from .astray import executed
+from .astray import checked
 from .engine import Engine
 from .forward import Forwarder
 from .life import Life
@@ -66,7 +67,7 @@ class Trials:
         self._versions: dict[str, Any] = engine.get("/version")
         self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
         self._unfiltered = description.unfiltered(self._original, self._info)
-        self._sampler = observe.Sampler(observe.label_file())
+        self._sampler = observe.Sampler(processes.label_file())
         cast = project.around(engine, request.container)
         for member in cast.members:
             runtime.require_processes_here(self._info, member.original)
@@ -236,8 +237,7 @@ class Trials:
                 exercise = {**exercise, "problem": problem}
             elif self._trial["kind"] == "before":
                 originals = [member.original for member in self._members]
-                astray = executed(self._engine, originals, self._served_since)
-                exercise = {**exercise, "problem": exercise.get("problem") or astray}
+                exercise = checked(exercise, self._engine, originals, self._served_since)
             life.served(exercise, self._reached())
             ports = life.ports()
             if self._trial["kind"] != "control":

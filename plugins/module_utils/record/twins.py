@@ -34,7 +34,6 @@ class Twin(Subject):
         number: of the twin among those of the run.
         created: called with the id of each twin, before it starts.
         removed: called with the id of each removed twin.
-        prepared: returns the request that creates a twin, as it is sent.
     """
 
     def __init__(
@@ -47,7 +46,6 @@ class Twin(Subject):
         number: int = 0,
         created: Callable[[str], None],
         removed: Callable[[str], None] | None = None,
-        prepared: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(engine, original)
         self._run = run
@@ -55,7 +53,6 @@ class Twin(Subject):
         self._number = number
         self._created = created
         self._removed = removed
-        self._prepared = prepared
         self._confinement: Mapping[str, Any] | None = None
         self._volumes: set[str] = set()
 
@@ -83,8 +80,6 @@ class Twin(Subject):
         plan = self._world.plan(self._original, used=used, low_ports=low_ports)
         self._volumes |= {volume.name for volume in plan.volumes}
         body = plan.body if self._confinement is None else twin.confined(plan.body, self._confinement)
-        if self._prepared is not None:
-            body = self._prepared(body)
         self._made = time.time()
         query = {"name": f"{workspace.prefix(self._run)}-{self._number}-{'used' if used else 'empty'}"}
         identity = str(self._engine.call("POST", "/containers/create", body, query=query)["Id"])

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..host.layout import PROGRAMS
+from ..subjects.owners import ACTIVITY_SERVICE
 from .hostview import HostView, listed, name_of
 from .program import FILES, program, start
 
 _START = f"{PROGRAMS}/hardener_activity.py"
-_SERVICE = "hardener-activity.service"
-_UNIT = f"/etc/systemd/system/{_SERVICE}"
+_UNIT = f"/etc/systemd/system/{ACTIVITY_SERVICE}"
 _PROFILE = "docker-default-audited"
 _PROFILE_FILE = f"/etc/apparmor.d/{_PROFILE}"
 _SOCKET = re.compile(r"/[\w./+@-]+")  # characters that need no quoting in a unit's command line
@@ -43,7 +43,7 @@ def _collector(host: HostView, learn_hours: int, socket: str) -> dict[str, Any]:
         return {"refused": f"activity_socket: {socket!r} is not a path that a unit can name"}
     if not 0 <= learn_hours <= _LONGEST:
         return {"refused": f"activity_learn_hours is {learn_hours}: it must be from 0 to {_LONGEST}"}
-    unit = (FILES / _SERVICE).read_text(encoding="utf-8")
+    unit = (FILES / ACTIVITY_SERVICE).read_text(encoding="utf-8")
     unit = unit.replace("@socket@", socket).replace("@learn_hours@", str(learn_hours))
     return {
         "resources": [
@@ -53,7 +53,7 @@ def _collector(host: HostView, learn_hours: int, socket: str) -> dict[str, Any]:
         ],
         "activations": [
             {"name": "systemd-reload", "when": [_UNIT]},
-            {"name": "units", "when": [], "units": {_SERVICE: {"enabled": True, "active": True}}},
+            {"name": "units", "when": [], "units": {ACTIVITY_SERVICE: {"enabled": True, "active": True}}},
         ],
     }
 

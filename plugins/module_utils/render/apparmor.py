@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..contract import DAEMON_RESTART, NONE, REBOOT
+from ..subjects.owners import APPARMOR_SERVICE
 from .hostview import HostView, listed, name_of
 
 GRUB_FILE = "/etc/default/grub.d/50-hardener-apparmor.cfg"
@@ -13,7 +14,6 @@ GRUB_FILE = "/etc/default/grub.d/50-hardener-apparmor.cfg"
 _NAME = "apparmor_enabled"
 _PROFILES = "/etc/apparmor.d"
 _DEFAULT = "docker-default"
-_UNIT = "apparmor.service"
 _EXCLUSIVE = ("selinux", "smack")  # the kernel runs one of these or AppArmor, not both
 # The engine detects AppArmor, and loads its profile, when it starts.
 _ENGINE = {"security": ["apparmor"], "profiles": [_DEFAULT]}
@@ -165,4 +165,4 @@ def _document(
 def _unit(*, active: bool) -> dict[str, Any]:
     """Return the activation that enables the unit that loads profiles, and starts it if ``active``."""
     wish = {"enabled": True, "active": True} if active else {"enabled": True}
-    return {"name": "units", "when": [], "units": {_UNIT: wish}}
+    return {"name": "units", "when": [], "units": {APPARMOR_SERVICE: wish}}

@@ -7,28 +7,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..docker.api import DEFAULT_SOCKET
-from ..docker.keys import default_of
+from ..subjects import audit, files
+from ..subjects.host import unrepaired
 from .hostview import HostView
 
 _RULES = "/etc/audit/rules.d/50-hardener-docker.rules"
 _LIMITS = "/etc/audit/rules.d/00-hardener-limits.rules"
 _TMPFILES = "/etc/tmpfiles.d/hardener-containerd.conf"
 
-_RUN_CONTAINERD = "/run/containerd"
-_MODES = {_RUN_CONTAINERD: "0711", "/run/docker": "0700"}
-_CHANGE, _CHANGE_AND_RUN = "wa", "wax"
-_NARROW = ("armv6l", "armv7l", "i386", "i586", "i686")
-_BINARIES = (
-    "dockerd",
-    "containerd",
-    "containerd-shim",
-    "containerd-shim-runc-v1",
-    "containerd-shim-runc-v2",
-    "runc",
-)
-_REMAPPED = re.compile(r"/\d+\.\d+$")
+_MODES = {audit.RUN_CONTAINERD: "0711", "/run/docker": "0700"}
 _SPEAKABLE = re.compile(r"[!-~]+")  # paths that a rules file can name: it has no quoting
+# Lines of other rules files that can keep records of our rules out of the log.
+_SUPPRESSING = re.compile(r"\s*-(?:[aA]\s*\S*\b(?:never|exclude|filesystem)\b|e\s*0\b|r\s*[1-9])")
 # Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {"enabled": ("backlog", "exclude")}
 
@@ -37,7 +27,7 @@ class _Watch(NamedTuple):
     """A path to audit, with everything below it if it is a folder."""
 
     path: str
-    permissions: str = _CHANGE
+    permissions: str = audit.CHANGE
     tree: bool = False
 
 
@@ -54,14 +44,15 @@ def _render(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[s
     reason = _unfit(host) or _variable_error(host, backlog, exclude)
     if reason:
         return {"refused": reason}
-    arch = "b32" if host.system.get("arch") in _NARROW else "b64"
+    arch = "b32" if host.system.get("arch") in audit.NARROW_MACHINES else "b64"
     watches, notes = [], []
     for watch in _without_covered(_watches(host)):
         why = _rule_obstacle(watch, host.data("files"))
         if why:
-            notes.append(f"{watch.path!r} is not watched: {why}")
+            notes.append(unrepaired(f"{watch.path!r} is not watched: {why}"))
         else:
             watches.append(watch)
+    notes += map(unrepaired, (*audit.hindrances(host), *_suppressed(host, exclude)))
     rules = [f"-a never,exit -F arch={arch} -F dir={path} -F key=docker" for path in exclude]
     rules += [
         f"-a always,exit -F arch={arch} -F {'dir' if watch.tree else 'path'}={watch.path}"
@@ -104,9 +95,22 @@ def _rule_obstacle(watch: _Watch, files: Mapping[str, Any]) -> str:
         return "an audit rule cannot name it"
     if watch.path.startswith("/run/user/"):
         return "it does not exist when the rules are loaded at boot"
-    if watch.tree and watch.path in files and not files[watch.path]:
-        return "it does not exist yet; run the role again when the engine has created it"
+    if watch.path in files and not files[watch.path]:
+        return "it does not exist yet; run the role again when it was created"
     return ""
+
+
+def _suppressed(host: HostView, exclude: Sequence[str]) -> Iterator[str]:
+    """Describe the rules, of the site and of other files, that can suppress records of our rules."""
+    for path in exclude:
+        yield f"audit_rules_exclude keeps what happens in {path} out of the log: waive audit-var-lib-docker"
+    for entry in host.data("audit.persistent") or ():
+        path = str(entry.get("file"))
+        if path not in (_RULES, _LIMITS) and "/rules.d/" in path:
+            lines = [str(line) for line in entry.get("lines") or () if _SUPPRESSING.match(str(line))]
+            yield from (
+                f"{path} may keep records out of the log: {line!r}: remove the line" for line in lines
+            )
 
 
 def _made_at_boot(watch: _Watch) -> Iterator[str]:
@@ -141,7 +145,7 @@ def _variable_error(host: HostView, backlog: int, exclude: Sequence[str]) -> str
     """Return what is wrong with the role's variables; empty if nothing is."""
     if backlog < 0:
         return f"audit_rules_backlog is {backlog}: it counts events, and must not be negative"
-    root = _data_root(host)
+    root = host.data_root
     for path in exclude:
         below = posixpath.normpath(path) == path and path.startswith(f"{root}/")
         if not (below and _SPEAKABLE.fullmatch(path)):
@@ -150,36 +154,23 @@ def _variable_error(host: HostView, backlog: int, exclude: Sequence[str]) -> str
 
 
 def _watches(host: HostView) -> Iterator[_Watch]:
-    files = host.data("files")
+    """Yield what the audit controls demand, and more files that decide how the engine starts."""
+    for subject in audit.SUBJECTS:
+        if subject.name == "docker-service":
+            yield from _unit_files(host)  # here, as in the files of earlier versions
+        for each in subject.find(host):
+            yield _Watch(_canonical(each.path), subject.demanded, each.tree)
 
-    def at(path: str, *, tree: bool = False) -> Iterator[_Watch]:
-        """Yield a watch on the path with resolved links, if it exists."""
-        path = posixpath.normpath(path)
-        record = files.get(path)
-        if record or any(files[name] and name.startswith(f"{path}/") for name in files):
-            yield _Watch(_canonical((record or {}).get("target") or path), _CHANGE, tree)
 
-    for name in _BINARIES:
-        path = (host.engine.get("binaries") or {}).get(name)
-        if path:
-            yield _Watch(_canonical(path), _CHANGE_AND_RUN)
-    path = str(host.config.get("path") or "")
-    yield from at(posixpath.dirname(path) if host.rootless and path else "/etc/docker", tree=True)
-    yield from at(_RUN_CONTAINERD, tree=True)
-    root = _data_root(host)
-    yield _Watch(_canonical((files.get(root) or {}).get("target") or root), _CHANGE, tree=True)
-    for unit in ("docker.service", "docker.socket", "containerd.service"):
-        for path in _unit_files(host.unit(unit)):
+def _unit_files(host: HostView) -> Iterator[_Watch]:
+    for unit in (*files.ENGINE_UNITS, files.OTHER_UNIT):
+        drop_ins = f"/etc/systemd/system/{unit}.d"
+        for path in (*host.unit_files(unit), *host.environment_files(unit)):
             # Drop-ins change the unit as well: watch their folder, unless it holds other units' files too.
-            drop_ins = f"/etc/systemd/system/{unit}.d"
-            tree = posixpath.dirname(path) == drop_ins
-            yield from at(drop_ins if tree else path, tree=tree)
-    for path in _sockets(host):
-        yield from at(path)
-    yield from at(str(host.engine.get("containerd_socket") or f"{_RUN_CONTAINERD}/containerd.sock"))
-    yield from at(host.config_path)
-    for path in ("/etc/default/docker", "/etc/sysconfig/docker", "/etc/containerd/config.toml"):
-        yield from at(path)
+            if posixpath.dirname(path) == drop_ins and host.exists(drop_ins):
+                yield _Watch(host.real(drop_ins), tree=True)
+            elif host.exists(path):
+                yield _Watch(_canonical(host.real(path)))
 
 
 def _without_covered(watches: Iterator[_Watch]) -> list[_Watch]:
@@ -194,30 +185,6 @@ def _without_covered(watches: Iterator[_Watch]) -> list[_Watch]:
             for tree in trees
         )
     ]
-
-
-def _data_root(host: HostView) -> str:
-    """Return the engine's data root, without the folder of a remapped user."""
-    declared = host.info.get("DockerRootDir") or host.setting("data-root") or default_of("data-root")
-    return _canonical(_REMAPPED.sub("", str(declared)))
-
-
-def _unit_files(unit: Mapping[str, Any]) -> list[str]:
-    read = (str(entry).partition(" (")[0] for entry in unit.get("EnvironmentFiles") or ())
-    paths = (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ()), *read)
-    return [str(path) for path in paths if path]
-
-
-def _sockets(host: HostView) -> Iterator[str]:
-    """Yield the API's sockets: the one that answers, those declared, and those of systemd."""
-    yield host.socket
-    for each in host.hosts:
-        if each.startswith("unix://"):
-            yield each[len("unix://") :] or DEFAULT_SOCKET
-        elif each.startswith("fd://"):
-            for entry in (host.data("units").get("docker.socket") or {}).get("Listen") or ():
-                if str(entry).startswith("/"):
-                    yield str(entry).partition(" ")[0]
 
 
 def _canonical(path: str) -> str:

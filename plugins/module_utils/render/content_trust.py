@@ -9,6 +9,7 @@ from typing import Any
 
 from ..docker import content_trust
 from ..host.layout import POLICY, PROGRAMS
+from ..subjects.owners import VERIFY_TIMER
 from ..trust.findings import PolicyError
 from ..trust.policy import parse
 from .hostview import HostView
@@ -116,7 +117,7 @@ def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
     }
     units = {
         f"{_UNITS}/hardener-verify-images.service": _SERVICE,
-        f"{_UNITS}/hardener-verify-images.timer": _TIMER.format(calendar=schedule),
+        f"{_UNITS}/{VERIFY_TIMER}": _TIMER.format(calendar=schedule),
     }
     policy_file = {"kind": "file", "path": POLICY, "content": json.dumps(plain, indent=2) + "\n"}
     return {
@@ -137,7 +138,7 @@ def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "name": "units",
                 "when": [],
-                "units": {"hardener-verify-images.timer": {"enabled": True, "active": True}},
+                "units": {VERIFY_TIMER: {"enabled": True, "active": True}},
             },
         ],
     }

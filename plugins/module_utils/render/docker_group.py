@@ -19,7 +19,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     reason = _unfit(host) or _list_error(approved)
     if reason or approved is None:
         return [{"name": "docker_group", "refused": reason}]
-    group = _group(host)
+    group = host.socket_group or "docker"
     known = host.data("groups")
     name = next((name for name, entry in known.items() if group in (name, str(entry.get("gid")))), "")
     if not name or known[name].get("gid") == 0:
@@ -64,12 +64,3 @@ def _list_error(approved: Any) -> str:
     if not isinstance(approved, list | tuple) or not all(isinstance(user, str) for user in approved):
         return f"docker_group_members must be a list of user names, not {str(approved)[:60]!r}"
     return ""
-
-
-def _group(host: HostView) -> str:
-    """Return the group of the API's socket, by name or number."""
-    if any(each.startswith("fd://") for each in host.hosts):
-        held = host.unit("docker.socket").get("SocketGroup")
-        if held:
-            return str(held)
-    return str(host.setting("group") or "docker")

@@ -24,6 +24,7 @@ _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 _TRANSLATED = "-m conntrack --ctstate DNAT"
+_ORIGINAL = f"{_TRANSLATED} --ctorigdstport"  # the port before its translation follows
 _EPHEMERAL = 32768
 _SSH_SERVERS = ("systemd", "dropbear", "tinysshd", "lsh")
 _NAMED = 12
@@ -119,6 +120,13 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
     if refused:
         return {"name": name, "refused": refused}
     notes = [*facts.lacking(host), *facts.fragile(host)]
+    if wanted.published_others == "accept":
+        notes.append("published ports that firewall_published does not name stay open to all: H.5 fails")
+    elif unnumbered := facts.published_without_number(host):
+        shown = ", ".join(unnumbered[:_NAMED]) + (", …" if len(unnumbered) > _NAMED else "")
+        kept = wanted.published_others == "present"
+        what = "stay open to all, and H.5 fails" if kept else "are blocked"
+        notes.append(f"published ports from {_EPHEMERAL} on {what}: the engine chooses the port of {shown}")
     for family in facts.families(host):
         if family == "ipv6" and facts.unfiltered_ipv6(host):
             notes.append(
@@ -146,10 +154,16 @@ def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     for path in wanted.forward:
         yield from path.rules(family, "RETURN")
     for service in wanted.published:
-        yield from service.rules(family, f"{_TRANSLATED} --ctorigdstport")
+        yield from service.rules(family, _ORIGINAL)
         if service.sources:
-            yield f"-p {service.protocol} {_TRANSLATED} --ctorigdstport {service.port} -j DROP"
-    yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others else 'DROP'}"
+            yield f"-p {service.protocol} {_ORIGINAL} {service.port} -j DROP"
+    if wanted.published_others == "present":
+        chosen = [(protocol, f"{_EPHEMERAL}:65535") for protocol in facts.unnumbered_protocols(host)]
+        for protocol, port in (*facts.published(host, family), *chosen):
+            yield from Service(protocol, port, ()).rules(family, _ORIGINAL)
+    else:
+        yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others == 'accept' else 'DROP'}"
+    # Of what the host itself forwards elsewhere, nothing is dropped.
     yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in facts.bridges(host))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from .hostview import NO_ENGINE, HostView
+from .hostview import NO_ENGINE, HostView, name_of
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PORTED = ("tcp", "udp", "sctp")
@@ -177,6 +177,22 @@ def published(host: HostView, family: str) -> list[tuple[str, str]]:
         for protocol, port in found
         if protocol in PORTED and re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", port)
     )
+
+
+def published_without_number(host: HostView) -> list[str]:
+    """Return container and port where the engine assigns the published port at every start."""
+    return [
+        f"{name_of(inspect)} {inside}"
+        for inspect in host.containers
+        for inside, places in ((inspect.get("HostConfig") or {}).get("PortBindings") or {}).items()
+        if any(str(place.get("HostPort") or "0") == "0" for place in places or ())
+    ]
+
+
+def unnumbered_protocols(host: HostView) -> list[str]:
+    """Return the protocols of the published ports that the engine assigns."""
+    found = {each.rpartition("/")[2] for each in published_without_number(host)}
+    return [protocol for protocol in PORTED if protocol in found]
 
 
 def ssh_ports(host: HostView) -> set[int]:

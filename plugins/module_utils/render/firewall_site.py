@@ -68,14 +68,14 @@ class Site(NamedTuple):
     ssh_named: bool  # the site has set the port
     ssh_sources: tuple[Network, ...]
     published: list[Service]
-    published_others: bool
+    published_others: str  # accept, drop or present
     forward: list[Path]
 
     def published_rules(self, protocol: str, port: str, family: str) -> Iterator[str]:
         """Yield the rules for the allowed sources of a published port that Docker does not translate."""
         first = int(port.partition(":")[0])
         found = [service for service in self.published if service.covers(protocol, first)]
-        if not found and self.published_others:
+        if not found and self.published_others != "drop":
             found = [Service(protocol, port, ())]
         for service in found:
             yield from service._replace(port=port).rules(family, "--dport")
@@ -97,7 +97,7 @@ def parse_site(variables: Mapping[str, Any], ssh_ports: Sequence[int]) -> Site:
         ssh_named=bool(variables["ssh_ports"]),
         ssh_sources=_networks("firewall_ssh_sources", variables["ssh_sources"]),
         published=_services("firewall_published", variables["published"], PORTED),
-        published_others=variables["published_others"] == "accept",
+        published_others=str(variables["published_others"]),
         forward=_paths("firewall_forward", variables["forward"]),
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..docker.api import USUAL_SOCKET
-from ..docker.keys import DEFAULT_PATH, FILE
+from ..docker.keys import FILE
+from ..subjects.host import Host
 
 NO_ENGINE = "there is no Docker engine on this host"
 
@@ -15,7 +16,7 @@ _NETWORKS = ("bridge", "host", "none")  # networks that every engine has
 _NAMED = 10
 
 
-class HostView:
+class HostView(Host):
     """A host by its snapshot; a source without data is an empty mapping."""
 
     def __init__(self, snapshot: Mapping[str, Any]) -> None:
@@ -25,9 +26,7 @@ class HostView:
         self.os: Mapping[str, Any] = self.system.get("os") or {}
         self.engine: Mapping[str, Any] = self.data("engine")
         self.config: Mapping[str, Any] = self.data("daemon.config")
-        self.info: Mapping[str, Any] = self.data("docker.info")
         self.declared: Mapping[str, Mapping[str, Any]] = self.config.get("declared") or {}
-        self.config_path = str(self.config.get("path") or DEFAULT_PATH)
 
     # --- sources
 
@@ -60,11 +59,6 @@ class HostView:
         """Return whether the host is a container, and so uses the kernel of another host."""
         return bool(self.system.get("in_container")) or self.system.get("in_init_userns") is False
 
-    def unit(self, name: str) -> Mapping[str, Any]:
-        """Return the properties of a loaded systemd unit; none for other units."""
-        found: Mapping[str, Any] = self.data("units").get(name) or {}
-        return found if found.get("LoadState") == "loaded" else {}
-
     # --- the engine
 
     def unserved(self) -> str:
@@ -72,11 +66,6 @@ class HostView:
         if self.state("daemon.config") == "absent" and self.state("engine") == "ok":
             return NO_ENGINE
         return self.unread("engine", "daemon.config") or ("" if self.engine.get("installed") else NO_ENGINE)
-
-    @property
-    def rootless(self) -> bool:
-        """Return whether the engine runs as an ordinary user."""
-        return bool(self.engine.get("rootless"))
 
     @property
     def serves(self) -> bool:
@@ -101,11 +90,6 @@ class HostView:
     def socket(self) -> str:
         """Return the socket of the engine's API."""
         return str(self.engine.get("socket") or USUAL_SOCKET)
-
-    @property
-    def hosts(self) -> list[str]:
-        """Return the declared addresses of the API."""
-        return [str(host) for host in self.setting("hosts") or ()]
 
     def setting(self, key: str) -> Any:
         """Return the declared value of a key, from the command line or daemon.json; None if it is not set."""

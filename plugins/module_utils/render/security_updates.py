@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..contract import CONTAINERS_STOP, DAEMON_RESTART, NONE, exceeds
+from ..subjects.owners import APT_TIMERS, DNF_TIMERS
 from .hostview import HostView
 
 _AUTOMATIC, _ENGINE_TOO = "security_updates_automatic", "security_updates_engine"
@@ -14,8 +15,6 @@ _APT = "/etc/apt/apt.conf.d/90hardener-security-updates"
 _APT_ENGINE = f"{_APT}-engine"
 _DNF = "/etc/dnf/hardener-automatic.conf"
 _DNF_DROP_IN = "/etc/systemd/system/dnf-automatic-install.service.d/50-hardener.conf"
-_APT_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
-_DNF_TIMERS = ("dnf-automatic-install.timer",)
 _PERIODIC = {
     "APT::Periodic::Enable": "1",
     "APT::Periodic::Update-Package-Lists": "1",
@@ -54,6 +53,7 @@ _ENGINE = (
     "moby-engine",
 )
 _SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # values that an option of apt or dnf can hold
+_PLAIN = re.compile(r"[\w .+~-]+")  # fields of an index that a pattern can name
 _HOUR = 3600
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 # Variables that a document depends on, beside the one that it is named after.
@@ -193,7 +193,7 @@ def _unfit(host: HostView) -> str:
     manager = host.data("packages").get("manager")
     if manager not in ("apt", "dnf"):
         return f"security updates of {manager or 'this package manager'} are not set up: not apt or dnf"
-    if manager == "apt" and not _family(host.os):
+    if manager == "apt" and not _origins(host)[0]:
         name = host.os.get("PRETTY_NAME") or "this distribution"
         return f"the security repository of {name} is not known"
     version = str(host.os.get("VERSION_ID") or "0").partition(".")[0]
@@ -202,9 +202,25 @@ def _unfit(host: HostView) -> str:
     return ""
 
 
-def _family(system: Mapping[str, Any]) -> str:
-    names = [str(system.get("ID") or ""), *str(system.get("ID_LIKE") or "").split()]
-    return next((name for name in names if name in _ORIGINS), "")
+def _origins(host: HostView) -> tuple[Sequence[str], Sequence[str]]:
+    """Return patterns of the security archives, and of others by the same origins.
+
+    Of another distribution they are known by the indexes that its hosts have fetched.
+    """
+    known = _ORIGINS.get(str(host.os.get("ID")))
+    if known:
+        return known
+    found: dict[bool, list[str]] = {True: [], False: []}
+    indexes = [
+        index for index in host.data("packages").get("indexes") or () if _PLAIN.fullmatch(index["suite"])
+    ]
+    origins = {
+        index["origin"] for index in indexes if index["security"] and _PLAIN.fullmatch(index["origin"])
+    }
+    for index in indexes:
+        if index["origin"] in origins:
+            found[index["security"]].append(f"origin={index['origin']},archive={index['suite']}")
+    return found[True], found[False]
 
 
 def _unquotable(variable: str, values: Iterable[str]) -> str:
@@ -222,7 +238,7 @@ def _window_error(window: str) -> str:
 
 def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     """Return the document with apt's settings; a second file holds back the engine unless permitted."""
-    security, others = _ORIGINS[_family(host.os)]
+    security, others = _origins(host)
     origins = [*security, *(others if choice.everything else ()), *choice.origins]
     settings = {
         "Unattended-Upgrade::Automatic-Reboot": "true" if choice.reboot_at else "false",
@@ -249,7 +265,7 @@ def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     return {
         "resources": resources,
         "activations": [
-            *_timers(_APT_TIMERS, choice),
+            *_timers(APT_TIMERS, choice),
             {"name": "automatic-updates", "when": when, "manager": "apt", "expect": expected},
         ],
     }
@@ -278,7 +294,7 @@ def _dnf(host: HostView, choice: _Choice) -> dict[str, Any]:
         "resources": [_file(_DNF, lines, "#"), _file(_DNF_DROP_IN, drop_in, "#")],
         "activations": [
             {"name": "systemd-reload", "when": [_DNF_DROP_IN]},
-            *_timers(_DNF_TIMERS, choice),
+            *_timers(DNF_TIMERS, choice),
             {"name": "automatic-updates", "when": [_DNF], "manager": "dnf", "configuration": _DNF},
         ],
     }

@@ -95,11 +95,12 @@ def _document(
 ) -> dict[str, Any]:
     resource = {"kind": "json", "path": host.config_path, "keys": {_KEY: user}}
     docker = host.activation([host.config_path], remapped=user, expect={"security": ["userns"]})
+    account = [] if user == "default" else [{"name": "account", "user": user}]
     document: dict[str, Any] = {
         "name": "userns_remap_enabled",
         "impact": DAEMON_RESTART,
         "resources": [*lines, resource],
-        "activations": [docker],
+        "activations": [*account, docker],
         "notes": [],
     }
     held = host.holds()
@@ -121,7 +122,7 @@ def _document(
         "exempt": list(exempt),
         "leave": not migrate,
     }
-    document["activations"] = [move, {**docker, "restarted_by": "userns-migrate"}]
+    document["activations"] = [*account, move, {**docker, "restarted_by": "userns-migrate"}]
     return document
 
 

@@ -25,6 +25,8 @@ _MAX_STATUS = 64 * 1024 * 1024
 _MAX_INDEX = 128 * 1024 * 1024
 # Touched by apt's timer, and by update-notifier, after a successful fetch.
 _STAMPS = ("/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/update-stamp")
+_MOST_INDEXES = 256
+_INDEX_FACTS = ("origin", "label", "suite", "codename", "components", "site", "security")
 _NO_DPKG = ("--option", "APT::Architectures::=all")  # else it runs dpkg to list the architectures
 _LISTS_OF_ORIGINS = ("Unattended-Upgrade::Allowed-Origins::", "Unattended-Upgrade::Origins-Pattern::")
 
@@ -38,9 +40,10 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
     installed, holds = parse_status(read_bytes(_STATUS, _MAX_STATUS))
     versions = {name: version for (name, _arch), version in installed.items()}
     configuration = parse_config(run("apt-config", *_NO_DPKG, "dump"))
-    indexes = security_indexes(LISTS)
+    fetched = indexes(LISTS)
+    secure = [index for index in fetched if index["security"]]
     pending: dict[tuple[str, str], dict[str, Any]] = {}
-    for index in indexes:
+    for index in secure:
         for piece in (piece for path in index["packages"] for piece in pieces(path)):
             for name, arch, version in candidates(piece, installed):
                 better = pending.get((name, arch), {}).get("candidate", installed[name, arch])
@@ -49,7 +52,7 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
                         "name": name,
                         "installed": installed[name, arch],
                         "candidate": version,
-                        "origin": index["origin"],
+                        "origin": index["name"],
                         "held": name in holds,
                     }
     return {
@@ -58,11 +61,13 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
         "pending_security": sorted(pending.values(), key=lambda update: str(update["name"])),
         "pending_error": None,
         "holds": sorted(holds),
-        "index_age_s": _age(indexes),
-        "index_date": max((index["date"] for index in indexes), default=None),
+        "index_age_s": _age(secure),
+        "index_date": max((index["date"] for index in secure), default=None),
         "index_valid_until": min(
-            (index["valid_until"] for index in indexes if index["valid_until"]), default=None
+            (index["valid_until"] for index in secure if index["valid_until"]), default=None
         ),
+        "docker_index": docker_index(fetched, installed),
+        "indexes": [{key: index[key] for key in _INDEX_FACTS} for index in fetched[:_MOST_INDEXES]],
         "automatic": {
             name: values[-1] for name, values in configuration.items() if name.startswith("APT::Periodic::")
         },
@@ -95,8 +100,23 @@ def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[
         position = following
 
 
-def security_indexes(folder: str) -> list[dict[str, Any]]:
-    """Return fetched repositories with security updates: origin, dates, package lists."""
+def docker_index(
+    fetched: list[dict[str, Any]], installed: dict[tuple[str, str], str]
+) -> dict[str, Any] | None:
+    """Return the newest docker-ce in Docker's own repositories, and their date; None without docker-ce."""
+    wanted = {key: "0" for key in installed if key[0] == "docker-ce"}
+    newest, date = "0", None
+    for index in fetched if wanted else ():
+        paths = index["packages"] if index["origin"] == "Docker" else ()
+        for piece in (piece for path in paths for piece in pieces(path)):
+            for _name, _arch, version in candidates(piece, wanted):
+                if newer(version, newest):
+                    newest, date = version, index["date"]
+    return {"newest": newest, "date": date} if newest != "0" else None
+
+
+def indexes(folder: str) -> list[dict[str, Any]]:
+    """Return fetched repositories: by what unattended-upgrades selects them, dates, package lists."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
@@ -110,20 +130,20 @@ def security_indexes(folder: str) -> list[dict[str, Any]]:
             continue
         release = parse_release(read_bytes(f"{folder}/{name}")[:65536])
         said = " ".join(release.get(key, "") for key in ("Suite", "Codename", "Label", "Archive")).lower()
-        if "security" not in said:
-            continue
         lists = [
             f"{folder}/{other}"
             for other in names
             if other.startswith(f"{prefix}_") and "_binary-" in other and "_Packages" in other
         ]
-        origin = (
-            release.get("Label") or release.get("Origin", ""),
-            release.get("Codename") or release.get("Suite", ""),
-        )
+        fields = {key.lower(): release.get(key, "") for key in ("Origin", "Label", "Suite", "Codename")}
+        title = (fields["label"] or fields["origin"], fields["codename"] or fields["suite"])
         found.append(
             {
-                "origin": " ".join(origin).strip(),
+                **fields,
+                "components": release.get("Components", "").split(),
+                "site": name.partition("_")[0],
+                "security": "security" in said,
+                "name": " ".join(title).strip(),
                 "date": timestamp(release.get("Date", "")),
                 "valid_until": timestamp(release.get("Valid-Until", "")),
                 "mtime": os.stat(f"{folder}/{name}").st_mtime,

@@ -6,13 +6,14 @@ import os
 
 from ..host.read import read_or, texts
 from ..host.run import run
+from ..subjects.audit import RULES as _RULES
+from ..subjects.audit import RULES_FOLDER as _FOLDER
+from ..subjects.audit import SETTINGS
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-_RULES = "/etc/audit/audit.rules"
-_FOLDER = "/etc/audit/rules.d"
 _DAEMON = "/etc/audit/auditd.conf"
 _PROC = "/proc"
 
@@ -51,7 +52,7 @@ def _listed() -> list[str]:
 def daemon(pid: int | str | None) -> dict[str, str | None]:
     """Return the daemon that reads the kernel's records, and its settings for logging them."""
     name = read_or(f"{_PROC}/{pid}/comm", "").strip() if pid else ""
-    settings: dict[str, str | None] = {"write_logs": None, "local_events": None}
+    settings: dict[str, str | None] = dict.fromkeys(SETTINGS)
     for line in read_or(_DAEMON, "").splitlines():
         key, _separator, value = line.partition("#")[0].partition("=")
         if key.strip().lower() in settings:
@@ -74,11 +75,14 @@ def parse_status(text: str) -> dict[str, int | str]:
 
 
 def persistent() -> list[dict[str, Any]]:
-    """Return the source `audit.persistent`: rule files without comments and empty lines."""
+    """Return the source `audit.persistent`: rule files without comments and empty lines.
+
+    The folder is among them, without lines: where it exists, augenrules replaces the single file.
+    """
     paths = [_RULES] if os.path.exists(_RULES) else []
     if os.path.isdir(_FOLDER):
         paths += [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".rules")]
-    files = []
+    files: list[dict[str, Any]] = [{"file": _FOLDER, "lines": []}] if os.path.isdir(_FOLDER) else []
     for path, text in texts(paths):
         lines = [line.strip() for line in text.splitlines()]
         files.append({"file": path, "lines": [line for line in lines if line and not line.startswith("#")]})

@@ -26,7 +26,7 @@ _CAPABILITIES = {
     "cap_amb": "CapAmb",
 }
 _NUMBERS = {"seccomp": "Seccomp", "seccomp_filters": "Seccomp_filters", "no_new_privs": "NoNewPrivs"}
-_CONTROLLERS = frozenset({"memory", "cpu", "pids"})
+_CONTROLLERS = frozenset({"memory", "cpu", "cpuset", "pids"})
 # What runc calls a process until it executes the container's program: for milliseconds, and not yet confined.
 # Since a program can take the name too, such a process is waited for, and reported if it stays.
 _STARTING = "runc:["
@@ -42,7 +42,7 @@ class Host:
         self.namespaces = {
             kind: processes.namespace(1, kind) or processes.namespace("self", kind) for kind in NAMESPACES
         }
-        self.label_file = next(filter(_has_label, ("attr/apparmor/current", "attr/current")), None)
+        self.label_file = processes.label_file()
         self.cgroups: dict[str, str] = {}  # controller -> mount point of its tree; "" for version 2
         self.unified_limits = (
             False  # whether version 2 holds our controllers, and does not just group processes
@@ -161,14 +161,6 @@ def privileges(status: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def _has_label(name: str) -> bool:
-    """Return whether a security module labels the processes of this host."""
-    try:
-        return bool(read_pseudo(f"/proc/self/{name}"))
-    except OSError:
-        return False
-
-
 def parse_limits(text: str) -> dict[str, list[str]]:
     """Parse resource limits: a table with columns of fixed width."""
     lines = text.splitlines()[1:]
@@ -206,12 +198,15 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
         _store(found, "cpu_weight", _number(_first(f"{folder}/cpu.weight")))
         _store(found, "cpu_max", _number(_first(f"{folder}/cpu.max")))
         _store(found, "pids_max", _number(_first(f"{folder}/pids.max")))
+        _store(found, "cpuset_cpus", _first(f"{folder}/cpuset.cpus.effective"))
     if "memory" in folders:
         limit = _number(_first(f"{folders['memory']}/memory.limit_in_bytes"))
         huge = isinstance(limit, int) and limit >= _UNLIMITED_V1
         _store(found, "memory_max", "max" if huge else limit)
     if "pids" in folders:
         _store(found, "pids_max", _number(_first(f"{folders['pids']}/pids.max")))
+    if "cpuset" in folders:
+        _store(found, "cpuset_cpus", _first(f"{folders['cpuset']}/cpuset.effective_cpus"))
     if "cpu" in folders:
         shares = _number(_first(f"{folders['cpu']}/cpu.shares"))
         if isinstance(shares, int):

@@ -15,6 +15,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 # Files that nftables.service loads, on Debian and on the RedHat family.
 _NFTABLES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
+# The kernel lists the tables of legacy iptables here, whichever variant the commands have.
+_LEGACY = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_tables_names"}
 _FLUSH = re.compile(r"^[ \t]*flush[ \t]+ruleset\b", re.MULTILINE)
 
 
@@ -49,8 +51,22 @@ def read() -> dict[str, Any]:
     iptables = None
     if ipv4 is not None or ipv6 is not None:
         iptables = {"variant": _variant(ipv4, ask), "ipv4": ipv4, "ipv6": ipv6}
-    flushing = [path for path in _NFTABLES if _FLUSH.search(read_or(path, ""))]
-    return {"iptables": iptables, "nft": ruleset, "errors": errors, "flushing": flushing}
+    legacy: dict[str, str | None] = dict.fromkeys(_LEGACY)
+    for family, path in _LEGACY.items():
+        if read_or(path, "").strip() and (iptables is None or iptables["variant"] != "legacy"):
+            name = "iptables-legacy-save" if family == "ipv4" else "ip6tables-legacy-save"
+            legacy[family] = ask(name)
+            if legacy[family] is None:
+                errors.setdefault(name, f"legacy tables are loaded, and there is no {name} to show them")
+    named = any("--match-set" in text for text in (ipv4, ipv6, *legacy.values()) if text)
+    return {
+        "iptables": iptables,
+        "nft": ruleset,
+        "errors": errors,
+        "flushing": [path for path in _NFTABLES if _FLUSH.search(read_or(path, ""))],
+        "legacy": legacy,
+        "ipsets": ask("ipset", "save") if named else None,
+    }
 
 
 def _variant(saved: str | None, ask: Any) -> str | None:

@@ -29,8 +29,8 @@ SCHEMA = "hardener/snapshot/2"
 _REST = """
     audit.loaded audit.persistent block_devices daemon.config docker.images docker.info docker.networks
     docker.plugins docker.swarm docker.version docker.volumes engine environment files firewall groups
-    hardener.runs hardener.scan hardener.trust listening lsm modules mounts next_boot packages sysctl
-    system units users
+    hardener.runs hardener.scan hardener.trust listening lsm modules mounts network next_boot packages
+    sysctl system units users
 """
 REST = tuple(_REST.split())  # sources that the other processes read
 FIND_LIMIT = 45  # seconds to find the engine

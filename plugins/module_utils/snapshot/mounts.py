@@ -59,6 +59,23 @@ def parse(text: str, layered: Callable[[dict[str, Any]], bool] = lambda _mount: 
     return [mount for mount in (_mount(line, layered) for line in text.split("\n")) if mount]
 
 
+def dated(mounts: list[dict[str, Any]], times: dict[str, int]) -> list[dict[str, Any]]:
+    """Return mounts with the time at which systemd saw them; it does not see a second one at the same place.
+
+    Args:
+        mounts: of the host.
+        times: microseconds after the boot, by mount point.
+    """
+    here: dict[str, list[dict[str, Any]]] = {}
+    for mount in mounts:
+        here.setdefault(mount["mount_point"], []).append(mount)
+    once = {point for point, found in here.items() if len(found) == 1 and point in times}
+    return [
+        {**mount, "since": times[mount["mount_point"]]} if mount["mount_point"] in once else mount
+        for mount in mounts
+    ]
+
+
 def in_container(
     text: str, destinations: tuple[str, ...], known: frozenset[str]
 ) -> tuple[list[dict[str, Any]], bool]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import time
+from glob import glob
 
 from ..host.errors import Absent, Failed, describe
 from ..host.kernels import newest_kernel
@@ -23,6 +26,12 @@ _NAMES = """
 """
 NAMES = tuple(_NAMES.split())
 LIMIT = 20
+_CACHES = ("/var/cache/dnf", "/var/cache/libdnf5")
+_MOST_LISTS = 8
+_MAX_LIST = 32 * 1024 * 1024
+_DOCKER_CE = re.compile(
+    r'<name>docker-ce</name>\s*(?:<arch>\w+</arch>\s*)?<version epoch="(\d+)" ver="([\w.~]+)" rel="([\w.~]+)"'
+)
 
 
 def read() -> dict[str, Any]:
@@ -56,6 +65,7 @@ def _dnf() -> dict[str, Any]:
         "pending_error": None,
         "holds": [],
         "index_age_s": None,
+        "docker_index": docker_index() if "docker-ce" in installed else None,
         "automatic": _settings("/etc/dnf/automatic.conf"),
         "unattended": {"installed": "dnf-automatic" in installed, "origins": []},
         "reboot_required": None,
@@ -68,6 +78,28 @@ def _dnf() -> dict[str, Any]:
     except Failed as error:
         data["pending_error"] = describe(error)
     return data
+
+
+def docker_index() -> dict[str, Any] | None:
+    """Return the newest docker-ce in dnf's lists of Docker's repositories, and its date; None without."""
+    import bz2
+    import gzip
+    import lzma
+
+    opens: dict[str, Any] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open, "xml": open}
+    found = []
+    lists = [path for cache in _CACHES for path in glob(f"{cache}/docker*/repodata/*primary.xml*")]
+    for path in sorted(lists)[:_MOST_LISTS]:
+        try:
+            with opens[path.rpartition(".")[2]](path, "rb") as stream:  # zst has no module yet
+                text = stream.read(_MAX_LIST).decode("utf-8", "replace")
+            date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(os.stat(path).st_mtime))
+        except (KeyError, OSError, EOFError, lzma.LZMAError):
+            continue
+        for epoch, version, release in _DOCKER_CE.findall(text):
+            numbers = [int(number) for number in version.split(".") if number.isdigit()]
+            found.append((numbers, {"newest": f"{epoch}:{version}-{release}", "date": date}))
+    return max(found, key=lambda each: each[0])[1] if found else None
 
 
 def parse_updateinfo(text: str) -> list[dict[str, Any]]:

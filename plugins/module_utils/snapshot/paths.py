@@ -6,6 +6,8 @@ import os
 
 from ..docker import extensions, runtimes
 from ..host.units import listens
+from ..subjects import files as subjects
+from ..subjects.host import CONFIG_FOLDER, TLS_FILES, commands, parents
 from .filestat import Files
 
 MYPY = False
@@ -16,16 +18,10 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..docker.engine import Engine
 
 _FIXED = (
-    "/etc/containerd/config.toml",
-    "/etc/default/docker",
-    "/etc/docker",
-    "/etc/docker/daemon.json",
+    *subjects.FIXED,
     "/etc/environment",
     "/etc/subgid",
     "/etc/subuid",
-    "/etc/sysconfig/docker",
-    "/run/containerd",
-    "/run/containerd/containerd.sock",
     "/run/docker.sock",
     "/var/lib/containerd",
     "/var/lib/docker",
@@ -34,9 +30,7 @@ _FIXED = (
 # Folders of the system that a host may have elsewhere: recorded where they are symbolic links.
 _LINKED = ("/boot", "/etc", "/home", "/root", "/usr", "/var/spool/cron")
 _UNIT_FOLDERS = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
+    *subjects.UNIT_FOLDERS,
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
     # Of `systemctl edit --runtime` and `set-property`, portable services, and generators.
@@ -53,7 +47,6 @@ _MAX_DROP_INS = 64
 _MAX_RUNTIMES = 64
 _MAX_PLUGINS = 256  # plugin files, and device descriptions
 _MAX_OWN = 128
-_TLS = (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem"))
 
 
 def look(
@@ -71,19 +64,18 @@ def look(
         wanted += [unit["FragmentPath"], *unit["DropInPaths"]]
         wanted += [entry.partition(" (")[0] for entry in unit["Listen"] if entry.startswith("/")]
         wanted += [entry.partition(" (")[0] for entry in unit["EnvironmentFiles"]]
-    for name in ("docker.service", "docker.socket"):
+    for name in subjects.ENGINE_UNITS:
         wanted += _drop_ins(name)
+        wanted += [word for argv in commands(units.get(name) or {}) for word in argv]
     wanted += [path for path in engine.binaries.values() if path]
     config = str(engine.config.get("path") or "")
     wanted += [config, os.path.dirname(config)]
-    for folder in ("/etc/docker", os.path.dirname(config)):
-        wanted += _parents(os.path.realpath(folder)) if folder.startswith("/") else []
+    for folder in (CONFIG_FOLDER, os.path.dirname(config)):
+        wanted += parents(os.path.realpath(folder)) if folder.startswith("/") else ()
     wanted += _runtimes(engine)
-    wanted += api_sockets(engine, units)
-    wanted += _tls(engine)
-    wanted += [
-        folder for path in _tls(engine) for folder in _parents(path) if folder.startswith("/etc/docker/")
-    ]
+    for path in (*api_sockets(engine, units), *_tls(engine), containerd_socket or ""):
+        # A folder that only root can search closes what is below it.
+        wanted += [path, *parents(path), *parents(os.path.realpath(path))] if path.startswith("/") else []
     for path in (root, str(engine.declared("data-root") or engine.declared("graph") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
     for path in (containerd_socket or "", str(engine.declared("seccomp-profile") or "")):
@@ -93,15 +85,15 @@ def look(
         if path.startswith("/"):
             files.add(path)
     # The engine follows a link in place of a registry's folder.
-    files.add_tree("/etc/docker/certs.d", follow=True)
+    files.add_tree(f"{CONFIG_FOLDER}/{subjects.CERTIFICATES}", follow=True)
     for folder in (*cdi_folders(engine), *nri_places(engine)):
         files.add_tree(folder, _MAX_PLUGINS)
-        for path in _parents(os.path.realpath(folder)):
+        for path in parents(os.path.realpath(folder)):
             files.add(path)
     for path in _made_by_the_daemon(engine, root):
         files.add(path)
     if engine.rootless:
-        files.add_tree(f"{os.path.dirname(config)}/certs.d", follow=True)
+        files.add_tree(f"{os.path.dirname(config)}/{subjects.CERTIFICATES}", follow=True)
 
 
 def cdi_folders(engine: Engine) -> list[str]:
@@ -142,23 +134,13 @@ def _drop_ins(unit: str) -> list[str]:
     found = []
     for place in filter(os.path.isdir, _UNIT_FOLDERS):
         found.append(place)
-        for folder in (f"{place}/{unit}.d", f"{place}/{unit.rpartition('.')[2]}.d"):
+        for folder in (f"{place}/{name}" for name in subjects.drop_in_folders(unit)):
             try:
                 names = sorted(os.listdir(folder))
             except OSError:
                 continue
             files = [f"{folder}/{name}" for name in names if name.endswith(".conf")]
             found += [folder, *files[:_MAX_DROP_INS]]
-    return found
-
-
-def _parents(path: str) -> list[str]:
-    """Return the folders above a path: a user who can write to one of them can replace the path."""
-    found = []
-    path = os.path.normpath(path)
-    while path not in ("/", ".", ""):
-        path = os.path.dirname(path)
-        found.append(path)
     return found
 
 
@@ -189,4 +171,4 @@ def _tls(engine: Engine) -> list[str]:
     folder = (
         environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{engine.home}/.docker"
     )
-    return [path for key, name in _TLS for path in (str(engine.declared(key) or ""), f"{folder}/{name}")]
+    return [path for key, name in TLS_FILES for path in (str(engine.declared(key) or ""), f"{folder}/{name}")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..docker import engine
 from ..host.once import Once
+from ..subjects.host import COMMANDS
 from . import (
     accounts,
     authorities,
@@ -141,7 +142,7 @@ def redacted_units(units: dict[str, dict[str, Any]], redactor: Redactor) -> dict
     return {
         name: {
             **{key: value for key, value in unit.items() if key != "Variables"},
-            "ExecStart": [redactor.words(argv, f"unit {name}") for argv in unit["ExecStart"]],
+            **{key: [redactor.words(argv, f"unit {name}") for argv in unit[key]] for key in COMMANDS},
         }
         for name, unit in units.items()
     }

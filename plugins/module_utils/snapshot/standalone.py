@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..host import units
 from ..host.once import Once
 from . import (
     audit,
@@ -9,6 +10,7 @@ from . import (
     firewall,
     kernel,
     mounts,
+    network,
     nextboot,
     packages,
     runs,
@@ -31,8 +33,9 @@ def plan() -> Plan:
         ("firewall", firewall.read, LATER),
         ("audit.loaded", audit.loaded, LATER),
         ("system", lambda: system.read(mounted.get()), SOON),
-        ("mounts", mounted.get, SOON),
+        ("mounts", lambda: mounts.dated(mounted.get(), units.mounted()), LATER),
         ("block_devices", blockdevices.read, SOON),
+        ("network", network.read, SOON),
         ("lsm", kernel.lsm, SOON),
         ("sysctl", kernel.sysctl, SOON),
         ("modules", kernel.modules, SOON),

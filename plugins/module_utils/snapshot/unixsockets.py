@@ -61,7 +61,7 @@ def listening() -> dict[int, UnixSocket]:
     request = _REQUEST.pack(AF_UNIX, 0, 0, _LISTENING, 0, (1 << _NAME) | (1 << _FILE), 0, 0)
     for content in netlink.ask(netlink.SOCK_DIAG, _BY_FAMILY, request, dump=True, least=_MESSAGE.size):
         number = _MESSAGE.unpack_from(content)[4]
-        attributes = _attributes(content[_MESSAGE.size :])
+        attributes = netlink.attributes(content[_MESSAGE.size :])
         name = attributes.get(_NAME, b"")
         if name:
             text = "@" + name[1:].decode("utf-8", "backslashreplace")
@@ -71,15 +71,6 @@ def listening() -> dict[int, UnixSocket]:
                 file, raw = struct.unpack("=II", attributes[_FILE])
                 device = f"{raw >> 20}:{raw & 0xFFFFF}"
             found[number] = UnixSocket(text, device, file)
-    return found
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found, offset = {}, 0
-    while offset + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, offset)
-        found[kind] = data[offset + 4 : offset + length]
-        offset += max(4, (length + 3) & ~3)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Mapping
 
 from ..docker import client
@@ -46,6 +47,17 @@ class Engine(client.Engine):
             return self._object("/images/{}/json".format(quoted(name, safe="/:@")))
         except NotFound as error:
             raise KeyError(str(error)) from None
+
+    def is_local(self, identity: str) -> bool:
+        """Return whether an image of the containerd store was built or loaded here, and never pushed.
+
+        That store makes digests of repositories from tags; API 1.53 and later also tell the origin.
+        """
+        version = str(self._object("/version").get("ApiVersion"))
+        if tuple(map(int, re.findall("[0-9]+", version))) < (1, 53):
+            return False
+        known = self.image(identity).get("Identity")
+        return not (isinstance(known, dict) and known.get("Pull"))
 
     def pull(self, repository: str, digest: str, authorization: str) -> None:
         """Pull a digest with the engine.

@@ -14,7 +14,7 @@ from ..host.text import one_line
 from . import VERSION, policy, record
 from .chain import Verifier
 from .engine import Engine, texts
-from .findings import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Finding, PolicyError
+from .findings import EXEMPT, GOOD, NO_DIGEST, NOT_ALLOWED, UNREACHABLE, Finding, PolicyError
 from .keys import Keys
 from .registry import Registries, Settings
 
@@ -42,14 +42,10 @@ def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
     now = time.gmtime()
     try:
         with Keys([key for rule in wanted.rules for key in rule.keys]) as keys:
-            verifier = Verifier(
-                wanted,
-                registries,
-                keys,
-                containerd=engine.has_containerd_store(),
-                today=time.strftime("%Y-%m-%d", now),
-            )
-            images = [_entry(*each, verifier) for each in _present(engine)]
+            containerd = engine.has_containerd_store()
+            today = time.strftime("%Y-%m-%d", now)
+            verifier = Verifier(wanted, registries, keys, containerd=containerd, today=today)
+            images = [_entry(*each, verifier, engine if containerd else None) for each in _present(engine)]
     finally:
         registries.close()
     found = {
@@ -113,11 +109,16 @@ def _present(engine: Engine) -> Iterable[tuple[dict[str, Any], list[dict[str, An
     return [(image, containers.get(identity, [])) for identity, image in images.items()]
 
 
-def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Verifier) -> dict[str, Any]:
+def _entry(
+    image: dict[str, Any],
+    containers: list[dict[str, Any]],
+    verifier: Verifier,
+    containerd: Engine | None,
+) -> dict[str, Any]:
     if image.get("gone"):
         found = Finding(NO_DIGEST, "containers were created from the image, but the engine no longer has it")
     else:
-        found = _finding(image, verifier)
+        found = _finding(image, verifier, containerd)
     names = [*texts(image, "RepoTags"), *texts(image, "RepoDigests")]
     return {
         "id": str(image.get("Id")),
@@ -130,10 +131,13 @@ def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Ve
     }
 
 
-def _finding(image: dict[str, Any], verifier: Verifier) -> Finding:
+def _finding(image: dict[str, Any], verifier: Verifier, containerd: Engine | None) -> Finding:
     """Return the finding of an image; an error becomes a finding, so that the record is written."""
     try:
-        return verifier.image(image)
+        found = verifier.image(image)
+        if found.status == NOT_ALLOWED and containerd and containerd.is_local(str(image.get("Id"))):
+            return Finding(NO_DIGEST, "the image was built or loaded on this host")
+        return found
     except Failed:
         raise
     except Exception as error:  # any error: the other images are verified, and this one never passes

@@ -15,7 +15,7 @@ from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.checks import all_checks
 from hardener.content import content_dir
-from hardener.model import Control, Impact
+from hardener.model import Control, Impact, Status
 
 DATA = Path(catalogue.__file__).parent
 SECTIONS = sorted(path.stem for path in (DATA / "controls").glob("*.yaml"))
@@ -24,6 +24,7 @@ OWN = {control.slug for control in CONTROLS if control.section == "protection"}
 
 FIELDS = [
     "title",
+    "failing",
     "severity",
     "benchmarks",
     "rationale",
@@ -86,6 +87,18 @@ def test_every_recommendation_has_a_control(
         "automated": automated,
         "manual": recommendations - automated,
     }
+
+
+@every_control
+def test_a_failing_control_is_named_by_what_is_wrong(control: Control) -> None:
+    assert control.failing
+    assert control.failing != control.title
+    assert len(control.failing) <= 80
+    assert not control.failing.endswith(".")
+    assert [each.slug for each in CONTROLS if each.failing == control.failing] == [control.slug]
+    for status in Status:
+        is_wrong = status in (Status.FAIL, Status.WAIVED)
+        assert control.title_if(status) == (control.failing if is_wrong else control.title)
 
 
 @every_benchmark

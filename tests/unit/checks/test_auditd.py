@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.judging import Judge
-from tests.unit.snapshots import absent, failed, make, only
+from tests.unit.snapshots import GONE, absent, failed, make, only
 
 RULES = {
     "audit-dockerd": "-w /usr/sbin/dockerd -p wxa -k docker",
@@ -125,13 +126,21 @@ def test_a_file_that_disables_auditing_at_boot_fails(judge: Judge) -> None:
     assert judge("audit-dockerd", audited([rule], lasting=[rule, "-e 2"], enabled=2)).status is Status.PASS
 
 
-def test_a_later_file_that_deletes_the_rules_of_an_earlier_one_fails(judge: Judge) -> None:
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("-D", Status.PASS), ("-D -k docker", Status.FAIL), ("-e 0", Status.FAIL), ("-e 2", Status.PASS)],
+)
+@pytest.mark.parametrize("name", ["00-first", "99-last"])
+def test_a_file_that_deletes_rules_or_disables_auditing_is_joined_as_augenrules_does(
+    judge: Judge, name: str, line: str, expected: Status
+) -> None:
     rule = RULES["audit-dockerd"]
     files = [
-        {"file": "/etc/audit/rules.d/99-last.rules", "lines": ["-D"]},
+        {"file": f"/etc/audit/rules.d/{name}.rules", "lines": [line]},
         {"file": "/etc/audit/rules.d/10-docker.rules", "lines": [rule]},
     ]
-    assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is Status.FAIL
+    expected = Status.PASS if (name, line) == ("00-first", "-D -k docker") else expected
+    assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is expected
 
 
 def test_a_rule_without_the_permission_execute_fails(judge: Judge) -> None:
@@ -178,7 +187,9 @@ def test_a_rule_that_suppresses_records_fails_and_is_named(judge: Judge, rule: s
         ({"daemon": {"name": None}}, "pid 480 is no process"),
         ({"daemon": {"name": "sleep"}}, "pid 480 is sleep"),
         ({"daemon": {"name": "auditd", "write_logs": "no"}}, "write_logs = no"),
-        ({"daemon": {"name": "auditd", "local_events": "NO"}}, "local_events = no"),
+        ({"daemon": {"name": "auditd", "local_events": "NO"}}, "local_events = NO"),
+        ({"daemon": {"log_format": "NOLOG"}}, "log_format = NOLOG"),
+        ({"daemon": {"log_format": "nolog"}}, "log_format = nolog"),
         ({"status": {"enabled": 1, "rate_limit": 1}}, "above 1 a second"),
         ({"status": {"enabled": 0}}, "switched off"),
     ],
@@ -189,8 +200,10 @@ def test_an_auditd_that_writes_nothing_fails(judge: Judge, loaded: dict[str, Any
     daemon = {"name": "auditd", "write_logs": "yes", "local_events": None}
     healthy = make(**{"audit.loaded": {**good, "daemon": daemon}}, **sources)
     assert judge("audit-etc-docker", healthy).status is Status.PASS
-    older = make(**{"audit.loaded": good}, **sources)
-    assert judge("audit-etc-docker", older).status is Status.PASS
+    for older in ({"daemon": GONE}, {"daemon": {"log_format": GONE}}):
+        verdict = judge("audit-etc-docker", make(**{"audit.loaded": {**good, **older}}, **sources))
+        assert verdict.status is Status.MANUAL
+        assert "log_format" in verdict.actual
     verdict = judge("audit-etc-docker", make(**{"audit.loaded": {**good, **loaded}}, **sources))
     assert verdict.status is Status.FAIL
     assert words in details(verdict)
@@ -209,7 +222,117 @@ def test_units_that_do_not_start_at_boot_fail(judge: Judge, unit: str, state: st
     verdict = judge("audit-etc-docker", audited([WATCH], units={unit: {"UnitFileState": state}}))
     assert verdict.status is Status.FAIL
     assert f"{unit} is {state}" in details(verdict)
-    assert judge("audit-etc-docker", audited([WATCH], units=absent("no systemd"))).status is Status.PASS
+
+
+LOADERS = {
+    "augenrules": {"audit-rules.service": {"ExecStart": [["/usr/sbin/augenrules", "--load"]]}},
+    "auditctl": {"audit-rules.service": {"ExecStart": [["/sbin/auditctl", "-R", "/etc/audit/audit.rules"]]}},
+    "augenrules of auditd": {
+        "audit-rules.service": GONE,
+        "auditd.service": {"ExecStartPre": [], "ExecStartPost": [["/sbin/augenrules", "--load"]]},
+    },
+    "another file": {"audit-rules.service": {"ExecStart": [["/sbin/auditctl", "-R", "/etc/other.rules"]]}},
+    "none": {"audit-rules.service": {"LoadState": "not-found"}},
+    "an older snapshot": {"audit-rules.service": {"ExecStartPost": GONE}},
+}
+
+
+@pytest.mark.parametrize(
+    ("loader", "in_file", "in_folder"), list(product(LOADERS, (True, False), (True, False, None)))
+)
+def test_only_rules_that_are_loaded_at_boot_count(
+    judge: Judge, loader: str, in_file: bool, in_folder: bool | None
+) -> None:
+    """Whatever loads the rules: augenrules replaces audit.rules where the folder exists (not None)."""
+    files = [{"file": "/etc/audit/audit.rules", "lines": [WATCH] * in_file}]
+    if in_folder is not None:
+        files += [
+            {"file": "/etc/audit/rules.d", "lines": []},
+            {"file": "/etc/audit/rules.d/docker.rules", "lines": [WATCH] * in_folder},
+        ]
+    by_augenrules = in_file if in_folder is None else in_folder
+    verdict = judge(
+        "audit-etc-docker", audited([WATCH], units=LOADERS[loader], **{"audit.persistent": files})
+    )
+    if loader.startswith("augenrules"):
+        expected = Status.PASS if by_augenrules else Status.FAIL
+    elif loader == "auditctl":
+        expected = Status.PASS if in_file else Status.FAIL
+    elif in_file and by_augenrules:
+        expected = Status.PASS
+    else:
+        expected = Status.MANUAL if in_file or by_augenrules else Status.FAIL
+    assert verdict.status is expected, verdict
+    assert (expected is Status.MANUAL) == ("not known which program" in verdict.actual)
+
+
+def test_the_program_that_loads_rules_is_not_known_without_systemd(judge: Judge) -> None:
+    assert judge("audit-etc-docker", audited([WATCH], units=absent("no systemd"))).status is Status.MANUAL
+
+
+STARTED = 5_000_000  # audit-rules.service of the base
+POINTS = {"/run", "/run/docker.sock", "/srv", "/usr", "/etc", "/etc/dock", "/var/lib", "/var/lib/docker"}
+POINTS |= {
+    "/etc/docker",
+    "/etc/docker/certs.d",
+    "/etc/docker/daemon.json",
+    "/var/lib/docker/overlay2/c/merged",
+}
+
+
+def mounted(point: str, **more: Any) -> dict[str, Any]:
+    where = {"mount_point": point, "root": "/", "device": "8:1", "fstype": "ext4", "source": "/dev/sda1"}
+    return {**where, "options": "rw", "propagation": "shared", **more}
+
+
+@pytest.mark.parametrize("slug", [slug for slug in RULES if "-bin-" not in slug])
+@pytest.mark.parametrize("point", sorted(POINTS))
+@pytest.mark.parametrize("since", [{}, {"since": STARTED - 1}, {"since": STARTED + 1}])
+def test_a_file_system_mounted_over_a_path_after_the_rules_were_loaded_is_not_audited(
+    judge: Judge, slug: str, point: str, since: dict[str, int]
+) -> None:
+    mounts = [mounted("/"), mounted(point, **since)]
+    verdict = judge(slug, audited([RULES[slug], SOCKET_UNIT], mounts=mounts))
+    paths = [RULES[slug].split()[1], *([SOCKET_UNIT.split()[1]] if slug == "audit-docker-socket" else [])]
+    over = point != "/run" and any(path == point or path.startswith(f"{point}/") for path in paths)
+    within = slug == "audit-etc-docker" and point.startswith("/etc/docker/")
+    affected = (over or within) and since != {"since": STARTED - 1}
+    assert verdict.status is (Status.MANUAL if affected else Status.PASS)
+    assert (point in verdict.actual) == affected
+
+
+def test_a_mount_is_newer_where_the_start_of_the_rules_is_not_known(judge: Judge) -> None:
+    mount = mounted("/etc", since=1)
+    units = {"audit-rules.service": {"ExecMainStartTimestampMonotonic": 0}}
+    for more in ({"units": units}, {"units": absent("no systemd")}):
+        verdict = judge("audit-etc-docker", audited([WATCH], mounts=[mount], **more))
+        assert verdict.status is Status.MANUAL
+        assert "/etc (ext4) may have been mounted after" in verdict.actual
+    failing = judge("audit-etc-docker", audited([], mounts=[mount], units=units))
+    assert failing.status is Status.FAIL
+    assert failing.undecided is not None
+    assert failing.undecided.status is Status.MANUAL
+
+
+@pytest.mark.parametrize(
+    ("daemon", "named"),
+    [
+        ({"max_log_file_action": "IGNORE", "disk_full_action": "HALT"}, ["max_log_file_action = IGNORE"]),
+        ({"max_log_file_action": None, "disk_full_action": "single"}, ["max_log_file_action = IGNORE"]),
+        ({"max_log_file_action": "rotate", "disk_full_action": "Suspend"}, ["disk_full_action = SUSPEND"]),
+        ({"max_log_file_action": "rotate", "disk_full_action": None}, ["disk_full_action = IGNORE"]),
+        ({"max_log_file_action": "keep_logs", "disk_full_action": "exec /bin/x"}, []),
+    ],
+)
+def test_settings_by_which_records_are_lost_later_are_named(
+    judge: Judge, daemon: dict[str, Any], named: list[str]
+) -> None:
+    verdict = judge(
+        "audit-etc-docker", audited([WATCH], **{"audit.loaded": {"rules": [WATCH], "daemon": daemon}})
+    )
+    assert verdict.status is Status.PASS
+    found = [fact.split(": ")[1] for fact in verdict.evidence if fact.startswith("auditd.conf")]
+    assert found == named
 
 
 def test_options_without_a_space_are_parsed(judge: Judge) -> None:
@@ -290,8 +413,6 @@ def test_a_directory_watch_covers_the_file(judge: Judge) -> None:
 def test_rules_in_rules_d_are_read_and_unreadable_ones_are_an_error(judge: Judge) -> None:
     rule = RULES["audit-dockerd"]
     assert judge("audit-dockerd", audited([rule], lasting=[rule])).status is Status.PASS
-    single = [{"file": "/etc/audit/audit.rules", "lines": [rule]}]
-    assert judge("audit-dockerd", audited([rule], **{"audit.persistent": single})).status is Status.PASS
     with pytest.raises(FactUnavailable, match="not permitted"):
         judge("audit-dockerd", audited([rule], **{"audit.loaded": failed("Operation not permitted")}))
     with pytest.raises(FactUnavailable, match="denied"):

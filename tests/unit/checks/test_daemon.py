@@ -198,13 +198,38 @@ def test_default_ulimits_pass_only_if_set_and_limited(
 MAPPED = {"uid_map": [[0, 100000, 65536]]}
 
 
+def remapped(uid: int = 100000, gid: int = 100000) -> dict[str, Any]:
+    info = {"SecurityOptions": ["name=userns"], "DockerRootDir": f"/var/lib/docker/{uid}.{gid}"}
+    return {"docker.info": info}
+
+
+@pytest.mark.parametrize("first", [0, 1, 999, 1000, 60000, 65535, 65536, 100000, 500000])
+@pytest.mark.parametrize("which", ["uid", "gid", "subuid", "subgid", "container"])
+def test_ids_of_containers_that_may_be_of_accounts_fail(judge: Judge, which: str, first: int) -> None:
+    in_use = remapped(**{which: first} if which in ("uid", "gid") else {})
+    ranges = {"subuid": [[100000, 65536]], "subgid": [[100000, 65536]]}
+    ranges |= {which: [[100000, 65536], [first, 65536]]} if which in ranges else {}
+    proc = {"uid_map": [[0, first if which == "container" else 100000, 65536]]}
+    users = {"remap": {"user": "dockremap", **ranges}, "high": {"uids": [565535, 900000], "gids": [65535]}}
+    sources = {**in_use, "users": users, "docker.containers": [container(proc=proc)]}
+    verdict = judge("daemon-userns-remap", make(**sources))
+    of_an_account = first < 65536 or (which == "subuid" and first == 500000)
+    by_status(verdict, Status.FAIL if of_an_account else Status.PASS)
+
+
+def test_user_remapping_to_ids_that_are_not_known_is_manual(judge: Judge) -> None:
+    by_status(
+        judge("daemon-userns-remap", make(**options("userns"), **{"docker.containers": []})), Status.MANUAL
+    )
+
+
 @pytest.mark.parametrize(
     ("sources", "status", "words"),
     [
         ({}, Status.FAIL, "does not remap"),
-        ({**options("userns"), "docker.containers": []}, Status.PASS, ""),
-        ({**options("userns"), "docker.containers": [container(proc=MAPPED)]}, Status.PASS, ""),
-        ({**options("userns"), "docker.containers": [container(running=False)]}, Status.PASS, ""),
+        ({**remapped(), "docker.containers": []}, Status.PASS, ""),
+        ({**remapped(), "docker.containers": [container(proc=MAPPED)]}, Status.PASS, ""),
+        ({**remapped(), "docker.containers": [container(running=False)]}, Status.PASS, ""),
         (
             {**options("userns"), "docker.containers": [container(proc=MAPPED), container("x")]},
             Status.FAIL,
@@ -212,7 +237,7 @@ MAPPED = {"uid_map": [[0, 100000, 65536]]}
         ),
         (
             {
-                **options("userns"),
+                **remapped(),
                 "docker.containers": [
                     container(proc=MAPPED),
                     container("x", HostConfig={"UsernsMode": "host"}),
@@ -361,11 +386,11 @@ def test_a_daemon_without_a_seccomp_profile_fails_and_a_custom_one_is_manual(
     ("opened", "status", "words"),
     [
         (sorted(REPORTED), Status.FAIL, "filters nothing"),
-        (["io_uring_setup"], Status.MANUAL, "/etc/docker/seccomp.json"),
+        (["io_uring_setup"], Status.FAIL, "weaker than the default: the engine's default would refuse"),
         ([], Status.MANUAL, "/etc/docker/seccomp.json"),
     ],
 )
-def test_a_custom_seccomp_profile_fails_only_if_it_permits_every_call(
+def test_a_custom_seccomp_profile_fails_if_it_permits_a_call_that_the_default_refuses(
     judge: Judge, opened: list[str], status: Status, words: str
 ) -> None:
     config = {"daemon.config": {"seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}}

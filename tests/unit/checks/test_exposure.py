@@ -135,6 +135,40 @@ def test_containers_that_reach_an_api_on_loopback_are_named(judge: Judge) -> Non
     assert verdict.severity is None
 
 
+WILDCARDS = ["", "0.0.0.0", "[::]", "[::0]", "[0:0:0:0:0:0:0:0]", "[::ffff:0.0.0.0]"]
+ONE_ADDRESS = [
+    ("127.0.0.1", "127.0.0.1"),
+    ("[::ffff:127.0.0.1]", "127.0.0.1"),
+    ("127.0.0.1", "::ffff:127.0.0.1"),
+    ("[0:0:0:0:0:0:0:1]", "::1"),
+    ("[2001:DB8::1]", "2001:db8::1"),
+    ("[fe80::1%eth0]", "fe80::1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("declared", "actual"),
+    [*((one, each) for one in WILDCARDS for each in ("::", "0.0.0.0", "::ffff:0.0.0.0")), *ONE_ADDRESS],
+)
+def test_metrics_and_published_ports_are_recognised_in_every_spelling_of_their_address(
+    judge: Judge, declared: str, actual: str
+) -> None:
+    """Go listens on ``::`` where the declared address stands for all of the host."""
+    metrics = told(parsed={"metrics-addr": f"{declared}:9323"}, listening=[(actual, 9323)])
+    by_status(judge("daemon-tls-verify", metrics), Status.NOT_APPLICABLE)
+    ports = {"80/tcp": [{"HostIp": declared.strip("[]"), "HostPort": "9323"}]}
+    web = container("web", NetworkSettings={"Ports": ports})
+    published = told(listening=[(actual, 9323)], **{"docker.containers": [web]})
+    by_status(judge("daemon-tls-verify", published), Status.NOT_APPLICABLE)
+
+
+@pytest.mark.parametrize("declared", ["127.0.0.2", "192.0.2.1", "[::1]", "[2001:db8::2]", "0.0.0.0", "[::]"])
+def test_a_listener_at_another_address_than_the_metrics_is_the_api(judge: Judge, declared: str) -> None:
+    for actual in ("127.0.0.1", "2001:db8::1", *(() if declared in ("0.0.0.0", "[::]") else ("::",))):
+        other = told(parsed={"metrics-addr": f"{declared}:9323"}, listening=[(actual, 9323)])
+        by_status(judge("daemon-tls-verify", other), Status.FAIL, "9323: no TLS")
+
+
 def test_a_metrics_port_on_another_address_is_not_taken_for_the_api(judge: Judge) -> None:
     settings = {"metrics-addr": ["127.0.0.2:2375"], "host": ["tcp://127.0.0.1:2375"]}
     verdict = judge("daemon-tls-verify", told(settings, listening=[("127.0.0.2", 2375), ("127.0.0.1", 2375)]))
@@ -436,6 +470,9 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
         (logs("syslog"), Status.MANUAL, "syslog"),
         (logs("syslog", **{"syslog-address": "unix:///dev/log"}), Status.MANUAL, ""),
         (logs("syslog", **{"syslog-address": "udp://127.0.0.1:514"}), Status.MANUAL, ""),
+        (logs("syslog", **{"syslog-address": "udp://192.0.2.7:514"}), Status.MANUAL, ""),
+        (logs("syslog", **{"syslog-address": "udp://[2001:db8::7]:514"}), Status.MANUAL, ""),
+        (logs("syslog", **{"syslog-address": "udp://192.0.2.8:514"}), Status.PASS, ""),
         (logs("syslog", **{"syslog-address": "tcp://["}), Status.MANUAL, ""),
         (logs("syslog", **REMOTE), Status.PASS, ""),
         (logs("gelf", logging("db", "json-file")), Status.MANUAL, "db (json-file)"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.judging import Judge
-from tests.unit.snapshots import absent, failed, make, only
+from tests.unit.snapshots import GONE, absent, failed, make, only
 
 TLS = {
     "tlsverify": ["true"],
@@ -76,8 +77,8 @@ def names(verdict: Verdict) -> set[str]:
 def test_files_owned_by_root_pass(judge: Judge, name: str) -> None:
     verdict = judge(f"file-{name}-owner", host(name))
     assert verdict.status is Status.PASS, verdict
-    # With the file of its environment, and with the folders above.
-    assert verdict.checked == {"docker-service": 2, "etc-docker": 3}.get(name, 1)
+    # With the file of its environment and the daemon's program, and with the folders above.
+    assert verdict.checked == {"docker-service": 3, "etc-docker": 3}.get(name, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -176,6 +177,79 @@ def test_a_writable_drop_in_of_a_unit_fails(judge: Judge, unit: str) -> None:
     slug = "file-docker-service-mode" if unit == "docker.service" else "file-docker-socket-unit-mode"
     snapshot = make(units={unit: {"DropInPaths": [drop_in]}}, files={drop_in: record("0666")})
     assert names(judge(slug, snapshot)) == {drop_in}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "user"),
+    list(
+        product(
+            ("docker.socket", "site.socket"), ("0600", "1660", "0666", "0662", "0770"), ("", "root", "eve")
+        )
+    ),
+)
+def test_the_mode_and_owner_of_a_socket_at_its_next_start_are_judged(
+    judge: Judge, name: str, mode: str, user: str
+) -> None:
+    base = make().fact("units")["docker.socket"]
+    snapshot = make(units={name: {**base, "SocketMode": mode, "SocketUser": user}})
+    narrow = mode in ("0600", "1660")
+    for aspect, good in (("mode", narrow), ("owner", user != "eve")):
+        verdict = judge(f"file-docker-sock-{aspect}", snapshot)
+        assert verdict.status is (Status.PASS if good else Status.FAIL), verdict
+        assert names(verdict) == (set() if good else {name})
+
+
+@pytest.mark.parametrize("name", ["docker.service", "docker.socket"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"NeedDaemonReload": "yes"}, "changed since systemd read them"),
+        ({"NeedDaemonReload": GONE}, "earlier collector"),
+        ({"ExecStartPost": [["/bin/chmod", "666", "/run/docker.sock"]]}, "/bin/chmod 666 /run/docker.sock"),
+        ({"ExecStartPre": [["/bin/sh", "-c", "chown eve /run/docker.sock"]]}, "chown eve"),
+        ({"ExecStartPost": [["/opt/after"]]}, "/opt/after"),
+    ],
+)
+def test_a_start_that_may_change_the_socket_is_judged_by_a_person(
+    judge: Judge, name: str, change: dict[str, Any], words: str
+) -> None:
+    slugs = ["file-docker-sock-mode", "file-docker-sock-owner"]
+    unit = "service" if name == "docker.service" else "socket-unit"
+    slugs += [f"file-docker-{unit}-{aspect}" for aspect in ("mode", "owner")] if "Need" in str(change) else []
+    for slug in slugs:
+        verdict = judge(slug, make(units={name: change}))
+        assert verdict.status is Status.MANUAL, verdict
+        assert words in verdict.actual
+    harmless = [["/sbin/modprobe", "overlay"], ["/usr/sbin/iptables", "-P", "FORWARD", "ACCEPT"]]
+    assert (
+        judge("file-docker-sock-mode", make(units={name: {"ExecStartPre": harmless}})).status is Status.PASS
+    )
+    bad = make(units={name: change}, files={"/run/docker.sock": {"mode": "0666"}})
+    verdict = judge("file-docker-sock-mode", bad)
+    assert verdict.status is Status.FAIL
+    assert verdict.undecided is not None
+
+
+@pytest.mark.parametrize("key", ["ExecStartPre", "ExecStart", "ExecStartPost"])
+@pytest.mark.parametrize("unit", ["docker.service", "docker.socket"])
+@pytest.mark.parametrize(
+    ("changes", "bad"),
+    [
+        ({"mode": "0755"}, ""),
+        ({"mode": "0644"}, ""),
+        ({"mode": "0775"}, "mode"),
+        ({"mode": "4755"}, "mode"),
+        ({"mode": "0755", "exchangeable": "/opt (eve)"}, "mode"),
+        ({"mode": "0755", "uid": 1000}, "owner"),
+    ],
+)
+def test_the_programs_that_a_unit_starts_are_judged(
+    judge: Judge, key: str, unit: str, changes: dict[str, Any], bad: str
+) -> None:
+    slug = "file-docker-service" if unit == "docker.service" else "file-docker-socket-unit"
+    for aspect, argv in product(("mode", "owner"), (["/opt/run"], ["/bin/sh", "/opt/run"])):
+        snapshot = make(units={unit: {key: [argv]}}, files={"/opt/run": record(**changes)})
+        assert names(judge(f"{slug}-{aspect}", snapshot)) == ({"/opt/run"} if aspect == bad else set())
 
 
 def test_a_unit_that_was_not_collected_is_an_error(judge: Judge) -> None:

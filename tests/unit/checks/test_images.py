@@ -149,7 +149,7 @@ class TestNonRootUser:
         )
         verdict = judge(self.SLUG, snapshot)
         assert details(verdict) == {"unused:1": "is set to run as root (no user set)"}
-        assert "1 of 1 container and 1 image" in verdict.actual
+        assert "1 of 1 image" in verdict.actual
 
     def test_an_unreadable_process_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="uid"):
@@ -194,6 +194,14 @@ class TestTrustedBase:
     ) -> None:
         verdict = judge(self.SLUG, hosting(self.pulled(origin), policy={"registries": policy}))
         assert verdict.status is status
+
+    @pytest.mark.parametrize(("policy", "status"), [("nginx", Status.MANUAL), ("ghcr.io", Status.FAIL)])
+    def test_a_repository_that_the_containerd_store_takes_from_a_tag_proves_no_origin(
+        self, judge: Judge, policy: str, status: Status
+    ) -> None:
+        store = {"docker.info": {"DriverStatus": only([["driver-type", "io.containerd.snapshotter.v1"]])}}
+        snapshot = hosting(self.pulled("nginx"), policy={"registries": [policy]}, **store)
+        assert judge(self.SLUG, snapshot).status is status
 
     def test_an_image_whose_tag_alone_names_an_approved_registry_fails(self, judge: Judge) -> None:
         retagged = image("registry.example.org/web:1", RepoDigests=[])

@@ -100,8 +100,11 @@ class TestNeverAPass:
 
     def test_a_stale_index_is_an_error(self, judge: Judge) -> None:
         index = {"suite": "x", "date": None, "valid_until": None, "state": "stale", "reason": "it is old"}
-        with pytest.raises(FactUnavailable, match="it is old"):
+        with pytest.raises(FactUnavailable) as caught:
             judge(SLUG, one(result(state="unknown", reason="it is old", index=index)))
+        assert caught.value.unread == (
+            "the last scan does not know the state of the image: it is old (1 of 1 image)"
+        )
 
     def test_an_unreadable_image_is_an_error(self, judge: Judge) -> None:
         found = no_database(release=None, reason="the layer is gone")

@@ -8,7 +8,7 @@ from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit import scans
 from tests.unit.checks.judging import Judge
-from tests.unit.snapshots import absent, failed, make
+from tests.unit.snapshots import GONE, absent, failed, make, only
 
 OPENSSL = {
     "name": "openssl",
@@ -18,7 +18,10 @@ OPENSSL = {
 }
 AUTOMATIC: dict[str, Any] = {
     "automatic": {"APT::Periodic::Update-Package-Lists": "1", "APT::Periodic::Unattended-Upgrade": "1"},
-    "unattended": {"installed": True, "origins": ["origin=Debian,codename=trixie,label=Debian-Security"]},
+    "unattended": {
+        "installed": True,
+        "origins": ["origin=Debian,codename=trixie-security,label=Debian-Security"],
+    },
 }
 
 
@@ -106,6 +109,60 @@ class TestScan:
         verdict = judge("host-updates-pending", self.scanned(restarts=[restart]))
         assert [offender.name for offender in verdict.offenders] == ["ssh.service (7)"]
         assert "replaced /usr/lib/libz.so" in verdict.offenders[0].detail
+
+
+def index(origin: str, suite: str, codename: str = "", label: str = "", **more: Any) -> dict[str, Any]:
+    where = {"origin": origin, "suite": suite, "codename": codename or suite, "label": label or origin}
+    return {
+        **where,
+        "components": ["main"],
+        "site": "x",
+        "security": "security" in f"{suite} {label}",
+        **more,
+    }
+
+
+SECURE = index("Debian", "stable-security", "trixie-security", "Debian-Security", components=["updates/main"])
+NOBLE = index("Ubuntu", "noble-security", "noble")
+BASES = [index("Debian", "stable", "trixie"), index("Ubuntu", "noble"), index("Docker", "trixie")]
+PATTERNS = [
+    "origin=Debian,codename=${distro_codename}-security,label=Debian-Security",
+    "origin=Debian,codename=${distro_codename},label=Debian-Security",
+]
+UBUNTU = "origin=Ubuntu,archive=${distro_codename}-security"
+HOSTS: dict[str, tuple[str, str, list[Any], list[str], Status]] = {
+    "debian": ("debian", "trixie", [SECURE], PATTERNS, Status.PASS),
+    "ubuntu": ("ubuntu", "noble", [NOBLE], [UBUNTU], Status.PASS),
+    "ubuntu's own": ("ubuntu", "noble", [NOBLE], ["${distro_id}:${distro_codename}-security"], Status.PASS),
+    "mint": ("linuxmint", "zena", [NOBLE], [UBUNTU], Status.FAIL),
+    "mint's own": ("linuxmint", "zena", [NOBLE], ["Ubuntu:noble-security"], Status.PASS),
+    "pop": ("pop", "noble", [NOBLE], ["${distro_id}:${distro_codename}-security"], Status.FAIL),
+    "kali": ("kali", "kali-rolling", [index("Kali", "kali-rolling")], PATTERNS, Status.FAIL),
+    "kali's own": ("kali", "kali-rolling", [index("Kali", "kali-rolling")], ["origin=Kali"], Status.MANUAL),
+    "raspbian": ("raspbian", "trixie", [index("Raspbian", "stable", "trixie")], PATTERNS, Status.FAIL),
+    "another release": ("debian", "bookworm", [SECURE], PATTERNS, Status.FAIL),
+    "no index": ("debian", "trixie", [], PATTERNS, Status.MANUAL),
+    "a blank": ("ubuntu", "noble", [NOBLE], ["Ubuntu noble-security"], Status.PASS),
+    "by component": ("debian", "trixie", [SECURE], ["o=Debian,l=Debian-Security,c=main"], Status.PASS),
+    "other component": ("debian", "trixie", [SECURE], ["l=Debian-Security,c=contrib"], Status.FAIL),
+    "by site": ("debian", "trixie", [SECURE], ["site=x,n=*-security"], Status.PASS),
+    "unknown field": ("debian", "trixie", [SECURE], ["label=Debian-Security,security=1"], Status.FAIL),
+}
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_an_allowed_origin_must_be_a_security_archive_of_the_host(judge: Judge, name: str) -> None:
+    distribution, codename, indexes, origins, status = HOSTS[name]
+    fetched = [*indexes, *(BASES if any(each["security"] for each in indexes) else [])]
+    unattended = {"installed": True, "origins": origins}
+    packages = {**AUTOMATIC, "unattended": unattended, "indexes": fetched}
+    system = {"os": only({"ID": distribution, "VERSION_CODENAME": codename})}
+    verdict = judge("host-updates-automatic", make(system=system, packages=packages))
+    assert verdict.status is status, verdict
+    for earlier, expected in ((origins, Status.MANUAL), (["o=Debian"], Status.FAIL)):
+        older = {**packages, "indexes": GONE, "unattended": {**unattended, "origins": earlier}}
+        verdict = judge("host-updates-automatic", make(system=system, packages=older))
+        assert verdict.status is (expected if "security" in str(earlier).lower() else Status.FAIL)
 
 
 def test_enabled_unattended_upgrades_pass(judge: Judge) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.unit.snapshots import make
+from hardener.catalogue.known_releases import PATH
+from tests.unit.snapshots import make, only
 
 Hardener = Callable[..., Result]
 
@@ -184,3 +185,24 @@ def test_two_reports_in_one_format_are_refused(hardener: Hardener, tmp_path: Pat
     result = hardener("assess", *stored(tmp_path, "a"), *files)
     assert result.exit_code == 2
     assert "two JSON reports are requested" in result.stderr
+
+
+def test_a_file_of_releases_replaces_what_hardener_knows(hardener: Hardener, tmp_path: Path) -> None:
+    host = make(
+        packages={"installed": only({"docker-ce": "5:30.1.0-1"})},
+        **{"docker.version": {"Version": "30.1.0", "Components": []}},
+    )
+    (tmp_path / "h.json").write_text(json.dumps(host.raw))
+    own, newer, wrong = PATH.read_text(), tmp_path / "releases.yaml", tmp_path / "wrong.yaml"
+    newer.write_text(own.replace('branch: "29", newest: 29.10.0', 'branch: "30"'))
+    wrong.write_text(own.replace("component: engine", "component: podman"))
+    arguments = ("assess", str(tmp_path / "h.json"), "--only", "docker-version-current", "--json", "-")
+    statuses = [
+        json.loads(hardener(*arguments, *more).stdout)["hosts"][0]["findings"][0]["status"]
+        for more in ((), ("--releases", str(newer)), ("--releases", str(PATH)))
+    ]
+    assert statuses == ["manual", "pass", "manual"]
+    refused = hardener(*arguments, "--releases", str(wrong))
+    assert refused.exit_code == 2
+    assert "wrong.yaml:8: component: must be" in refused.stderr
+    assert "lint" not in refused.stderr

@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardener.assess import unreachable
+from hardener.decisions.apply import Place, decider, holds_on
 from hardener.decisions.remarks import Tally, attestation_remark, due, waiver_remark
-from hardener.model import AppliedAttestation, AppliedWaiver, Decisions, Offender, Scope, Standing
+from hardener.model import (
+    AppliedAttestation,
+    AppliedWaiver,
+    Decisions,
+    Offender,
+    Scope,
+    Standing,
+    Status,
+    Verdict,
+)
 from tests.unit.reports.assessments import (
     DECISIONS,
     assessment,
@@ -28,7 +39,10 @@ def test_a_waiver_is_described_in_one_line() -> None:
         "waived until 2027-01-31 [W-1 by team-x]: The vendor's agent needs it."
     )
     assert waiver_remark(AppliedWaiver(one, Standing.EXPIRED)) == "waiver W-1 expired 2027-01-31"
-    assert waiver_remark(AppliedWaiver(one, Standing.STALE)) == "stale waiver W-1: there is nothing to waive"
+    assert (
+        waiver_remark(AppliedWaiver(one, Standing.STALE))
+        == "waiver W-1 is not needed here: there is nothing to waive"
+    )
 
 
 def test_a_few_waived_objects_are_named() -> None:
@@ -99,6 +113,51 @@ def test_a_waiver_that_another_host_needs_is_not_stale() -> None:
     tally.add(replace(needed, findings=findings))
     tally.add(needed)
     assert [each.id for each in tally.stale()] == ["W-002"]
+
+
+SCOPES = (
+    Scope(("web1", "web2", "web3")),
+    Scope(("web*",)),
+    Scope(groups=("web",)),
+    Scope(groups=("all",)),
+    Scope(("web1",), groups=("db",)),
+    Scope(("web1", "other")),
+)
+
+
+@given(
+    st.sampled_from(SCOPES),
+    st.tuples(*[st.sampled_from(["passes", "fails", "error", "unreachable", "missing"])] * 3),
+    st.booleans(),
+)
+def test_a_waiver_is_stale_only_if_every_host_of_its_scope_was_evaluated(
+    scope: Scope, states: tuple[str, ...], by_inventory: bool
+) -> None:
+    """The oracle looks at each host by itself; without an inventory no group is known."""
+    control = assessment().findings[0].control
+    one = waiver("W-1", control.slug, "2027-01-31", scope=scope)
+    statuses = {"passes": Status.PASS, "fails": Status.FAIL, "error": Status.ERROR}
+    tally, needed, unneeded, unknown = Tally(), False, False, "other" in scope.hosts
+    for host, state in zip(("web1", "web2", "web3"), states, strict=True):
+        groups = frozenset({"web"}) if by_inventory else None
+        holds = holds_on(scope, Place(host, groups))
+        if state == "missing":
+            unknown = unknown or host in scope.hosts
+            continue
+        if state == "unreachable":
+            tally.add(
+                unreachable(host, "no route", [control], benchmark="cis-docker-1.8.0", groups=groups or ())
+            )
+        else:
+            decide = decider(Decisions(TODAY, (one,)), Place(host, groups))
+            verdict = Verdict(statuses[state], "expected", "actual")
+            made = replace(assessment(host), findings=(decide(control, verdict),), groups=tuple(groups or ()))
+            tally.add(made)
+        needed = needed or (holds and state == "fails")
+        unneeded = unneeded or (holds and state == "passes")
+        may_hold = holds or bool(scope.groups and not by_inventory)
+        unknown = unknown or (may_hold and state in ("error", "unreachable"))
+    assert tally.stale() == ([one] if unneeded and not needed and not unknown else [])
 
 
 def test_without_reachable_hosts_nothing_is_stale_and_due_decisions_are_listed() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from hardener import __version__, catalogue
 from hardener.assess import assess, unreachable
+from hardener.catalogue.known_releases import PATH
 from hardener.decisions.files import stored_decisions
 from hardener.errors import HardenerError
 from hardener.evidence import Refused, RunEvidence, Selection, reassess
@@ -198,7 +199,10 @@ def test_counts_that_do_not_match_the_reports_are_refused(tmp_path: Path, change
         judged(run(), tmp_path / "again", counts={**told.counts, **changed})
 
 
-@pytest.mark.parametrize("declared", [{}, {"waivers": b"waivers: []\n"}])
+RELEASES = {"releases": PATH.read_bytes().replace(b"2026-12-01", b"2026-11-24")}
+
+
+@pytest.mark.parametrize("declared", [{}, {"waivers": b"waivers: []\n"}, RELEASES])
 def test_a_decision_file_without_entries_is_not_a_difference(
     tmp_path: Path, declared: dict[str, bytes]
 ) -> None:

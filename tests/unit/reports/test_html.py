@@ -116,7 +116,7 @@ def test_decisions_that_need_attention_are_in_the_overview(
 ) -> None:
     page = written(decided())
     assert "Waivers and attestations that need attention" in page
-    assert "is stale: nothing needs it" in page or "expired" in page
+    assert "is stale: no host of this run needs it" in page or "expired" in page
     undecided = tmp_path / "undecided.html"
     write_reports([assessment()], {undecided: HtmlReport(replace(run, decisions=None))})
     assert "Waivers and attestations that need attention" not in undecided.read_text(encoding="utf-8")

@@ -106,7 +106,7 @@ def test_waivers_and_attestations_are_listed(written: Written) -> None:
     assert "Waived: 2 controls" in text
     assert "Passing by attestation: 1 control" in text
     assert "`waiver W-004 (container-not-privileged, team-x) expires 2026-12-01, in 6 days`" in text
-    assert "`waiver W-002 (audit-etc-docker, team-x) is stale: nothing needs it`" in text
+    assert "`waiver W-002 (audit-etc-docker, team-x) is stale: no host of this run needs it`" in text
 
 
 def test_groups_are_listed_if_there_are_several(written: Written) -> None:

@@ -48,7 +48,11 @@ def test_every_remediation_of_the_catalogue_names_a_variable_of_a_role() -> None
 def test_the_facts_that_a_role_needs_are_collected(role: str) -> None:
     texts = {
         node.value
-        for path in [*(LIBRARY / "render").glob(f"{role}*.py"), LIBRARY / "render" / "hostview.py"]
+        for path in [
+            *(LIBRARY / "render").glob(f"{role}*.py"),
+            *(LIBRARY / "subjects").glob("*.py"),
+            LIBRARY / "render" / "hostview.py",
+        ]
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

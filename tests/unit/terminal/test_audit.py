@@ -164,6 +164,30 @@ def test_a_comparison_of_a_fleet_counts_hosts() -> None:
     assert "n2: was not audited afterwards: ssh: connection refused" in text
 
 
+def test_controls_that_fail_with_other_offenders_count_as_still_failing() -> None:
+    def failing(*names: str) -> Verdict:
+        return Verdict(F, "no x", "some x", tuple(Offender("container", name, "x") for name in names))
+
+    before = assessment("n0", [failing("a", "b")] * 7)
+    after = assessment("n0", [failing("a"), failing("a", "c"), *[failing("a", "b")] * 4, *statuses(P)])
+    text = comparison_text([before], [after], width=120)
+    assert "1 fixed   0 broken   6 still failing (1 with more offenders, 1 with fewer offenders)" in text
+    (mark,) = re.findall(r"Fewer offenders.*\n+ *(\S)", text)
+    assert mark == "✘"
+
+
+@pytest.mark.parametrize("status", [F, W, P])
+def test_a_control_that_fails_is_named_by_what_is_wrong(status: Status) -> None:
+    failing, title = "A container is privileged", "No container is privileged"
+    one = dataclasses.replace(CONTROLS[0], title=title, failing=failing)
+    found = assessment("n0", statuses(status), controls=[one])
+    is_wrong = status in (F, W)
+    text = summary_text(found, listed=list(Status))
+    assert (failing in text, title in text) == (is_wrong, not is_wrong)
+    changed = comparison_text([assessment("n0", statuses(E), controls=[one])], [found])
+    assert (failing in changed, title in changed) == (is_wrong, not is_wrong)
+
+
 def test_every_failure_is_listed_with_its_finding() -> None:
     text = " ".join(summary_text(assessment()).split())
     assert "critical 5.5 The title of container-not-privileged privileged containers" in text

@@ -13,7 +13,13 @@ from hardener.terminal.recording import overview, screen
 from hardener.workload.recording import Recording, build
 from tests.unit.workload.recordings import document
 
-OTHER = {"kind": "audit", "instead": "no BPF", "complete": False, "missing": [], "unseen": ["capabilities"]}
+OTHER = {
+    "kind": "bpftrace",
+    "instead": "no BPF",
+    "complete": False,
+    "missing": [],
+    "unseen": ["capabilities"],
+}
 
 
 def recorded(recorder: dict[str, Any] | None = None) -> Recording:
@@ -36,7 +42,7 @@ def test_a_fallback_recorder_is_named_with_the_reason(several: bool) -> None:
     def shown(found: Recording) -> str:
         return text(overview([found]) if several else screen(found))
 
-    assert "recorded by the audit log: no BPF" in shown(recorded(OTHER))
+    assert "recorded by bpftrace: no BPF" in shown(recorded(OTHER))
     assert "not seen" in shown(recorded(OTHER))
     usual = shown(recorded())
     assert "recorded by" not in usual

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "hardener"
 LIBRARY = ROOT / "plugins" / "module_utils"
-FLOOR = {"host", "docker", "contract"}  # what a program may import beside itself
+FLOOR = {"host", "docker", "contract", "subjects"}  # what a program may import beside itself
 
 
 @cache

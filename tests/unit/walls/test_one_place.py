@@ -9,6 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils import contract
 from ansible_collections.hardener.docker.plugins.module_utils.docker import keys, seccomp
 from ansible_collections.hardener.docker.plugins.module_utils.host import layout
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import audit, files, owners
 
 from tests.unit.walls.sources import LIBRARY, MODULES, PACKAGE, ROOT, everything, names, nodes, room, texts
 
@@ -160,6 +161,25 @@ def test_each_kernel_setting_is_listed_once() -> None:
     assert found == {"plugins/module_utils/snapshot/sysctls.py"}
     for data in (*ROOT.glob("roles/kernel/**/*.yml"), *PACKAGE.glob("catalogue/**/*.yaml")):
         assert not [key for key in keys if key in data.read_text(encoding="utf-8")], data
+
+
+# Files of the engine, and timers that a role starts.
+SUBJECTS = frozenset({*files.FIXED, *owners.APT_TIMERS, *owners.DNF_TIMERS}) - {audit.RUN_CONTAINERD}
+
+
+def test_files_and_timers_that_are_judged_and_set_are_listed_once() -> None:
+    assert words('_FIXED = ("/etc/default/docker", "apt-daily.timer")', SUBJECTS)
+    found = {path for path, source in everything() if words(source, SUBJECTS)}
+    assert {path for path in found if "/subjects/" not in path} == {
+        "hardener/checks/runtime/mounts.py",  # sockets of engines, whichever serves this host
+        "plugins/module_utils/docker/engine.py",  # containerd's, to tell an engine's own from the system's
+        "plugins/module_utils/docker/keys.py",  # the default path of daemon.json
+    }
+
+
+def test_names_of_secrets_are_listed_once() -> None:
+    found = {path for path, source in everything() if any("passphrase|" in text for text in texts(source))}
+    assert found == {"plugins/module_utils/host/redact.py"}
 
 
 def test_only_four_modules_list_calls_that_the_default_seccomp_profile_refuses() -> None:

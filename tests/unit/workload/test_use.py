@@ -19,7 +19,7 @@ from hardener.snapshot import Snapshot
 from hardener.terminal.workload_audit import screen
 from hardener.workload.audit import audit
 from hardener.workload.document import document as as_json
-from hardener.workload.profile_document import UserPart
+from hardener.workload.owner import User
 from hardener.workload.use import MadeProfile, Use, made, use
 from tests.unit.reports.schemas import validator
 from tests.unit.snapshots import make, merge, only
@@ -134,7 +134,7 @@ def test_a_changed_property_of_the_host_is_listed(folder: Path, axis: str) -> No
 
 def test_the_user_of_the_profile_is_not_reported_as_a_difference(folder: Path) -> None:
     known = made(folder)
-    user = UserPart(uid=100, gid=102, paths=())
+    user = User(uid=100, gid=102, paths=())
     known = replace(known, document=known.document.model_copy(update={"user": user}))
     (one,) = containers(snapshot(folder, {"Config": {"User": "100:102"}}))
     answer = use(one, (known,))

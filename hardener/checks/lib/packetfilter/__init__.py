@@ -11,22 +11,21 @@ port. ``sets`` holds the arithmetic of such sets, ``outside`` says which of them
 from hardener.checks.lib.packetfilter.chains import Chain, Key, Outcome, Region, Rule, Ruleset
 from hardener.checks.lib.packetfilter.iptables import read_save
 from hardener.checks.lib.packetfilter.nftables import read_nft
-from hardener.checks.lib.packetfilter.outside import forwarded, from_many
-from hardener.checks.lib.packetfilter.passage import Passage, into_host
+from hardener.checks.lib.packetfilter.passage import Flow, Passage, into_host, to_container
 from hardener.checks.lib.packetfilter.sets import Dimension
 
 __all__ = [
     "Chain",
     "Dimension",
+    "Flow",
     "Key",
     "Outcome",
     "Passage",
     "Region",
     "Rule",
     "Ruleset",
-    "forwarded",
-    "from_many",
     "into_host",
     "read_nft",
     "read_save",
+    "to_container",
 ]

@@ -7,15 +7,18 @@ rule that refuses.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hardener.checks.lib.packetfilter.outside import narrow
 from hardener.checks.lib.packetfilter.sets import (
+    ALL_NAMES,
+    UNTRACKED,
     Box,
     Condition,
     Dimension,
     Intervals,
+    in_state,
     normal,
     size,
     within,
@@ -28,6 +31,8 @@ Key = tuple[str, str, str]  # family, table, chain
 _MOST_BOXES = 512
 _MOST_REGIONS = 4096
 _MOST_STEPS = 400_000
+_CONNTRACK = -200  # the priority at which connections are tracked
+_KNOWN = frozenset({"accept", "drop", "return", "jump", "goto"})
 _DEEPEST = 32  # the kernel allows 16 nested chains in nftables; in iptables the packet's stack is the limit
 
 
@@ -55,15 +60,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain of rules; ``hook`` and ``policy`` are empty unless it is a base chain."""
+    """A chain of rules; ``hook`` and ``policy`` are empty unless it is a base chain.
+
+    A base chain sees packets that arrive on its ``devices``; of a hook, the lowest ``priority`` comes first.
+    """
 
     key: Key
     hook: str = ""
     policy: str = ""
     rules: list[Rule] = field(default_factory=list)
+    priority: int = 0
+    devices: Intervals = ALL_NAMES
 
     def __str__(self) -> str:
         return " ".join(self.key)
+
+    @property
+    def early(self) -> bool:
+        """Return whether the chain sees packets before their connections are tracked."""
+        return self.hook == "ingress" or (self.hook == "prerouting" and self.priority < _CONNTRACK)
 
 
 class Region:
@@ -105,11 +120,12 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The effect of a chain on packets."""
+    """The effect of a chain on packets; ``doubts`` are the rules on the way that are not understood."""
 
     accepted: Region = field(default_factory=Region)
     refused: Region = field(default_factory=Region)
     returned: Region = field(default_factory=Region)
+    doubts: dict[str, None] = field(default_factory=dict)
 
 
 def too_complex() -> FactUnavailable:
@@ -132,14 +148,9 @@ class Ruleset:
         self.chains = chains
         self.version = version
 
-    def untracks(self, families: Collection[str]) -> bool:
-        """Return whether a rule for these families may take packets away from connection tracking."""
-        return any(
-            rule.untracks for key, chain in self.chains.items() if key[0] in families for rule in chain.rules
-        )
-
-    def hooked(self, hook: str, families: Collection[str]) -> list[Chain]:
-        """Return the base chains of a hook for these families."""
+    def hooked(self, hook: str) -> list[Chain]:
+        """Return the base chains of a hook that see packets of this version of IP."""
+        families = {"inet", "netdev", "ip" if self.version == 4 else "ip6"}
         return [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
 
     def follow(self, chain: Chain, packets: Sequence[Box], *, certain: bool = False) -> Outcome:
@@ -151,57 +162,21 @@ class Ruleset:
         Raises:
             FactUnavailable: the rules are too complex.
         """
-        return _Walk(self, certain=certain).through(chain, packets)
-
-    def refused(self, chain: Chain, packets: Sequence[Box]) -> Iterator[tuple[Box, str]]:
-        """Return the packets that ``chain`` certainly refuses, with the rules by which it does.
-
-        Rules for almost nothing that accept are ignored.
-
-        Raises:
-            FactUnavailable: the rules are too complex.
-        """
-        outcome = self.follow(chain, packets)
-        passing = [
-            dict(enumerate(box))
-            for box in (*outcome.accepted.boxes(), *outcome.returned.boxes())
-            if not narrow(box[Dimension.SOURCE], self.version)
-        ]
-        steps = 0
-        for box, reason in outcome.refused.parts():
-            left = [box]
-            for taken in passing:
-                steps += len(left)
-                if steps > _MOST_STEPS:
-                    raise too_complex()
-                left = bounded([part for each in left for part in without(each, taken)])
-            yield from ((part, reason) for part in left)
-
-    def reaching(self, chain: Chain, target: str, packets: Sequence[Box]) -> list[Box]:
-        """Return the packets that certainly reach and take the jump of ``chain`` to ``target``.
-
-        Raises:
-            FactUnavailable: the rules are too complex.
-        """
-        for index, rule in enumerate(chain.rules):
-            if rule.verdict in ("jump", "goto") and rule.target == target:
-                ahead = Chain((*chain.key[:2], ""), rules=chain.rules[:index])
-                arriving = self.follow(ahead, packets, certain=True).returned.boxes()
-                for accepted in self.follow(ahead, packets).accepted.boxes():
-                    taken = dict(enumerate(accepted))
-                    arriving = bounded([part for box in arriving for part in without(box, taken)])
-                return _matching(arriving, rule.must)
-        return []
+        seen: Condition = {Dimension.IIF: chain.devices}
+        outcome = _Walk(self, chain, certain=certain).through(chain, _matching(packets, seen))
+        outcome.accepted.add(part for box in packets for part in without(box, seen))
+        return outcome
 
 
 class _Walk:
     """One walk through chains, with limited work."""
 
-    def __init__(self, rules: Ruleset, *, certain: bool) -> None:
+    def __init__(self, rules: Ruleset, base: Chain, *, certain: bool) -> None:
         self._chains = rules.chains
         self._version = rules.version
         self._certain = certain
         self._steps = 0
+        self._early = base.early
 
     def through(
         self, chain: Chain, packets: Sequence[Box], called_by: frozenset[Key] = frozenset()
@@ -211,6 +186,9 @@ class _Walk:
         for rule in chain.rules:
             if not remaining:
                 break
+            if rule.untracks and self._early:
+                remaining = self._untrack(rule, remaining)
+                done.doubts.update({} if rule.understood else {f"{chain}: {rule.text}": None})
             remaining = self._apply(rule, chain, remaining, done, called_by)
         if not chain.hook:
             done.returned.add(remaining)
@@ -231,6 +209,8 @@ class _Walk:
             return remaining
         least = most if rule.understood else _matching(remaining, rule.must)
         reason = f"{chain}: {rule.text}"
+        if (not rule.understood or rule.verdict not in _KNOWN) and not self._narrow(rule):
+            done.doubts[reason] = None
         match rule.verdict:
             case "accept":
                 done.accepted.add(least if self._certain else most, reason)
@@ -259,6 +239,7 @@ class _Walk:
         """Return the packets that continue after a called chain."""
         done.accepted.take(inside.accepted)
         done.refused.take(inside.refused)
+        done.doubts.update(inside.doubts)
         if rule.verdict == "goto":
             done.returned.take(inside.returned)
             return remaining if self._narrow(rule) else self._after_rule(remaining, rule)
@@ -279,6 +260,13 @@ class _Walk:
         if taken is None:
             return remaining
         return bounded([part for box in remaining for part in without(box, taken)])
+
+    def _untrack(self, rule: Rule, packets: list[Box]) -> list[Box]:
+        """Return packets after a rule that takes some of them away from connection tracking."""
+        taken, kept = (rule.must, rule.may) if self._certain else (rule.may, rule.must)
+        found = packets if kept is None else [part for box in packets for part in without(box, kept)]
+        untracked = (part for box in _matching(packets, taken) for part in in_state(box, UNTRACKED))
+        return bounded([*found, *untracked])
 
     def _narrow(self, rule: Rule) -> bool:
         """Return whether a rule matches so few sources that its effect can be ignored."""

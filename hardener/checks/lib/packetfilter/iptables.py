@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 from hardener.checks.lib.packetfilter.chains import Chain, Key, Rule, Ruleset
 from hardener.checks.lib.packetfilter.sets import (
+    EARLY,
     NEW,
     TRANSLATED,
     UNTRACKED,
@@ -30,8 +31,8 @@ from hardener.snapshot import FactUnavailable
 _UNQUOTED = re.compile(r"[!#-&(-\[\]-~ ]*")  # printable ASCII except quotes and the backslash
 # Modules that match by their options only; any other module may match by itself.
 _MODULES = frozenset(
-    {"addrtype", "comment", "conntrack", "iprange", "multiport", "pkttype", "state", "tcp", "udp", "icmp"}
-    | {"icmp6", "iprange"}
+    {"addrtype", "comment", "conntrack", "iprange", "multiport", "pkttype", "set", "state", "tcp", "udp"}
+    | {"icmp", "icmp6"}
 )
 _OPTIONS = {
     "-i": Dimension.IIF,
@@ -48,6 +49,8 @@ _OPTIONS = {
 }
 _FOR_OTHERS = frozenset({"ANYCAST", "BLACKHOLE", "BROADCAST", "MULTICAST", "PROHIBIT", "UNREACHABLE"})
 _WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
+_STATES = {"NEW": {NEW, TRANSLATED}, "DNAT": {TRANSLATED}, "UNTRACKED": {UNTRACKED}, "INVALID": {EARLY}}
+_PRIORITIES = {"raw": -300, "mangle": -150, "security": 50}
 _PROTOCOLS = {"6": "tcp", "17": "udp"}
 # Targets after which a packet continues in the chain.
 _PASSING = frozenset(
@@ -73,15 +76,21 @@ NONE: Taken = (None, None)
 UNKNOWN: Taken = ({}, None)
 
 
-@lru_cache(maxsize=2)  # one for each address family of the judged host
-def read_save(text: str, family: str) -> Ruleset:
-    """Parse the output of ``iptables-save``; ``family`` is ``ip`` or ``ip6``.
+@lru_cache(maxsize=4)  # two for each address family of the judged host
+def read_save(text: str, family: str, ipsets: str = "") -> Ruleset:
+    """Parse the output of ``iptables-save``.
+
+    Args:
+        text: the output.
+        family: ``ip`` or ``ip6``.
+        ipsets: the output of ``ipset save``.
 
     Raises:
         FactUnavailable: a line is not what iptables-save prints.
     """
     chains: dict[Key, Chain] = {}
     version = 6 if family == "ip6" else 4
+    sets = _sets(ipsets, version)
     table = ""
     for line in text.splitlines():
         if line.startswith("*"):
@@ -90,11 +99,14 @@ def read_save(text: str, family: str) -> Ruleset:
             name, policy = [*line[1:].split(), "-", "-"][:2]
             hooked = policy != "-" and table != "nat"  # packets that nat drops do not reach the filter
             key = (family, table, name)
-            chains[key] = Chain(key, name.lower() if hooked else "", policy.lower() if hooked else "")
+            hook = name.lower() if hooked else ""
+            chains[key] = Chain(
+                key, hook, policy.lower() if hooked else "", priority=_PRIORITIES.get(table, 0)
+            )
         elif line.startswith("-A "):
             name, words = _words(line)
             key = (family, table, name)
-            chains.setdefault(key, Chain(key)).rules.append(_rule(line, words, version))
+            chains.setdefault(key, Chain(key)).rules.append(_rule(line, words, version, sets))
     return Ruleset({key: _known_targets(chain, chains) for key, chain in chains.items()}, version)
 
 
@@ -119,7 +131,7 @@ def _known_targets(chain: Chain, chains: dict[Key, Chain]) -> Chain:
         else rule
         for rule in chain.rules
     ]
-    return Chain(chain.key, chain.hook, chain.policy, rules)
+    return replace(chain, rules=rules)
 
 
 def _words(line: str) -> tuple[str, list[str]]:
@@ -132,7 +144,29 @@ def _words(line: str) -> tuple[str, list[str]]:
     return chain, words
 
 
-def _rule(line: str, words: Sequence[str], version: int) -> Rule:
+def _sets(text: str, version: int) -> dict[str, Intervals]:
+    """Return the addresses in the sets of ``ipset save``, of the types that contain nothing else."""
+    found: dict[str, list[tuple[int, int]] | None] = {}
+    for line in text.splitlines():
+        match line.split():
+            case ["create", name, "hash:ip" | "hash:net" | "bitmap:ip" as kind, *options]:
+                family = options[options.index("family") + 1] if "family" in options else "inet"
+                right = family == ("inet6" if version == 6 else "inet") and (kind, version) != (
+                    "bitmap:ip",
+                    6,
+                )
+                found[name] = [] if right else None
+            case ["add", name, element, *options] if (members := found.get(name)) is not None:
+                try:
+                    members += _interval(Dimension.SOURCE, element, version)
+                except ValueError:
+                    found[name] = None
+                if "nomatch" in options:
+                    found[name] = None
+    return {name: normal(members) for name, members in found.items() if members is not None}
+
+
+def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, Intervals]) -> Rule:
     may, must = ALL
     index = 0
     negated = False
@@ -155,10 +189,22 @@ def _rule(line: str, words: Sequence[str], version: int) -> Rule:
             ):
                 values.append(words[index])
                 index += 1
-        at_most, at_least = _condition(word, values, version, negated=negated)
+        if word == "--match-set":
+            at_most, at_least = _in_set(values, version, sets, negated=negated)
+        else:
+            at_most, at_least = _condition(word, values, version, negated=negated)
         may, must = both(may, at_most), both(must, at_least)
         negated = False
     return Rule(line, "", "", may, must)
+
+
+def _in_set(values: Sequence[str], version: int, sets: Mapping[str, Intervals], *, negated: bool) -> Taken:
+    match values:
+        case [name, "src" | "dst" as side] if name in sets:
+            dimension = Dimension.SOURCE if side == "src" else Dimension.DESTINATION
+            return restrict(dimension, sets[name], version, negated=negated)
+        case _:
+            return UNKNOWN
 
 
 def _condition(option: str, values: Sequence[str], version: int, *, negated: bool) -> Taken:
@@ -232,7 +278,7 @@ def truth(holds: bool) -> Taken:
 def _states(names: Iterable[str]) -> Intervals:
     states = set()
     for name in names:
-        states |= {"NEW": {NEW, TRANSLATED}, "DNAT": {TRANSLATED}, "UNTRACKED": {UNTRACKED}}.get(name, set())
+        states |= _STATES.get(name, set())
     return kinds(states=states)
 
 

@@ -18,6 +18,7 @@ from hardener.checks.lib.packetfilter.iptables import (
     truth,
 )
 from hardener.checks.lib.packetfilter.sets import (
+    EARLY,
     NEW,
     TRANSLATED,
     UNTRACKED,
@@ -36,7 +37,7 @@ _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "re
 _ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd"})  # verdicts with unknown effect
 _WITHOUT_CONDITION = frozenset({"counter", "log", "mangle", "comment", "notrack", "dup", "flow", "secmark"})
 _MOST_ELEMENTS = 200_000  # elements of sets, counted for each rule that contains or names a set
-_STATES = {"new": {NEW, TRANSLATED}, "untracked": {UNTRACKED}}
+_STATES = {"new": {NEW, TRANSLATED}, "untracked": {UNTRACKED}, "invalid": {EARLY}}
 _ONE_RECEIVER = frozenset({"unicast", "local"})
 Read = Callable[[Any], Intervals]
 
@@ -63,7 +64,11 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
                 kept = chains.get(key, Chain(key)).rules
                 filters = chain.get("type") == "filter"
                 hook = str(chain.get("hook") or "") if filters else ""
-                chains[key] = Chain(key, hook, str(chain.get("policy") or "accept") if hook else "", kept)
+                policy = str(chain.get("policy") or "accept") if hook else ""
+                priority = chain.get("prio")
+                chains[key] = Chain(
+                    key, hook, policy, kept, priority if isinstance(priority, int) else 0, _devices(chain)
+                )
             case {"rule": {"family": str(family), "table": str(table), "chain": str(name)} as rule}:
                 key = (family, table, name)
                 statements = rule.get("expr")
@@ -74,6 +79,13 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
                     rules = [replace(each, untracks=True) for each in rules]
                 chains.setdefault(key, Chain(key)).rules.extend(rules)
     return Ruleset({key: chain for key, chain in chains.items() if key[:2] not in dormant}, version)
+
+
+def _devices(chain: Mapping[str, Any]) -> Intervals:
+    """Return the devices that a chain is bound to, as those of the hook ingress are; else all names."""
+    devices = chain.get("dev", "*")
+    names = devices if isinstance(devices, list) else [devices]
+    return normal(each for name in names for each in interface(str(name), "*"))
 
 
 def _sets(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[Any]]]:

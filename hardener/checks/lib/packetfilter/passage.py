@@ -1,27 +1,25 @@
-"""Follow new connections from outside through all chains of the inbound path."""
+"""Follow new connections from outside through all chains on the way to the host or to a container."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from hardener.checks.lib.packetfilter.chains import Chain, Region, Ruleset, too_complex
+from hardener.checks.lib.packetfilter.chains import Chain, Outcome, Region, Ruleset, bounded
 from hardener.checks.lib.packetfilter.outside import NAMED_PORTS, from_many, inbound, ports_from_many
 from hardener.checks.lib.packetfilter.sets import (
     NEW,
-    UNTRACKED,
+    PROTOCOLS,
     Box,
     Dimension,
     Intervals,
+    in_state,
     intersect,
     kinds,
     size,
-    within,
 )
 
-PROTOCOLS = ("tcp", "udp")
-FAMILIES = {4: "ip", 6: "ip6"}
-_MOST_PAIRS = 40_000  # number of boxes that are compared with each other
+_TRANSLATION = -100  # the priority at which destinations are translated
 _SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that are rarely used as filters
 
 
@@ -37,6 +35,7 @@ class Passage:
         evidence: what each chain does, and who may reach everything.
         most: what comes in at most, as boxes.
         least: what comes in for certain.
+        doubts: rules on the way whose conditions are not understood.
     """
 
     chains: tuple[tuple[Chain, str], ...]
@@ -46,6 +45,84 @@ class Passage:
     evidence: tuple[str, ...]
     most: tuple[Box, ...]
     least: tuple[Box, ...]
+    doubts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Flow:
+    """Packets on their way through base chains.
+
+    Attributes:
+        most: those that get through at most.
+        least: those that get through for certain.
+        doubts: rules on the way whose conditions are not understood.
+        refusals: rules that refuse more than a few addresses.
+        acceptance: rules that accept more than a few addresses.
+    """
+
+    most: list[Box]
+    least: list[Box]
+    doubts: dict[str, None] = field(default_factory=dict)
+    refusals: dict[str, None] = field(default_factory=dict)
+    acceptance: dict[str, None] = field(default_factory=dict)
+
+    def through(self, rules: Ruleset, chain: Chain) -> Outcome:
+        """Follow the packets through a base chain, and return its effect on those that may be.
+
+        Raises:
+            FactUnavailable: the rules are too complex.
+        """
+        if not chain.early:
+            self.each(lambda box: in_state(box, NEW))
+        outcome = rules.follow(chain, self.most)
+        self.least = rules.follow(chain, self.least, certain=True).accepted.boxes()
+        self.most = outcome.accepted.boxes()
+        self.doubts |= outcome.doubts
+        for region, reasons in ((outcome.refused, self.refusals), (outcome.accepted, self.acceptance)):
+            many = (why for box, why in region.parts() if from_many(box[Dimension.SOURCE], rules.version))
+            reasons.update(dict.fromkeys(why for why in many if why))
+        return outcome
+
+    def each(self, change: Callable[[Box], list[Box]]) -> None:
+        """Replace each box."""
+        self.most, self.least = (
+            bounded([found for box in boxes for found in change(box)]) for boxes in (self.most, self.least)
+        )
+
+
+def _base_chains(sources: Iterable[Ruleset], *hooks: str) -> list[tuple[Ruleset, Chain]]:
+    """Return the base chains of hooks in the order in which packets pass them."""
+    found = [
+        (rules, chain)
+        for hook in hooks
+        for rules in sources
+        for chain in sorted(rules.hooked(hook), key=lambda chain: chain.priority)
+    ]
+    return sorted(found, key=lambda pair: (hooks.index(pair[1].hook), pair[1].priority))
+
+
+def to_container(
+    sources: Sequence[Ruleset], arriving: Box, translate: Callable[[Box], list[Box]] | None = None
+) -> Flow:
+    """Follow new connections to containers.
+
+    Args:
+        sources: the chains that each tool shows.
+        arriving: the packets as they arrive.
+        translate: returns packets with their destination translated; None if it is not.
+
+    Raises:
+        FactUnavailable: the rules are too complex.
+    """
+    flow = Flow([arriving], [arriving])
+    for rules, chain in _base_chains(sources, "ingress", "prerouting", "forward"):
+        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.priority > _TRANSLATION)
+        if translate and late:
+            flow.each(translate)
+            translate = None
+        flow.through(rules, chain)
+    flow.each(translate or (lambda box: in_state(box, NEW)))
+    return flow
 
 
 def into_host(
@@ -66,23 +143,14 @@ def into_host(
     Raises:
         FactUnavailable: the rules are too complex.
     """
-    chains = [
-        (rules, chain)
-        for rules in sources
-        for hook in ("prerouting", "input")
-        for chain in rules.hooked(hook, {FAMILIES[version], "inet"})
-    ]
-    chains.sort(key=lambda pair: (pair[1].hook != "prerouting", pair[1].key[1] in _SELDOM))
-    untracked = any(rules.untracks({FAMILIES[version], "inet"}) for rules in sources)
-    may = must = [inbound(version, untracked=untracked, interfaces=interfaces, own=own)]
+    packets = inbound(version, interfaces=interfaces, own=own)
+    flow = Flow([packets], [packets])
     reasons: dict[str, tuple[Chain, str]] = {}
     refusals: list[str] = []
     evidence: list[str] = []
     few: dict[str, None] = {}
-    for rules, chain in chains:
-        outcome = rules.follow(chain, may)
-        must = rules.follow(chain, must, certain=True).accepted.boxes()
-        may = outcome.accepted.boxes()
+    for rules, chain in _base_chains(sources, "ingress", "prerouting", "input"):
+        outcome = flow.through(rules, chain)
         if chain.hook == "input":
             reasons[str(chain)] = (chain, "")
         for protocol in PROTOCOLS:
@@ -99,35 +167,17 @@ def into_host(
             for box, reason in outcome.accepted.parts()
             if size(box[Dimension.PORT]) > NAMED_PORTS and not from_many(box[Dimension.SOURCE], version)
         )
+    flow.each(lambda box: in_state(box, NEW))
     return Passage(
         tuple(reasons.values()),
-        _open(may, version),
-        _open(_in_either_state(must) if untracked else must, version),
+        _open(flow.most, version),
+        _open(flow.least, version),
         tuple(dict.fromkeys(refusals)),
         (*evidence, *few),
-        tuple(may),
-        tuple(must),
+        tuple(flow.most),
+        tuple(flow.least),
+        tuple(flow.doubts),
     )
-
-
-def _in_either_state(boxes: Sequence[Box]) -> list[Box]:
-    """Return packets that are accepted both as new and as untracked, since their state is unknown.
-
-    Raises:
-        FactUnavailable: the boxes are too many.
-    """
-    found: list[Box] = []
-    for protocol in PROTOCOLS:
-        tracked, others = (
-            [box for box in boxes if intersect(box[Dimension.KIND], kinds((protocol,), (state,)))]
-            for state in (NEW, UNTRACKED)
-        )
-        if len(tracked) * len(others) > _MOST_PAIRS:
-            raise too_complex()
-        for one in tracked:
-            condition = dict(enumerate(one)) | {Dimension.KIND: kinds((protocol,), (UNTRACKED,))}
-            found += [shared for other in others if (shared := within(other, condition))]
-    return found
 
 
 def main_reason(region: Region, protocol: str, version: int) -> str:

@@ -30,9 +30,10 @@ class Dimension(IntEnum):
 
 
 # Kinds: the protocol, with the connection state of the first packet of a connection.
-NEW, TRANSLATED, UNTRACKED = 0, 1, 2
-_STATES = 3
-_PROTOCOLS = ("tcp", "udp")
+# Before connections are tracked, a packet has none; rules see it as invalid.
+NEW, TRANSLATED, UNTRACKED, EARLY = 0, 1, 2, 3
+_STATES = 4
+PROTOCOLS = ("tcp", "udp")
 ALL_PORTS: Intervals = ((1, 65535),)
 _NAME_LENGTH = 16
 ALL_NAMES: Intervals = ((0, (1 << 8 * _NAME_LENGTH) - 1),)
@@ -124,14 +125,22 @@ def both(one: Condition | None, other: Condition | None) -> Condition | None:
     return joined if all(joined.values()) else None
 
 
-def kinds(protocols: Iterable[str] = _PROTOCOLS, states: Iterable[int] = range(_STATES)) -> Intervals:
+def kinds(protocols: Iterable[str] = PROTOCOLS, states: Iterable[int] = range(_STATES)) -> Intervals:
     """Return the values of ``Dimension.KIND`` for these protocols in these states."""
     return normal(
-        (_PROTOCOLS.index(protocol) * _STATES + state,) * 2
+        (PROTOCOLS.index(protocol) * _STATES + state,) * 2
         for protocol in protocols
-        if protocol in _PROTOCOLS
+        if protocol in PROTOCOLS
         for state in states
     )
+
+
+def in_state(box: Box, state: int, *, of: int = EARLY) -> list[Box]:
+    """Return a box with the packets of one state in another one."""
+    protocols = [name for name in PROTOCOLS if intersect(box[Dimension.KIND], kinds([name], [of]))]
+    others = subtract(box[Dimension.KIND], kinds(states=[of]))
+    moved = normal((*others, *kinds(protocols, [state])))
+    return [(moved, *box[1:])] if moved else []
 
 
 def everything(dimension: Dimension, version: int) -> Intervals:

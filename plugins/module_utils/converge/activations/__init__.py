@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Mapping
 
+from .account import Account
 from .apparmor import ApparmorLoad
 from .audit import AuditRulesLoad
 from .bootloader import BootParameters
@@ -38,6 +39,7 @@ KINDS: Mapping[str, type[Activation]] = {
         PendingUpdates,
         BootParameters,
         SelinuxEnforce,
+        Account,
         UsernsMigrate,
         Docker,
         Firewall,  # last: only the guard may add to the time without a connection

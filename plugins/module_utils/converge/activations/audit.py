@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Sequence
+from typing import NamedTuple, Sequence
 
 from .. import system
 from ..errors import Failed, Refused
@@ -78,8 +78,9 @@ class AuditRulesLoad(Activation):
         outcome = system.run("auditctl", "-l")
         if outcome.code != 0:
             raise Failed(f"auditctl -l: {outcome.said}")
-        loaded = {audit_rule(line) for line in outcome.output.splitlines()}
-        return [rule for rule in self.settings.get("rules", []) if audit_rule(rule) not in loaded]
+        loaded = [audit_rule(line) for line in outcome.output.splitlines()]
+        wanted = [(rule, audit_rule(rule)) for rule in self.settings.get("rules", [])]
+        return [rule for rule, parsed in wanted if not any(each.includes(parsed) for each in loaded)]
 
     def perform(self) -> None:
         """Join the rules files and load the result."""
@@ -103,13 +104,29 @@ class AuditRulesLoad(Activation):
         return [] if outcome.code == 0 else [f"augenrules --load: {outcome.said}"]
 
 
-def audit_rule(line: str) -> tuple[str, ...]:
-    """Return the identity of a rule for a path: action, path and key.
+class Rule(NamedTuple):
+    """A rule for a path; without ``arch``, it is about all system calls."""
+
+    action: str
+    path: str
+    key: str
+    permissions: frozenset[str]
+    arch: str
+
+    def includes(self, other: Rule) -> bool:
+        """Return whether this rule is the other one, with at least its permissions and architecture."""
+        return (
+            self[:3] == other[:3] and self.permissions >= other.permissions and self.arch in ("", other.arch)
+        )
+
+
+def audit_rule(line: str) -> Rule:
+    """Parse a rule for a path.
 
     ``auditctl -l`` prints rules in another form than they were given, and the form differs between versions:
     as a watch, with the system calls that a permission stands for, with key=docker or -k docker.
     """
-    action, path, key = "always", "", ""
+    action, path, key, permissions, arch = "always", "", "", "rwxa", ""
     words = line.split()
     for option, value in zip(words, words[1:]):
         if option in ("-a", "-A"):
@@ -118,13 +135,19 @@ def audit_rule(line: str) -> tuple[str, ...]:
             path = value
         elif option == "-k":
             key = value
+        elif option == "-p":
+            permissions = value
         elif option == "-F":
             name, _separator, text = value.partition("=")
             if name in ("path", "dir"):
                 path = text
             elif name == "key":
                 key = text
-    return action, path.rstrip("/"), key
+            elif name == "perm":
+                permissions = text
+            elif name == "arch":
+                arch = text
+    return Rule(action, path.rstrip("/"), key, frozenset(permissions), arch)
 
 
 def _and_more(count: int) -> str:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hardener.checks.lib.rule import Note, Question, judge_all
 from hardener.model import Offender, Status, Undecided, Verdict
@@ -96,7 +99,19 @@ def test_the_basis_of_a_judgement_is_reported() -> None:
 
 def test_kinds_of_objects_are_counted_separately() -> None:
     verdict = judged({"a": ["leaks"], "b": [], "c": []}, Thing("a"), Thing("b"), Thing("c", kind="service"))
-    assert verdict.actual == "1 of 2 containers and 1 service: a leaks"
+    assert verdict.actual == "1 of 2 containers: a leaks"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["container", "image", "service"]), st.booleans()), min_size=1))
+def test_no_more_objects_of_a_kind_are_named_than_there_are(kinds: list[tuple[str, bool]]) -> None:
+    things = [Thing(str(number), kind=kind) for number, (kind, _) in enumerate(kinds)]
+    remarks = {str(number): ["leaks"] * leaks for number, (_, leaks) in enumerate(kinds)}
+    verdict = judged(remarks, *things)
+    shares = re.findall(r"(\d+) of (\d+) (container|image|service)", verdict.actual)
+    for number, total, kind in shares:
+        assert int(number) == sum(each == kind and leaks for each, leaks in kinds)
+        assert int(total) == sum(each == kind for each, _ in kinds)
+    assert sum(int(number) for number, _, _ in shares) == sum(leaks for _, leaks in kinds)
 
 
 def test_the_text_of_a_verdict_names_a_few_objects_and_counts_the_others() -> None:

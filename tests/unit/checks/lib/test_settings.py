@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.lib.settings import Settings, api_hosts, tls
+from hardener.checks.lib.settings import Facts, Settings, api_hosts, tls
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.unit.snapshots import absent, make, only
+from tests.unit.snapshots import absent, failed, make, only
 
 
 def told(flags: Any = None, parsed: Any = None, **config: Any) -> Snapshot:
@@ -157,3 +157,16 @@ def test_fd_hosts_are_resolved_from_the_socket_unit(flags: Any, listen: Any, hos
 def test_the_address_fd_has_no_sockets_without_systemd() -> None:
     snapshot = make(units=absent("systemd does not run"))
     assert api_hosts(snapshot, Settings(snapshot)) == ()
+
+
+def test_facts_that_need_no_settings_are_read_without_the_configuration() -> None:
+    host = Facts(make(**{"daemon.config": failed("timed out")}))
+    assert (host.data_root, host.rootless) == ("/var/lib/docker", False)
+    with pytest.raises(FactUnavailable, match="timed out"):
+        host.api_hosts()
+
+
+@pytest.mark.parametrize("state", [absent("x"), failed("x")])
+def test_files_that_were_not_read_are_no_empty_host(state: Any) -> None:
+    with pytest.raises(FactUnavailable, match="x"):
+        Facts(make(files=state)).exists("/etc/docker")

@@ -67,8 +67,9 @@ def test_each_verification_result_gives_its_verdict(
 
 @pytest.mark.parametrize("slug", [BASE, SIGNED])
 def test_an_unreachable_registry_is_an_error(judge: Judge, slug: str) -> None:
-    with pytest.raises(FactUnavailable, match="why"):
+    with pytest.raises(FactUnavailable, match="why") as caught:
         judge(slug, verified("verified", "unreachable"))
+    assert caught.value.unread.startswith("the last verification knows nothing of the image: ")
 
 
 def test_an_unknown_result_does_not_pass(judge: Judge) -> None:

@@ -308,7 +308,26 @@ class TestSeccompProfiles:
             "the engine's default would refuse that"
         )
 
-    def test_a_wide_seccomp_profile_of_the_daemon_is_evidence_and_no_failure_of_the_container(
+    def test_a_profile_of_the_daemon_is_judged_as_one_of_the_container(
+        self, judge: Judge, running: bool
+    ) -> None:
+        weak = hardened("bad", running=running)
+        custom = {"SecurityOptions": ["name=seccomp,profile=/etc/docker/seccomp.json"]}
+        for profile, named in (
+            ({"open": ["bpf", "io_uring_setup"], "unlimited": []}, "permits bpf, io_uring_setup"),
+            ({"open": [], "unlimited": ["clone"]}, "permits clone with any arguments"),
+            ({"open": EVERYTHING, "unlimited": []}, "filters nothing"),
+        ):
+            if not running and not profile["open"]:
+                continue  # which arguments a profile permits is resolved when the container starts
+            seccomp = {"default": "SCMP_ACT_ERRNO", "calls": 300, "digest": "0", **profile}
+            own = {**weak["inspect"]["HostConfig"], "SecurityOpt": ["seccomp={}", "no-new-privileges"]}
+            alone = {**weak, "inspect": {**weak["inspect"], "HostConfig": own}}
+            for each in (alone, weak):
+                detail = broken(judge, self.SLUG, {**each, "seccomp": seccomp}, info=custom)
+                assert named in detail
+
+    def test_a_call_that_the_default_of_another_engine_permits_is_evidence(
         self, judge: Judge, running: bool
     ) -> None:
         profile = {"default": "SCMP_ACT_ERRNO", "open": ["io_uring_setup"]}

@@ -196,6 +196,22 @@ class TestRuntimeSocket:
         assert "API socket" in detail
         assert ("read-write" if rw else "read-only") in detail
 
+    @pytest.mark.parametrize(
+        ("label", "status"),
+        [
+            ("docker-default (enforce)", Status.PASS),
+            ("unconfined-tool (enforce)", Status.PASS),
+            ("docker-default (complain)", Status.FAIL),
+            ("unconfined", Status.FAIL),
+            (None, Status.FAIL),
+        ],
+    )
+    def test_a_profile_confines_a_container_that_may_trace_the_hosts_processes_only_if_it_is_enforced(
+        self, judge: Judge, label: str | None, status: Status
+    ) -> None:
+        proc = {"label": label, "host_namespaces": ["pid", "user"], "cap_eff": f"{1 << 19:016x}"}
+        assert judge(self.SLUG, with_containers(hardened("a", proc=proc))).status is status
+
     @pytest.mark.parametrize("source", ["/run", "/var/run", "/", "/run/containerd", "/run/podman"])
     def test_mounting_a_parent_directory_exposes_the_socket(self, judge: Judge, source: str) -> None:
         assert "and with it /run/" in broken(judge, self.SLUG, mounting(bind(source)))

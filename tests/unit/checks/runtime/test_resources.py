@@ -119,6 +119,38 @@ class TestProcessor:
         held(judge, CPU, grouped(cpu_max=None, cpu_weight=20, config=config))
         held(judge, CPU, hardened(running=False, HostConfig=config))
 
+    @pytest.mark.parametrize(
+        ("declared", "allowed", "number"),
+        [
+            *[("0", "0", 1), ("1-2", "1-2", 2), ("0,2-3", "0,2-3", 3), ("", "0-2", 3), ("3,3", "3", 1)],
+            *[("0-3", "0-3", 4), ("", "0-3", 4), ("0", "0-3", 4), ("0-1", "0-1,2,3", 4)],
+        ],
+    )
+    def test_a_set_smaller_than_that_of_the_host_is_a_limit(
+        self, judge: Judge, declared: str, allowed: str, number: int
+    ) -> None:
+        """The set in force decides."""
+        four = {"NCPU": 4}
+        running = grouped(cpu_max=None, cpuset_cpus=allowed, config={"NanoCpus": 0, "CpusetCpus": declared})
+        verdict = judge(CPU, with_containers(running, info=four))
+        assert verdict.status is (Status.PASS if number < 4 else Status.FAIL)
+        earlier = grouped(cpu_max=None, config={"NanoCpus": 0, "CpusetCpus": declared})
+        is_smaller = declared not in ("", "0-3")
+        assert judge(CPU, with_containers(earlier, info=four)).status is (
+            Status.MANUAL if is_smaller else Status.FAIL
+        )
+        stopped = hardened(running=False, HostConfig={"NanoCpus": 0, "CpusetCpus": declared})
+        assert judge(CPU, with_containers(stopped, info=four)).status is (
+            Status.PASS if is_smaller else Status.FAIL
+        )
+        unable = with_containers(stopped, info={**four, "CPUSet": False})
+        assert judge(CPU, unable).status is Status.FAIL
+
+    @pytest.mark.parametrize("text", ["x", "0-", "-1", "0,,1", "0-99999999999"])
+    def test_an_invalid_set_is_an_error(self, judge: Judge, text: str) -> None:
+        with pytest.raises(FactUnavailable, match="not a list of processors"):
+            judge(CPU, with_containers(grouped(cpu_max=None, cpuset_cpus=text)))
+
     def test_a_processor_limit_that_the_engine_cannot_enforce_fails(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(running=False), info={"CpuCfsQuota": False})
         assert "cannot enforce it on this host" in judge(CPU, snapshot).actual

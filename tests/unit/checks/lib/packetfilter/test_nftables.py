@@ -123,13 +123,13 @@ def test_chains_of_a_dormant_table_are_ignored() -> None:
 def test_a_rule_is_shown_in_the_syntax_of_nft() -> None:
     port = match({"payload": {"protocol": "tcp", "field": "dport"}}, {"set": [22, {"range": [80, 90]}]})
     rules = native([port, {"jump": {"target": "site"}}])
-    (chain,) = rules.hooked("input", {"inet"})
+    (chain,) = rules.hooked("input")
     assert chain.rules[0].text == "tcp dport == { 22, 80-90 } jump site"
 
 
 def test_an_extension_of_iptables_is_shown_by_its_name() -> None:
     rules = native([{"counter": {}}, {"xt": {"type": "target", "name": "REJECT"}}])
-    (chain,) = rules.hooked("input", {"inet"})
+    (chain,) = rules.hooked("input")
     assert chain.rules[0].text == "counter xt REJECT"
     assert fate(rules) is CLOSED
 

@@ -31,6 +31,30 @@ def test_apparmor_profiles_and_seccomp_filters_that_deny_silently_are_named(file
     assert seccomp.startswith("calls that seccomp refuses with an error")
 
 
+@pytest.mark.parametrize("declared", ["unconfined", "docker-default", ""])
+@pytest.mark.parametrize(
+    ("label", "in_force"),
+    [
+        ("unconfined", "unconfined"),  # also where the profile was removed from the kernel
+        ("docker-default (enforce)", "docker-default"),
+        ("docker-default (complain)", ""),
+        ("own (enforce)", ""),
+        ("unconfined-tool (enforce)", ""),
+        ("system_u:system_r:spc_t:s0", "unconfined"),
+        ("system_u:system_r:container_t:s0:c1,c2", ""),
+        ("", None),  # the kernel tells none
+    ],
+)
+def test_the_confinement_in_force_decides_and_not_the_declared_one(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, declared: str, label: str, in_force: str | None
+) -> None:
+    monkeypatch.setattr(module, "label", {7: label}.__getitem__)
+    told = " ".join(unrecorded_actions([Container("a" * 64, "web", "nginx", silent=declared, pid=7)]))
+    silent = declared if in_force is None else in_force
+    assert ("web run unconfined" in told) is (silent == "unconfined")
+    assert ("web run under docker-default" in told) is (silent == "docker-default")
+
+
 def test_missing_kernel_support_for_recording_denials_is_reported(files: dict[str, str]) -> None:
     files["/sys/module/apparmor/parameters/enabled"] = "N\n"
     files["/proc/sys/kernel/seccomp/actions_logged"] = "kill_thread trap\n"

@@ -21,7 +21,7 @@ INSPECTED = {
     "Name": "/web",
     "Config": {"Image": "nginx"},
     "HostConfig": {"Privileged": True},
-    "State": {"Running": True},
+    "State": {"Running": True, "Pid": 4711},
 }
 LISTED = json.dumps([{"Id": A}]).encode()
 
@@ -96,6 +96,7 @@ def test_running_containers_are_known_before_the_first_event(path: Path) -> None
     engine = started(path)
     container = engine._directory.get(A)
     assert (container.name, container.image, container.risks) == ("web", "nginx", ("privileged",))
+    assert container.pid == 4711
     until(lambda: engine.happenings.qsize() == 2)
     assert [engine.happenings.get().kind for _ in range(2)] == ["out of memory", "started privileged"]
     assert (engine.problem, engine.cuts, engine.lost) == ("", 0, 0)

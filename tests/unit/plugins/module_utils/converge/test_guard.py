@@ -369,3 +369,10 @@ def test_the_next_run_keeps_a_unit_of_another_folder(host: Host, systemd: System
     draft.write_text('[Service]\nExecStart="python3" "boot" "/another/folder"\n')
     guard.clear_up(host.store.folder)
     assert draft.exists()
+
+
+def test_the_limit_of_the_boot_unit_exceeds_its_wait_for_the_lock(host: Host, systemd: Systemd) -> None:
+    change(host)
+    unit = (systemd.units / guard.BOOT_UNIT).read_text()
+    limit = int(unit.rpartition("TimeoutStartSec=")[2].split()[0])
+    assert limit >= guard.BOOT_PATIENCE + 60

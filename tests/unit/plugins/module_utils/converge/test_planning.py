@@ -11,6 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.planning 
     Plan,
     redacted,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.host.text import visible
 
 from tests.hanging import must_end
@@ -46,9 +47,9 @@ def test_a_diff_shows_that_a_secret_changes_but_not_the_secret(host: Host) -> No
 
 
 def test_a_private_key_is_in_no_diff() -> None:
-    assert redacted(f"before\n{KEY}after") == (
-        "before\n-----BEGIN PRIVATE KEY-----\n***\n-----END PRIVATE KEY-----\nafter"
-    )
+    assert redacted(f"before\n{KEY}after") == "before\n***\nafter"
+    headed = KEY.replace("KEY-----\nM", "KEY-----\nDEK-Info: AES-128-CBC,1\n\nM", 1)
+    assert redacted(headed) == "***\n"
 
 
 def test_a_path_that_cannot_be_changed_is_refused_before_any_change(
@@ -228,6 +229,16 @@ def test_a_diff_contains_no_terminal_controls(host: Host) -> None:
 def test_passwords_are_removed_from_diffs(text: str, hidden: str) -> None:
     assert hidden in text
     assert hidden not in redacted(text)
+
+
+@pytest.mark.parametrize("name", ["smtp-pass", "SMTP_PASS", "db.pass", "masterauth", "my-pwd", "x-token"])
+@pytest.mark.parametrize("value", ["hunter2", 'hun\\"ter2', "hun ter2"])
+@pytest.mark.parametrize("form", ['{{"log-opts": {{"{}": "{}"}}}}', 'Environment={}="{}"', 'set --{} "{}"'])
+def test_what_a_snapshot_hides_is_in_no_diff(form: str, value: str, name: str) -> None:
+    text = form.format(name, value)
+    for shown in (redacted(text), Redactor().text(text, "x")):
+        assert "hun" not in shown
+        assert "ter2" not in shown
 
 
 def test_ordinary_text_is_shown_unchanged() -> None:

@@ -217,7 +217,6 @@ def _sleep() -> None:
 # Processes that outlive their parent on purpose: the two workers, and what ends containers after it.
 _OUTLIVE = {
     "converge/worker.py:run",
-    "record/auditlog.py:__init__",
     "record/worker.py:start",
 }
 

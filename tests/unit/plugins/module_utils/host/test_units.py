@@ -18,6 +18,7 @@ SubState=running
 FragmentPath=/usr/lib/systemd/system/docker.service
 DropInPaths=/etc/systemd/system/docker.service.d/10-a.conf /etc/systemd/system/docker.service.d/20-b.conf
 UnitFileState=enabled
+ExecStartPre={ path=/bin/sh ; argv[]=/bin/sh -c "a b" ; ignore_errors=no }
 ExecStart={ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// --label a;b $DOCKER_OPTS ; \
 ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }
 Environment=HTTPS_PROXY=http://me:hunter2@proxy "TOKEN=hunter 3"
@@ -45,6 +46,8 @@ def test_unit_properties_are_read() -> None:
     docker = found["docker.service"]
     assert (docker["MainPID"], docker["NRestarts"]) == (640, 2)
     assert docker["ExecStart"] == [["/usr/sbin/dockerd", "-H", "fd://", "--label", "a;b", "$DOCKER_OPTS"]]
+    assert docker["ExecStartPre"] == [["/bin/sh", "-c", "a b"]]
+    assert docker["ExecStartPost"] == []
     assert docker["DropInPaths"] == [
         "/etc/systemd/system/docker.service.d/10-a.conf",
         "/etc/systemd/system/docker.service.d/20-b.conf",
@@ -58,7 +61,23 @@ def test_unit_properties_are_read() -> None:
 
 def test_secrets_on_a_units_command_line_are_replaced() -> None:
     shown = SHOWN.replace("--label a;b", "--log-opt splunk-token=hunter2")
+    shown = shown.replace('-c "a b"', "--password=hunter2")
     assert "hunter" not in str(redacted_units(units.parse(shown), Redactor()))
+
+
+def test_the_times_of_mounts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = (
+        "Where=/var/lib\nActiveEnterTimestampMonotonic=8\n\nWhere=/gone\nActiveEnterTimestampMonotonic=0\n\n"
+        "ActiveEnterTimestampMonotonic=12\nWhere=/etc/docker\n"
+    )
+    monkeypatch.setattr(units, "run", lambda *_: shown)
+    assert units.mounted() == {"/var/lib": 8, "/etc/docker": 12}
+
+    def absent(*_: str) -> str:
+        raise Absent("there is no systemctl")
+
+    monkeypatch.setattr(units, "run", absent)
+    assert units.mounted() == {}
 
 
 @pytest.mark.parametrize(

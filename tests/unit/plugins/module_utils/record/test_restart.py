@@ -15,10 +15,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.record import (
     subject,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.record.account import Account
-from ansible_collections.hardener.docker.plugins.module_utils.record.auditlog import AuditLog
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.record.parts import Part
-from ansible_collections.hardener.docker.plugins.module_utils.record.recorder import Recorder
 from ansible_collections.hardener.docker.plugins.module_utils.record.source import Source
 
 from tests.unit.plugins.module_utils.record.inspected import IDENTITY, container
@@ -63,8 +61,6 @@ class FakeEngine:
 
 class FakeSource:
     """Has a cgroup of the container before its restart, and one after."""
-
-    needs_twins = False
 
     def __init__(self, engine: FakeEngine) -> None:
         self._done = engine.done
@@ -184,17 +180,17 @@ def test_a_container_on_the_network_of_the_host_is_reached_by_its_loopback_addre
     assert made(FakeEngine(original(NetworkMode="host"))).subject.address() == "127.0.0.1"
 
 
-def refused(*containers: dict[str, Any], name: str = "web", source: type[Source] = Recorder) -> str:
+def refused(*containers: dict[str, Any], name: str = "web") -> str:
     engine = FakeEngine(*containers)
     with pytest.raises(Failed) as error:
-        restart.cast(cast(Engine, engine), name, cast(Source, source))
+        restart.cast(cast(Engine, engine), name)
     assert engine.done == []
     return str(error.value)
 
 
 def test_a_container_that_can_be_restarted_is_the_only_one_of_the_recording() -> None:
     engine = FakeEngine(original())
-    found = restart.cast(cast(Engine, engine), "web", cast(Source, Recorder))
+    found = restart.cast(cast(Engine, engine), "web")
     assert [(each.recorded, each.restarted) for each in found.members] == [(True, True)]
     assert found.remarks == []
 
@@ -236,7 +232,7 @@ def test_a_container_that_uses_a_namespace_of_a_stopped_one_is_refused(key: str)
     assert "could not start again" in refused(original(**{key: f"container:{'e' * 64}"}))
     running = {**original(), "Id": "e" * 64, "Name": "/vpn"}
     engine = FakeEngine(original(**{key: f"container:{'e' * 64}"}), running)
-    assert restart.cast(cast(Engine, engine), "web", cast(Source, Recorder)).members
+    assert restart.cast(cast(Engine, engine), "web").members
 
 
 def test_a_container_whose_device_or_mounted_path_is_gone_is_refused(tmp_path: Path) -> None:
@@ -246,7 +242,7 @@ def test_a_container_whose_device_or_mounted_path_is_gone_is_refused(tmp_path: P
     found["Mounts"] = [{"Type": "bind", "Source": str(tmp_path / "data"), "Destination": "/data"}]
     assert "data of the host, which it uses, is gone" in refused(found)
     (tmp_path / "data").mkdir()
-    assert restart.cast(cast(Engine, FakeEngine(found)), "web", cast(Source, Recorder)).members
+    assert restart.cast(cast(Engine, FakeEngine(found)), "web").members
 
 
 @pytest.mark.parametrize("seconds", [-1, 3600])
@@ -254,7 +250,3 @@ def test_a_container_that_may_take_long_to_stop_is_refused(seconds: int) -> None
     found = original()
     found["Config"]["StopTimeout"] = seconds
     assert "may take more than 900 s to stop" in refused(found)
-
-
-def test_a_recorder_that_needs_twins_is_refused() -> None:
-    assert "the audit log records only twins" in refused(original(), source=AuditLog)

@@ -17,6 +17,7 @@ from tests.unit.plugins.loading import ROLES, render
 _BESIDE: dict[str, dict[str, Any]] = {
     "docker_daemon": {"host": "web1", "address": "192.0.2.10"},
     "firewall": {"connection_port": 0},
+    "kernel": {"module_baseline": []},
 }
 
 

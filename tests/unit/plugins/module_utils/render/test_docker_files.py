@@ -32,72 +32,6 @@ def record(**fields: Any) -> dict[str, Any]:
     return {**base, "target": None, **fields}
 
 
-EVERYTHING_LOOSE: dict[str, Any] = {
-    "daemon.config": {
-        "flags": {
-            "host": ["fd://", "tcp://0.0.0.0:2376"],
-            "tlsverify": ["true"],
-            "tlscacert": ["/etc/docker/tls/ca.pem"],
-        },
-        "parsed": {"tlscert": "/etc/docker/tls/cert.pem"},
-        "exists": True,
-    },
-    "files": {
-        path: record()
-        for path in (
-            "/usr/lib/systemd/system/docker.service",
-            "/usr/lib/systemd/system/docker.socket",
-            "/etc/docker/daemon.json",
-            "/etc/docker/certs.d/registry:5000/ca.crt",
-            "/etc/docker/certs.d/registry:5000/client.key",
-            "/etc/docker/tls/ca.pem",
-            "/etc/docker/tls/cert.pem",
-            "/root/.docker/key.pem",
-            "/etc/default/docker",
-            "/etc/sysconfig/docker",
-        )
-    }
-    | {
-        "/etc/docker": record(type="dir"),
-        "/run/docker.sock": record(type="socket", mode="0666"),
-        "/run/containerd/containerd.sock": record(type="socket"),
-    },
-}
-
-
-def applied(snapshot: Snapshot, document: dict[str, Any]) -> Snapshot:
-    """The snapshot after the document was converged, as far as attributes go."""
-    files = {}
-    names = {"root": 0, "docker": 103}
-    for resource in document["resources"]:
-        before = snapshot.file(resource["path"])
-        assert before is not None
-        mode = int(before["mode"], 8) & int(resource["at_most"], 8)
-        files[resource["path"]] = {
-            "mode": f"{mode:04o}",
-            "uid": 0,
-            "owner": "root",
-            "gid": names.get(resource["group"], before["gid"]),
-            "group": resource["group"] or before["group"],
-            "acl": [] if resource["remove_acl"] else before["acl"],
-        }
-    return make(**{**EVERYTHING_LOOSE, "files": _merged(EVERYTHING_LOOSE["files"], files)})
-
-
-def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    return {key: {**one.get(key, {}), **other.get(key, {})} for key in {*one, *other}}
-
-
-def test_changes_to_loose_permissions_satisfy_every_file_control() -> None:
-    before = make(**EVERYTHING_LOOSE)
-    failing = {slug for slug, status in verdicts(before, "file-").items() if status is Status.FAIL}
-    assert len(failing) == 24
-    after = applied(before, document(before))
-    passing = {slug for slug, status in verdicts(after, "file-").items() if status is Status.PASS}
-    assert failing <= passing
-    assert Status.FAIL not in verdicts(after, "file-").values()
-
-
 def test_tighter_permissions_are_kept() -> None:
     snapshot = make(files={"/run/docker.sock": {"mode": "0600", "gid": 0, "group": "root"}})
     (socket,) = [entry for entry in document(snapshot)["resources"] if entry["path"] == "/run/docker.sock"]
@@ -118,6 +52,26 @@ def test_a_drop_in_overrides_an_open_socket_unit() -> None:
     (drop_in,) = [entry for entry in found["resources"] if entry["kind"] == "file"]
     assert drop_in["content"].endswith("[Socket]\nSocketMode=0660\nSocketUser=root\n")
     assert found["activations"] == [{"name": "systemd-reload", "when": [drop_in["path"]]}]
+
+
+@pytest.mark.parametrize(
+    ("change", "changed", "named"),
+    [
+        ({"mode": "0755", "uid": 0, "gid": 0}, False, False),
+        ({"mode": "0777", "uid": 0, "gid": 0}, True, False),
+        ({"mode": "0660", "uid": 0, "gid": 42}, True, False),
+        ({"mode": "0700"}, True, False),
+        ({"mode": "0640", "uid": 0, "gid": 42}, False, True),
+        ({"mode": "4755", "uid": 0, "gid": 0}, False, True),
+    ],
+)
+def test_a_program_of_a_unit_is_changed_if_other_users_can_write_it(
+    change: dict[str, Any], changed: bool, named: bool
+) -> None:
+    units = {"docker.service": {"ExecStartPre": [["/bin/sh", "/opt/pre"]]}}
+    found = document(make(units=units, files={"/opt/pre": record(**change)}))
+    assert ("/opt/pre" in paths(found)) is changed
+    assert any("/opt/pre" in note for note in found["notes"]) is named
 
 
 def test_a_missing_group_leaves_the_socket_to_root() -> None:
@@ -238,11 +192,11 @@ def test_targets_of_untrusted_links_are_not_changed() -> None:
     for each in ({**loader, "untrusted": why}, inside):
         found = links(ca_crt=each, client_key=record())
         assert [path for path in paths(found) if path.endswith(("ca.crt", "real.crt"))] == []
-        assert found["notes"] == [f"left as it is: {why}"]
+        assert found["notes"] == [f"no role can repair this here: {why}"]
         assert "/etc/docker/certs.d/reg.example:5000/client.key" in paths(found)
     found = links(**{f"a{number}_crt": inside for number in range(2000)})
     assert len(found["notes"]) == 11
-    assert found["notes"][-1] == "left as they are: 1990 more"
+    assert found["notes"][-1] == "no role can repair this here: 1990 more paths"
 
 
 @pytest.mark.parametrize(
@@ -270,10 +224,14 @@ def test_links_of_root_are_followed_within_the_certificates(target: str, *, foll
 
 
 def test_configured_paths_are_changed_if_they_are_links_of_root() -> None:
-    files = {"/etc/docker/tls/ca.pem": record(target="/etc/letsencrypt/archive/host/chain1.pem")}
-    assert "/etc/docker/tls/ca.pem" in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
+    files: dict[str, Any] = {
+        "/etc/docker/tls/ca.pem": record(target="/etc/letsencrypt/archive/host/chain1.pem")
+    }
+    config = {"daemon.config": {"flags": {"tlsverify": ["true"], "tlscacert": ["/etc/docker/tls/ca.pem"]}}}
+    files |= {"/root/.docker/cert.pem": None, "/root/.docker/key.pem": None}
+    assert "/etc/docker/tls/ca.pem" in paths(document(make(**config, files=files)))
     files["/etc/docker/tls/ca.pem"]["untrusted"] = "no"
-    assert "/etc/docker/tls/ca.pem" not in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
+    assert "/etc/docker/tls/ca.pem" not in paths(document(make(**config, files=files)))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]
         "ssh_ports": [],
         "ssh_sources": [],
         "published": [],
-        "published_others": "accept",
+        "published_others": "present",
         "forward": [],
         **variables,
     }
@@ -277,6 +277,32 @@ def test_a_port_served_only_by_docker_proxy_stays_open() -> None:
     ipv6 = rules(snapshot, "inbound.ipv6", **narrowed)
     assert "-A HARDENER-INPUT -s 2001:db8::/32 -p tcp -m tcp --dport 8080 -j RETURN" in ipv6
     assert not any("--dport 53 " in rule for rule in ipv6)
+
+
+def test_ports_that_are_published_stay_open_and_others_are_dropped() -> None:
+    containers = publishing(
+        **{"80_tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "", "HostPort": ""}]}
+    )
+    snapshot = filtering(**{"docker.containers": containers})
+    translated = "-m conntrack --ctstate DNAT"
+    named = f"-A HARDENER-DOCKER -p tcp {translated} --ctorigdstport 8080 -j RETURN"
+    dropped = f"-A HARDENER-DOCKER {translated} -j DROP"
+    to_containers = "-A HARDENER-DOCKER ! -i docker+ -o docker+ -j DROP"
+    found = rules(snapshot, "forwarded.ipv4")
+    assert found.index(named) < found.index(to_containers)
+    assert dropped not in found  # a site may forward ports elsewhere
+    (note,) = documents(snapshot)["firewall_docker_user"]["notes"]
+    assert note.endswith("stay open to all, and H.5 fails: the engine chooses the port of web 80/tcp")
+    assert f"-A HARDENER-DOCKER -p tcp {translated} --ctorigdstport 32768:65535 -j RETURN" in found
+    found = rules(snapshot, "forwarded.ipv4", published_others="drop")
+    assert named not in found
+    assert dropped in found
+    everything = {"published_others": "accept"}
+    assert dropped not in rules(snapshot, "forwarded.ipv4", **everything)
+    (note,) = documents(snapshot, **everything)["firewall_docker_user"]["notes"]
+    assert "stay open to all: H.5 fails" in note
+    bare = filtering(**{"docker.containers": []})
+    assert to_containers in rules(bare, "forwarded.ipv4")
 
 
 def test_ports_of_a_rootless_engine_are_in_the_input_chain() -> None:

@@ -12,7 +12,7 @@ NOTHING: dict[str, Any] = {
     "ssh_ports": [],
     "ssh_sources": [],
     "published": [],
-    "published_others": "accept",
+    "published_others": "present",
     "forward": [],
 }
 

@@ -8,7 +8,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render import secu
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
-from tests.unit.snapshots import absent, make, only
+from tests.unit.snapshots import GONE, absent, make, only
 
 OPENSSL = {
     "name": "openssl",
@@ -89,6 +89,29 @@ def test_rendered_apt_settings_satisfy_the_control() -> None:
     after = make(packages={"automatic": only(periodic), "unattended": {"installed": True, "origins": own}})
     assert verdicts(after, "host-updates-automatic") == {"host-updates-automatic": Status.PASS}
     assert list(activations(document)["units"]["units"]) == ["apt-daily.timer", "apt-daily-upgrade.timer"]
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("name", ["linuxmint", "pop", "kali", "raspbian"])
+def test_updates_of_a_derivative_come_from_the_security_archives_that_it_has(
+    name: str, everything: bool
+) -> None:
+    def index(origin: str, suite: str) -> dict[str, Any]:
+        fields = {"label": origin, "codename": suite, "components": [], "site": ""}
+        return {"origin": origin, "suite": suite, "security": "security" in suite, **fields}
+
+    fetched = [index("Ubuntu", "noble"), index("Docker", "noble"), index("x,y", "z-security")]
+    system = {"os": only({"ID": name, "ID_LIKE": "ubuntu debian", "VERSION_CODENAME": "zena"})}
+    known = make(system=system, packages={"indexes": [*fetched, index("Ubuntu", "noble-security")]})
+    lines = [
+        line for line in files(automatic(known, all=everything))[APT].splitlines() if "Pattern::" in line
+    ]
+    others = ["origin=Ubuntu,archive=noble"] if everything else []
+    patterns = ["origin=Ubuntu,archive=noble-security", *others]
+    assert lines == [f'Unattended-Upgrade::Origins-Pattern:: "{each}";' for each in patterns]
+    for packages in ({"indexes": fetched}, {"indexes": GONE}):
+        (refused,) = documents(make(system=system, packages=packages)).values()
+        assert "is not known" in refused["refused"]
 
 
 def test_updates_of_ubuntu_come_from_its_own_security_origins() -> None:
@@ -205,7 +228,11 @@ def test_dnf_automatic_reads_the_rendered_file() -> None:
     ("snapshot", "variables", "reason"),
     [
         (make(packages=absent("hardener does not read packages of apk")), {}, "packages could not be read"),
-        (make(system={"os": only({"ID": "devuan", "PRETTY_NAME": "Devuan 6"})}), {}, "Devuan 6"),
+        (
+            make(system={"os": only({"ID": "devuan", "PRETTY_NAME": "Devuan 6"})}, packages={"indexes": []}),
+            {},
+            "Devuan 6",
+        ),
         (
             make(**{**ROCKY, "system": {"os": only({"ID": "fedora", "VERSION_ID": "43"})}}),
             {},

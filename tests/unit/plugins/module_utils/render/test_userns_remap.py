@@ -139,6 +139,7 @@ def test_data_is_migrated_on_request() -> None:
     move = activation(found, "userns-migrate")
     assert (move["leave"], move["uids"]) == (False, [100000, 65536])
     assert activation(found, "docker")["remapped"] == "ns"
+    assert activation(found, "account") == {"name": "account", "user": "ns"}
 
 
 UNFIT = [

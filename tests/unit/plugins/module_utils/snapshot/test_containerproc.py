@@ -95,6 +95,13 @@ def test_limits_of_cgroup_version_2_are_read(tmp_path: Path) -> None:
     assert (found["memory_max"], found["cpu_max"], found["pids_max"]) == (67108864, None, None)
 
 
+def test_the_processors_in_force_are_read(tmp_path: Path) -> None:
+    (tmp_path / "cpuset.cpus.effective").write_text("0-1,3\n")
+    assert containerproc._cgroup({"": str(tmp_path)}, unified=True)["cpuset_cpus"] == "0-1,3"
+    (tmp_path / "cpuset.effective_cpus").write_text("2\n")
+    assert containerproc._cgroup({"cpuset": str(tmp_path)}, unified=False)["cpuset_cpus"] == "2"
+
+
 def test_a_limit_of_a_missing_controller_is_omitted(tmp_path: Path) -> None:
     assert containerproc._cgroup(cgroup(tmp_path, pids_max="5"), unified=True) == {
         "path": str(tmp_path),

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import debian
@@ -189,6 +193,50 @@ def test_updates_of_other_than_security_repositories_are_ignored(host: Path) -> 
     assert (found["pending_security"], found["index_age_s"], found["index_date"]) == ([], None, None)
 
 
+def test_the_fetched_indexes_and_dockers_newest_release_are_read(host: Path, tmp_path: Path) -> None:
+    fetch(host)
+    docker = "Origin: Docker\nSuite: trixie\nDate: Mon, 23 Nov 2026 11:22:38 UTC\n"
+    fetch(host, release=docker, prefix="download.docker.com_linux_debian_dists_trixie").write_text(
+        "".join(
+            f"Package: docker-ce\nVersion: 5:29.{minor}.0-1\nArchitecture: amd64\n\n" for minor in (9, 10, 8)
+        )
+    )
+    found = apt.read(())
+    fields = [
+        (index["origin"], index["suite"], index["site"], index["security"]) for index in found["indexes"]
+    ]
+    assert fields == [
+        ("Docker", "trixie", "download.docker.com", False),
+        ("Debian", "stable-security", "mirror.example", True),
+    ]
+    assert found["docker_index"] is None  # docker-ce is not installed
+    installed = (
+        b"Package: docker-ce\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5:29.10.0-1\n"
+    )
+    (tmp_path / "status").write_bytes(STATUS + b"\n" + installed)
+    newest = {"newest": "5:29.10.0-1", "date": "2026-11-23T11:22:38Z"}
+    assert apt.read(())["docker_index"] == newest
+
+
+@pytest.mark.parametrize("ending", [".xml", ".xml.gz", ".xml.xz", ".xml.bz2", ".xml.zst", ".xml.gz broken"])
+def test_dockers_newest_release_is_read_from_the_lists_of_dnf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(packages, "_CACHES", (str(tmp_path),))
+    lists = tmp_path / "docker-ce-stable-0123" / "repodata"
+    lists.mkdir(parents=True)
+    entry = '<name>docker-ce</name>\n <arch>x86_64</arch>\n <version epoch="3" ver="29.{}.0" rel="1.el9"/>'
+    text = "".join(entry.format(minor) for minor in (9, 10, 8)).encode()
+    pack: dict[str, Any] = {".xml.gz": gzip.compress, ".xml.xz": lzma.compress, ".xml.bz2": bz2.compress}
+    file = lists / f"0123-primary{ending.partition(' ')[0]}"
+    file.write_bytes(pack.get(ending, bytes)(text))
+    os.utime(file, (0, 0))
+    found = {"newest": "3:29.10.0-1.el9", "date": "1970-01-01T00:00:00Z"}
+    assert packages.docker_index() == (None if "zst" in ending or "broken" in ending else found)
+    file.unlink()
+    assert packages.docker_index() is None
+
+
 def test_the_highest_version_of_several_indexes_wins(host: Path) -> None:
     fetch(host)
     other = fetch(host, prefix="mirror_dists_trixie-security")
@@ -198,7 +246,6 @@ def test_the_highest_version_of_several_indexes_wins(host: Path) -> None:
 
 
 def test_the_age_is_measured_from_the_last_successful_fetch(host: Path, tmp_path: Path) -> None:
-    import os
 
     fetch(host)
     long_ago = time.time() - 10 * 86400

@@ -28,6 +28,16 @@ def test_every_api_socket_is_collected() -> None:
     assert paths.api_sockets(told, units) == ["/srv/a.sock", "/srv/b.sock", "/run/docker.sock"]
 
 
+def test_every_folder_above_a_socket_or_key_of_the_api_is_collected(tmp_path: Path) -> None:
+    real = tmp_path / "real" / "deep"
+    real.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(real)
+    flags = {"host": [f"unix://{tmp_path}/link/a.sock"], "tlskey": [f"{tmp_path}/link/key.pem"]}
+    files = Files()
+    paths.look(files, engine(flags), units={}, root="", containerd_socket=None, devices=[])
+    assert {str(each) for each in (real, real.parent, tmp_path, tmp_path / "link")} <= files.records.keys()
+
+
 @pytest.mark.parametrize(
     ("flags", "parsed", "folders"),
     [

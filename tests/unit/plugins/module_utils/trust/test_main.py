@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
-from ansible_collections.hardener.docker.plugins.module_utils.trust import main, pull, references
+from ansible_collections.hardener.docker.plugins.module_utils.trust import engine, main, pull, references
 from ansible_collections.hardener.docker.plugins.module_utils.trust.chain import Verifier
 from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import (
     Finding,
@@ -48,6 +48,35 @@ class Engine:
 
     def image(self, name: str) -> dict[str, Any]:
         raise KeyError(name)
+
+
+@pytest.mark.parametrize(
+    ("store", "version", "identity", "status"),
+    [
+        (True, "1.53", None, "no-registry-digest"),
+        (True, "1.54", {"Build": [{"Ref": "x"}]}, "no-registry-digest"),
+        (True, "1.53", {"Pull": [{"Repository": "registry.example/app"}]}, "not-allowed"),
+        (True, "1.51", None, "not-allowed"),  # does not tell the origin
+        (False, "1.53", None, "not-allowed"),  # has digests of registries alone
+    ],
+)
+def test_an_image_of_the_containerd_store_that_was_never_pulled_has_no_digest_of_a_registry(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, store: bool, version: str, identity: Any, status: str
+) -> None:
+    digest = "sha256:" + "c" * 64
+    here = {"Id": digest, "RepoTags": ["app:1"], "RepoDigests": [f"app@{digest}"], "Identity": identity}
+
+    class Storing(engine.Engine):
+        def _ask(self, method: str, path: str) -> Any:
+            driver = [["driver-type", "io.containerd.snapshotter.v1"]] if store else []
+            listed = [{key: value for key, value in here.items() if key != "Identity"}]
+            answers = {"/info": {"DriverStatus": driver}, "/version": {"ApiVersion": version}}
+            answers |= {"/images/json": listed, "/containers/json?all=1": []}
+            return {**answers, f"/images/{digest}/json": here}[path]
+
+    monkeypatch.setattr(main, "Engine", Storing)
+    found = main.verify({"policy": POLICY, "record": str(tmp_path / "record.json")})
+    assert [image["status"] for image in found["images"]] == [status]
 
 
 @pytest.mark.parametrize("text", [None, "{", "[" * 99_999])

@@ -1,0 +1,282 @@
+"""Follow packets from outside to published ports: by each uplink, to each address of a container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from hardener.checks.lib.hostnetwork import (
+    bridge_of,
+    gateway_mode,
+    networks,
+    own_addresses,
+    uplink_names,
+    uplinks,
+)
+from hardener.checks.lib.packetfilter import Dimension, Flow, Rule, Ruleset, to_container
+from hardener.checks.lib.packetfilter.chains import too_complex
+from hardener.checks.lib.packetfilter.outside import (
+    arriving,
+    bridges,
+    from_many,
+    only_named,
+    outside_names,
+    translated,
+    unicast,
+)
+from hardener.checks.lib.packetfilter.sets import (
+    PROTOCOLS,
+    Box,
+    Intervals,
+    addresses,
+    interface,
+    intersect,
+    normal,
+    within,
+)
+from hardener.checks.lib.ports import Published
+from hardener.checks.lib.verdicts import listed
+from hardener.snapshot import Snapshot
+
+REFUSED, NAMED, OPEN, DOUBTFUL = "refused", "named", "open", "doubtful"
+_ENGINES_TABLE = "docker-bridges"  # of the nftables backend, for ip and ip6
+_GATEWAY = "docker_gwbridge"  # the bridge of a swarm's nodes
+# Chains that FORWARD jumps to, and that accept packets to a port as soon as it is published.
+_ENGINES_CHAINS = frozenset(
+    {"DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", "DOCKER-INGRESS", "DOCKER-INTERNAL"}
+)
+
+
+_TARGET = re.compile(r"--to-destination (\S+)")
+_MOST_STEPS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of packets from outside to one address of a published port."""
+
+    state: str
+    detail: str
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entrance:
+    """One way to a published port: by the host's address, or by that of the container (``direct``)."""
+
+    version: int
+    protocol: str
+    host: str
+    bridge: str  # empty for any of Docker's
+    address: str  # empty for any
+    port: int  # as the packet arrives with it; 0 for any
+    inside: int
+    direct: bool
+
+    def __str__(self) -> str:
+        place = f"[{self.address}]" if ":" in self.address else self.address
+        port = f"port {self.inside} " if self.inside else ""
+        own = "to the container's own address " if self.direct else "to "
+        return f"{own}{place or 'any container'} {port}on {self.bridge or 'any bridge of Docker'}"
+
+
+def next_ports(snapshot: Snapshot) -> list[Published]:
+    """Return the ports that could be published next: of TCP and UDP, and of IPv6 if a network has it."""
+    with_ipv6 = any(
+        network.get("EnableIPv6") and bridge_of(network) and not network.get("Internal")
+        for network in networks(snapshot)
+    )
+    return [
+        Published("any container", address, "any", protocol)
+        for address in ["0.0.0.0", *(["::"] if with_ipv6 else [])]  # noqa: S104 - as docker run -p publishes
+        for protocol in PROTOCOLS
+    ]
+
+
+class Way:
+    """The ways to published ports on one host.
+
+    Args:
+        snapshot: of the host.
+        sources: the chains that each tool shows, by the version of IP.
+        forwarding: versions of IP in which the kernel forwards published ports.
+        iptables: whether the engine has its rules in iptables.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        sources: Mapping[int, Sequence[Ruleset]],
+        forwarding: Collection[int],
+        *,
+        iptables: bool,
+    ) -> None:
+        accepting = _ENGINES_CHAINS if iptables else frozenset[str]()
+        self._sources = {
+            version: [_as_published(rules, accepting) for rules in some] for version, some in sources.items()
+        }
+        self._forwarding = forwarding
+        every = networks(snapshot)
+        self._networks = {str(network.get(key)): network for network in every for key in ("Name", "Id")}
+        self._routed = {
+            version: {bridge_of(each) for each in every if gateway_mode(each, version) == "routed"}
+            for version in (4, 6)
+        }
+        self._bridges = bridges(filter(None, map(bridge_of, every)))
+        self._uplinks = {name: interface(name, "+\0") for name in uplinks(snapshot)}
+        self._arrival = uplink_names(snapshot) or outside_names()
+        self._own: dict[int, Intervals] = {}
+        for each in own_addresses(snapshot):
+            if not each.is_loopback:
+                one = addresses(str(each.ip), str(each.ip), each.version)
+                self._own[each.version] = normal((*self._own.get(each.version, ()), *one))
+        texts: Mapping[str, Any] = (snapshot.fact_or("firewall", {}) or {}).get("iptables") or {}
+        self._targets = {
+            version: frozenset(_TARGET.findall(str(texts.get(f"ipv{version}") or ""))) for version in (4, 6)
+        }
+        self._flows: dict[tuple[object, ...], Flow] = {}
+        self._only_named: dict[tuple[object, ...], tuple[bool, bool]] = {}
+        self._steps = 0
+
+    def judge(self, port: Published) -> list[Fate]:
+        """Return what becomes of packets from outside to a port; empty if only docker-proxy serves it.
+
+        Raises:
+            FactUnavailable: the rules are too complex.
+        """
+        if port.protocol not in PROTOCOLS:
+            return [Fate(DOUBTFUL, f"is not judged, since rules are not followed for {port.protocol}")]
+        return [self._fate(each) for version in (4, 6) for each in self._entrances(port, version)]
+
+    def _entrances(self, port: Published, version: int) -> Iterator[_Entrance]:
+        number, inside = (int(text) if text.isdigit() else 0 for text in (port.port, port.inside))
+        any_address = port.address in ("0.0.0.0", "::")  # noqa: S104 - its meaning
+        host = "" if any_address else port.address
+        places = self._places(port, version)
+        if port.version != version:
+            return
+        if version in self._forwarding:
+            for bridge, address in self._translated_to(places, inside, version):
+                if bridge in self._routed[version]:
+                    continue  # packets come to the container's own address alone
+                yield _Entrance(version, port.protocol, host, bridge, address, number, inside, direct=False)
+        for bridge, address in places:
+            if address and inside:
+                yield _Entrance(version, port.protocol, "", bridge, address, inside, inside, direct=True)
+
+    def _places(self, port: Published, version: int) -> list[tuple[str, str]]:
+        """Return the bridges and addresses at which the container is reached; empty texts if unknown."""
+        found = []
+        for key, known in port.networks:
+            network = self._networks.get(key)
+            address = known[version == 6]
+            if (network is None or bridge_of(network)) and (address or version == 4):
+                found.append((bridge_of(network) if network else "", address))
+        if found or (port.networks and version == 6):
+            return found
+        return [(_GATEWAY if port.networks or port.inside else "", "")]
+
+    def _translated_to(
+        self, places: list[tuple[str, str]], inside: int, version: int
+    ) -> list[tuple[str, str]]:
+        """Return the places that Docker's rules translate to; all where the rules do not tell."""
+        form = "[{}]:{}" if version == 6 else "{}:{}"
+        named = [each for each in places if form.format(each[1], inside) in self._targets[version]]
+        return named or places
+
+    def _fate(self, way: _Entrance) -> Fate:
+        flow = self._flow(way)
+        there: dict[int, Intervals] = {}
+        if way.address:
+            there[Dimension.DESTINATION] = addresses(way.address, way.address, way.version)
+        point = there | ({Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {})
+        point |= {Dimension.PORT: ((way.inside,) * 2,)} if way.inside else {}
+        states: dict[str, dict[str, None]] = {}
+        for name, iif in self._cells(flow):
+            self._steps += len(flow.most) + len(flow.least)
+            if self._steps > _MOST_STEPS:
+                raise too_complex()
+            here, all_here = point | {Dimension.IIF: iif}, there | {Dimension.IIF: iif}
+            key = (id(flow), way.address, iif)
+            if key not in self._only_named:
+                most, least = (
+                    only_named(_matching(boxes, all_here), way.protocol, way.version)
+                    for boxes in (flow.most, flow.least)
+                )
+                self._only_named[key] = (most, least)
+            named, perhaps_named = self._only_named[key]
+            if not _many(_matching(flow.most, here), way.version):
+                state = REFUSED
+            elif named:
+                state = NAMED
+            elif _many(_matching(flow.least, here), way.version) and not perhaps_named:
+                state = OPEN
+            else:
+                state = DOUBTFUL
+            states.setdefault(state, {})[name] = None
+        if not {OPEN, DOUBTFUL} & states.keys():
+            return Fate(
+                NAMED if NAMED in states else REFUSED, f"a rule names it, {way}", tuple(flow.refusals)
+            )
+        reason = listed([*flow.acceptance][-1:])
+        if OPEN in states and (self._uplinks or len(states) == 1):
+            where = listed([*states[OPEN]])
+            return Fate(OPEN, f"is open on {where} {way}" + (f", let through by {reason}" if reason else ""))
+        if OPEN in states:
+            return Fate(
+                DOUBTFUL,
+                f"may be open {way}: rules name interfaces, and the snapshot does not tell those of the host:"
+                " collect it again",
+            )
+        doubts = listed([*flow.doubts], 2, glue="; ")
+        return Fate(DOUBTFUL, f"may be open {way}, depending on {doubts}")
+
+    def _flow(self, way: _Entrance) -> Flow:
+        """Return the packets that get through, to any address behind the bridge and to any port."""
+        key = (way.version, way.protocol, way.host, way.bridge, way.direct)
+        if key not in self._flows:
+            bridge = interface(way.bridge, "+\0") if way.bridge else self._bridges
+            every = unicast(way.version)
+            arrive = partial(arriving, way.version, way.protocol, self._arrival)
+            packets, change = arrive(every, leaving=bridge), None
+            if not way.direct:
+                own = addresses(way.host, way.host, way.version) if way.host else self._own.get(way.version)
+                packets, change = arrive(own or every), partial(translated, bridge=bridge, destination=every)
+            self._flows[key] = to_container(self._sources[way.version], packets, change)
+        return self._flows[key]
+
+    def _cells(self, flow: Flow) -> Iterable[tuple[str, Intervals]]:
+        """Return each uplink; if they are not known, sets of names between which no rule distinguishes."""
+        if self._uplinks:
+            return self._uplinks.items()
+        boxes = (box[Dimension.IIF] for box in (*flow.most, *flow.least))
+        ranges = [each for names in (self._arrival, *boxes) for each in names]
+        ends = sorted({end for low, high in ranges for end in (low, high + 1)})
+        cells = (intersect(self._arrival, ((low, following - 1),)) for low, following in pairwise(ends))
+        return [("any uplink", cell) for cell in cells if cell]
+
+
+def _as_published(rules: Ruleset, accepting: Collection[str]) -> Ruleset:
+    """Return the rules as a published port meets them: Docker's own chains accept its packets."""
+
+    def opened(rule: Rule) -> Rule:
+        return replace(rule, verdict="accept", may={}, must={}) if rule.target in accepting else rule
+
+    chains = {
+        key: replace(chain, rules=list(map(opened, chain.rules))) if chain.hook == "forward" else chain
+        for key, chain in rules.chains.items()
+        if key[1] != _ENGINES_TABLE or chain.hook != "forward"
+    }
+    return Ruleset(chains, rules.version)
+
+
+def _matching(boxes: Iterable[Box], condition: Mapping[int, Intervals]) -> list[Box]:
+    return [found for box in boxes if (found := within(box, condition))]
+
+
+def _many(boxes: Iterable[Box], version: int) -> bool:
+    return from_many(normal(each for box in boxes for each in box[Dimension.SOURCE]), version)
