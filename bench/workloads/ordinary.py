@@ -1,15 +1,20 @@
 """Commands of ordinary operations, which exercises do not contain.
 
 A command runs in a shell on this machine. Its environment has the name of the container (``NAME``), the
-addresses of its
-ports as an exercise has them, and the folder of clients (``CLIENTS``).
+addresses of its ports as an exercise has them, and the folder of clients (``CLIENTS``).
 """
 
 from __future__ import annotations
 
+_PID = 'P=$(docker inspect --format {{.State.Pid}} "$NAME")'
 SHELL = {"shell": 'docker exec "$NAME" sh -c "ls / >/dev/null"'}
-WORKER_CRASHES = {
-    "a worker crashes": 'kill -9 $(pgrep -P "$(docker inspect --format {{.State.Pid}} "$NAME")") && sleep 2'
+WORKER_CRASHES = {"a worker crashes": f'{_PID}; kill -9 "$(pgrep -n -P "$P")" && sleep 2'}  # the newest one
+# A program of an exec takes the memory, and the kernel kills the first process.
+OUT_OF_MEMORY = {
+    "out of memory and start": f"""{_PID}; echo 1000 >"/proc/$P/oom_score_adj"
+        docker update --memory 600m --memory-swap 600m "$NAME" || exit 1; docker exec "$NAME" tail /dev/zero
+        [ "$(docker inspect --format {{{{.State.OOMKilled}}}} "$NAME")" = true ] &&
+        docker update --memory 8g --memory-swap 8g "$NAME" && docker start "$NAME" && sleep 2"""
 }
 START = {
     "stop and start": 'docker stop "$NAME" && docker start "$NAME" && sleep 2',
@@ -47,3 +52,12 @@ def inside(name: str, command: str) -> dict[str, str]:
 def signal(name: str, signal: str) -> dict[str, str]:
     """Return the operation of a signal to the container's first process."""
     return {name: f'docker kill --signal {signal} "$NAME" && sleep 2'}
+
+
+def full_disk(folder: str, command: str) -> dict[str, str]:
+    """Return the operation of a command, which may fail, while a folder of the container has no space left."""
+    enter = 'nsenter --mount --target "$P"'
+    return {
+        "full disk": f"""{_PID}; {enter} mount -t tmpfs -o size=4k,mode=1777 none {folder} || exit 1
+        {enter} sh -c 'cat /dev/zero >{folder}/full'; {command}; {enter} umount --lazy {folder}"""
+    }

@@ -5,17 +5,22 @@ from __future__ import annotations
 from bench.workloads.catalogue import CLIENTS, Workload
 from bench.workloads.ordinary import (
     GET,
+    OUT_OF_MEMORY,
     SHELL,
     START,
     WORKER_CRASHES,
     clients,
+    full_disk,
     hang_up,
     inside,
     signal,
 )
 
 _BASE = "FROM workloads:others\nCOPY attack /attack\n"
-_WEB = 'curl -fsS --max-time 20 "http://$HARDENER_ADDR_{}/" | grep -q here'
+_READY = "--retry 30 --retry-connrefused --retry-delay 1"
+_WEB = f'curl -fsS --max-time 20 {_READY} "http://$HARDENER_ADDR_{{}}/" | grep -q here'
+_SORT = """mariadb --skip-ssl -h "${HARDENER_ADDR_3306%:*}" -u test -e 'set sort_buffer_size = 32768;
+    select count(*) from (select a.seq from seq_1_to_300000 a order by rand() limit 200000) x' """
 
 
 def _netcat(port: int) -> str:
@@ -35,7 +40,7 @@ def _other(name: str, dockerfile: str, command: str, operations: dict[str, str],
         command=command,
         files=files,
         base="others",
-        operations={**operations, **SHELL, **START},
+        operations={**operations, **SHELL, **START, **OUT_OF_MEMORY},
     )
 
 
@@ -55,6 +60,7 @@ ALL = (
     _other(
         "mariadb",
         """COPY mariadb-entrypoint /
+RUN rm -r /var/lib/mysql && mkdir /var/lib/mysql
 VOLUME /var/lib/mysql
 EXPOSE 3306
 ENTRYPOINT ["/mariadb-entrypoint"]
@@ -73,18 +79,18 @@ CMD ["mariadbd", "--user=mysql", "--bind-address=0.0.0.0"]
             **inside("client in the container", "mariadb -e 'select 1'"),
             **inside("backup", "mariadb-dump --all-databases >/dev/null"),
             **signal("log rotation by a signal", "HUP"),
-            "a large sort": 'mariadb --skip-ssl -h "${HARDENER_ADDR_3306%:*}" -u test -e'
-            " 'select count(*) from (select a.seq from seq_1_to_300000 a order by rand()) x'",
+            "a large sort": _SORT,
+            **full_disk("/tmp", _SORT),
         },
         "mariadb-entrypoint",
     ),
     _other(
         "apache",
-        r"""RUN a2enmod cgid && printf '#!/bin/sh\necho "Content-Type: text/plain"\necho\necho here\n' \
+        r"""RUN mkdir /run/apache2 && a2enmod cgid && printf '#!/bin/sh\necho "Content-Type: text/plain"\necho\necho here\n' \
         >/usr/lib/cgi-bin/t && chmod 755 /usr/lib/cgi-bin/t && echo here >/var/www/html/index.html
 EXPOSE 80
 STOPSIGNAL SIGWINCH
-CMD ["apachectl", "-D", "FOREGROUND"]
+CMD ["sh", "-c", ". /etc/apache2/envvars && exec apache2 -D FOREGROUND"]
 """,
         _WEB.format(80) + ' && curl -fsS "http://$HARDENER_ADDR_80/cgi-bin/t" | grep -q here',
         {
@@ -93,6 +99,7 @@ CMD ["apachectl", "-D", "FOREGROUND"]
             **inside("reload by a command", "apachectl graceful && sleep 1"),
             **inside("configuration test", "apachectl configtest"),
             **signal("reload by a signal", "USR1"),
+            **full_disk("/var/log/apache2", 'docker kill --signal USR1 "$NAME"; sleep 2'),
             **WORKER_CRASHES,
         },
     ),
@@ -110,7 +117,6 @@ CMD ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
             **clients(80, GET),
             **inside("configuration test", "haproxy -c -f /etc/haproxy/haproxy.cfg"),
             **signal("reload by a signal", "USR2"),
-            **WORKER_CRASHES,
         },
     ),
     _other(
@@ -127,6 +133,8 @@ CMD ["unbound", "-d", "-c", "/etc/unbound/unbound.conf"]
         {
             **hang_up(53),
             "100 clients": _at_once(100, 'dig +tcp +time=5 @"${HARDENER_ADDR_53%:*}" example.test'),
+            "names elsewhere cannot be resolved": 'dig +tcp +time=30 +tries=1 @"${HARDENER_ADDR_53%:*}" a.example'
+            " | grep SERVFAIL",
             **inside("configuration test", "unbound-checkconf"),
             **signal("reload by a signal", "HUP"),
         },
@@ -146,6 +154,7 @@ CMD ["mosquitto", "-c", "/etc/mosquitto/mosquitto.conf"]
             "100 clients": _at_once(100, 'timeout 20 mosquitto_sub -h "${HARDENER_ADDR_1883%:*}" -t t -C 1'),
             **signal("reload by a signal", "HUP"),
             **signal("persistence by a signal", "USR1"),
+            **full_disk("/var/lib/mosquitto", 'docker kill --signal USR1 "$NAME"; sleep 2'),
         },
     ),
     _other(
@@ -165,8 +174,7 @@ USER nobody
 EXPOSE 8080
 CMD ["java", "-Xmx256m", "/Server.java"]
 """,
-        "for _ in $(seq 60); do curl -fs -o /dev/null http://$HARDENER_ADDR_8080/ && break; sleep 0.5; done; "
-        + _WEB.format(8080),
+        _WEB.format(8080),
         {
             **clients(8080, GET),
             **signal("thread dump by a signal", "QUIT"),
@@ -210,14 +218,15 @@ CMD ["vsftpd", "/etc/vsftpd.conf"]
         + _netcat(21)
         + " | grep -q 'Login successful'",
         {
-            **hang_up(21),
             "a file": 'curl -fsS --max-time 20 "ftp://$HARDENER_ADDR_21/page" | grep -q here',
             "a list": 'curl -fsS --max-time 20 "ftp://$HARDENER_ADDR_21/" | grep -q page',
         },
     ),
     _other(
         "supervisord",
-        """COPY supervisord.conf /etc/supervisor/supervisord.conf
+        r"""COPY supervisord.conf /etc/supervisor/supervisord.conf
+RUN printf '%s\n' 'module(load="imuxsock") module(load="imtcp")' 'input(type="imtcp" port="514")' \
+    '*.* /var/log/all' >/etc/rsyslog-small.conf
 EXPOSE 514/tcp
 CMD ["supervisord", "-n", "-c", "/etc/supervisor/supervisord.conf"]
 """,
@@ -244,6 +253,7 @@ CMD ["lighttpd", "-D", "-f", "/etc/lighttpd/lighttpd.conf"]
             **clients(80, GET),
             **inside("configuration test", "lighttpd -tt -f /etc/lighttpd/lighttpd.conf"),
             **signal("log rotation by a signal", "HUP"),
+            **full_disk("/var/log/lighttpd", 'docker kill --signal HUP "$NAME"; sleep 2'),
         },
     ),
     _other(
@@ -258,6 +268,8 @@ CMD ["squid", "-N", "-f", "/etc/squid/squid.conf"]
         ' http://127.0.0.1:9/)" = 503 ]',
         {
             **clients(3128, GET),
+            "names cannot be resolved": 'curl -sS --max-time 60 -x "http://$HARDENER_ADDR_3128" http://a.example/'
+            " | grep a.example",
             **signal("reload by a signal", "HUP"),
             **signal("log rotation by a signal", "USR1"),
         },
@@ -302,19 +314,22 @@ CMD ["varnishd", "-F", "-a", ":80", "-f", "/etc/varnish/default.vcl", "-s", "mal
 USER nobody
 VOLUME /data
 EXPOSE 9090
-CMD ["prometheus", "--config.file=/etc/prometheus.yml", "--storage.tsdb.path=/data", "--web.enable-lifecycle"]
+CMD ["prometheus", "--config.file=/etc/prometheus.yml", "--storage.tsdb.path=/data", "--web.enable-lifecycle", \
+    "--web.enable-admin-api"]
 """,
-        'curl -fsS --retry 20 --retry-connrefused --retry-delay 1 "http://$HARDENER_ADDR_9090/-/ready"',
+        f'curl -fsS {_READY} "http://$HARDENER_ADDR_9090/-/ready"',
         {
             **clients(9090, r"GET /-/ready HTTP/1.0\r\n\r\n"),
             **signal("reload by a signal", "HUP"),
             "reload by a request": 'curl -fsS -X POST "http://$HARDENER_ADDR_9090/-/reload"',
+            "backup by a request": 'curl -fsS -X POST "http://$HARDENER_ADDR_9090/api/v1/admin/tsdb/snapshot"',
             "a query": 'curl -fsS "http://$HARDENER_ADDR_9090/api/v1/query?query=up"',
         },
     ),
     _other(
         "slapd",
-        r"""EXPOSE 389
+        r"""RUN mkdir /run/slapd && chown openldap /run/slapd
+EXPOSE 389
 CMD ["slapd", "-d", "0", "-h", "ldap:///", "-u", "openldap", "-g", "openldap", "-F", "/etc/ldap/slapd.d"]
 """,
         'ldapsearch -x -H "ldap://$HARDENER_ADDR_389" -b "" -s base namingContexts | grep -q "result: 0"',
@@ -336,6 +351,7 @@ ENTRYPOINT ["/php-entrypoint"]
             **clients(80, GET),
             **inside("configuration test", "php-fpm8.4 -t"),
             **signal("reload by a signal", "USR2"),
+            **full_disk("/tmp", 'curl -sS --max-time 20 "http://$HARDENER_ADDR_80/"'),
             **WORKER_CRASHES,
         },
         "php-entrypoint",
