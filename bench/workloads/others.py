@@ -86,7 +86,8 @@ CMD ["mariadbd", "--user=mysql", "--bind-address=0.0.0.0"]
     ),
     _other(
         "apache",
-        r"""RUN mkdir /run/apache2 && a2enmod cgid && printf '#!/bin/sh\necho "Content-Type: text/plain"\necho\necho here\n' \
+        r"""RUN mkdir /run/apache2 && a2enmod cgid && \
+    printf '#!/bin/sh\necho "Content-Type: text/plain"\necho\necho here\n' \
         >/usr/lib/cgi-bin/t && chmod 755 /usr/lib/cgi-bin/t && echo here >/var/www/html/index.html
 EXPOSE 80
 STOPSIGNAL SIGWINCH
@@ -133,8 +134,8 @@ CMD ["unbound", "-d", "-c", "/etc/unbound/unbound.conf"]
         {
             **hang_up(53),
             "100 clients": _at_once(100, 'dig +tcp +time=5 @"${HARDENER_ADDR_53%:*}" example.test'),
-            "names elsewhere cannot be resolved": 'dig +tcp +time=30 +tries=1 @"${HARDENER_ADDR_53%:*}" a.example'
-            " | grep SERVFAIL",
+            "names elsewhere cannot be resolved": "dig +tcp +time=30 +tries=1"
+            ' @"${HARDENER_ADDR_53%:*}" a.example | grep SERVFAIL',
             **inside("configuration test", "unbound-checkconf"),
             **signal("reload by a signal", "HUP"),
         },
@@ -207,17 +208,18 @@ CMD ["/usr/sbin/sshd", "-D", "-e"]
     ),
     _other(
         "vsftpd",
-        r"""RUN printf '%s\n' listen=YES listen_ipv6=NO anonymous_enable=YES anon_root=/srv/ftp \
+        r"""RUN printf '%s\n' listen=NO listen_ipv6=NO anonymous_enable=YES anon_root=/srv/ftp \
     background=NO pasv_min_port=40000 pasv_max_port=40009 seccomp_sandbox=NO \
     secure_chroot_dir=/var/run/vsftpd/empty >/etc/vsftpd.conf && \
     mkdir -p /srv/ftp /var/run/vsftpd/empty && echo here >/srv/ftp/page
 EXPOSE 21
-CMD ["vsftpd", "/etc/vsftpd.conf"]
+CMD ["busybox", "tcpsvd", "0.0.0.0", "21", "vsftpd", "/etc/vsftpd.conf"]
 """,
         r"printf 'USER anonymous\r\nPASS x\r\nSYST\r\nQUIT\r\n' | "
         + _netcat(21)
         + " | grep -q 'Login successful'",
         {
+            **hang_up(21),
             "a file": 'curl -fsS --max-time 20 "ftp://$HARDENER_ADDR_21/page" | grep -q here',
             "a list": 'curl -fsS --max-time 20 "ftp://$HARDENER_ADDR_21/" | grep -q page',
         },
@@ -314,8 +316,8 @@ CMD ["varnishd", "-F", "-a", ":80", "-f", "/etc/varnish/default.vcl", "-s", "mal
 USER nobody
 VOLUME /data
 EXPOSE 9090
-CMD ["prometheus", "--config.file=/etc/prometheus.yml", "--storage.tsdb.path=/data", "--web.enable-lifecycle", \
-    "--web.enable-admin-api"]
+CMD ["prometheus", "--config.file=/etc/prometheus.yml", "--storage.tsdb.path=/data", \
+    "--web.enable-lifecycle", "--web.enable-admin-api"]
 """,
         f'curl -fsS {_READY} "http://$HARDENER_ADDR_9090/-/ready"',
         {
