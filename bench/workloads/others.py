@@ -86,7 +86,7 @@ CMD ["mariadbd", "--user=mysql", "--bind-address=0.0.0.0"]
     ),
     _other(
         "apache",
-        r"""RUN mkdir /run/apache2 && a2enmod cgid && \
+        r"""RUN mkdir -p /run/apache2/socks && chown www-data /run/apache2/socks && a2enmod cgid && \
     printf '#!/bin/sh\necho "Content-Type: text/plain"\necho\necho here\n' \
         >/usr/lib/cgi-bin/t && chmod 755 /usr/lib/cgi-bin/t && echo here >/var/www/html/index.html
 EXPOSE 80
@@ -207,24 +207,6 @@ CMD ["/usr/sbin/sshd", "-D", "-e"]
         },
     ),
     _other(
-        "vsftpd",
-        r"""RUN printf '%s\n' listen=NO listen_ipv6=NO anonymous_enable=YES anon_root=/srv/ftp \
-    background=NO pasv_min_port=40000 pasv_max_port=40009 seccomp_sandbox=NO \
-    secure_chroot_dir=/var/run/vsftpd/empty >/etc/vsftpd.conf && \
-    mkdir -p /srv/ftp /var/run/vsftpd/empty && echo here >/srv/ftp/page
-EXPOSE 21
-CMD ["busybox", "tcpsvd", "0.0.0.0", "21", "vsftpd", "/etc/vsftpd.conf"]
-""",
-        r"printf 'USER anonymous\r\nPASS x\r\nSYST\r\nQUIT\r\n' | "
-        + _netcat(21)
-        + " | grep -q 'Login successful'",
-        {
-            **hang_up(21),
-            "a file": 'curl -fsS --max-time 20 "ftp://$HARDENER_ADDR_21/page" | grep -q here',
-            "a list": 'curl -fsS --max-time 20 "ftp://$HARDENER_ADDR_21/" | grep -q page',
-        },
-    ),
-    _other(
         "supervisord",
         r"""COPY supervisord.conf /etc/supervisor/supervisord.conf
 RUN printf '%s\n' 'module(load="imuxsock") module(load="imtcp")' 'input(type="imtcp" port="514")' \
@@ -232,7 +214,7 @@ RUN printf '%s\n' 'module(load="imuxsock") module(load="imtcp")' 'input(type="im
 EXPOSE 514/tcp
 CMD ["supervisord", "-n", "-c", "/etc/supervisor/supervisord.conf"]
 """,
-        f"echo '<13>here' | {_netcat(514)} && sleep 1",
+        f"for _ in $(seq 30); do echo '<13>here' | {_netcat(514)} && sleep 1 && exit; sleep 1; done; exit 1",
         {
             **hang_up(514),
             **inside("status by a command", "supervisorctl status"),
