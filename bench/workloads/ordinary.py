@@ -56,7 +56,7 @@ def signal(name: str, signal: str) -> dict[str, str]:
 
 def full_disk(folder: str, command: str) -> dict[str, str]:
     """Return the operation of a command, which may fail, while a folder has no space left."""
-    enter = 'nsenter --mount --target "$P"'
+    enter = 'nsenter --mount --pid --target "$P"'
     return {
         "full disk": f"""{_PID}; {enter} mount -t tmpfs -o size=4k,mode=1777 none {folder} || exit 1
         {enter} sh -c 'cat /dev/zero >{folder}/full'; {command}; {enter} umount --lazy {folder}"""

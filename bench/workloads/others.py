@@ -19,7 +19,7 @@ from bench.workloads.ordinary import (
 _BASE = "FROM workloads:others\nCOPY attack /attack\n"
 _READY = "--retry 30 --retry-connrefused --retry-delay 1"
 _WEB = f'curl -fsS --max-time 20 {_READY} "http://$HARDENER_ADDR_{{}}/" | grep -q here'
-_SORT = """mariadb --skip-ssl -h "${HARDENER_ADDR_3306%:*}" -u test -e 'set sort_buffer_size = 32768;
+_SORT = """mariadb --skip-ssl -h "${HARDENER_ADDR_3306%:*}" -u test t -e 'set sort_buffer_size = 32768;
     select count(*) from (select a.seq from seq_1_to_300000 a order by rand() limit 200000) x' """
 
 
@@ -91,7 +91,7 @@ CMD ["mariadbd", "--user=mysql", "--bind-address=0.0.0.0"]
         >/usr/lib/cgi-bin/t && chmod 755 /usr/lib/cgi-bin/t && echo here >/var/www/html/index.html
 EXPOSE 80
 STOPSIGNAL SIGWINCH
-CMD ["sh", "-c", ". /etc/apache2/envvars && exec apache2 -D FOREGROUND"]
+CMD ["sh", "-c", ". /etc/apache2/envvars && rm -f $APACHE_PID_FILE && exec apache2 -D FOREGROUND"]
 """,
         _WEB.format(80) + ' && curl -fsS "http://$HARDENER_ADDR_80/cgi-bin/t" | grep -q here',
         {
@@ -160,7 +160,7 @@ CMD ["mosquitto", "-c", "/etc/mosquitto/mosquitto.conf"]
     ),
     _other(
         "node",
-        r"""RUN echo 'require("http").createServer((q, r) => r.end("here\n")).listen(8080)' >/server.js
+        r"""RUN echo 'require("http").createServer((q, r) => r.end("here")).listen(8080)' >/server.js
 USER nobody
 EXPOSE 8080
 CMD ["node", "/server.js"]
@@ -187,7 +187,7 @@ CMD ["java", "-Xmx256m", "/Server.java"]
         "multiprocessing",
         'COPY pool /srv/pool.py\nUSER nobody\nEXPOSE 8000\nCMD ["python3", "-u", "/srv/pool.py"]\n',
         _WEB.format(8000),
-        {**clients(8000, GET, most=50), **WORKER_CRASHES},
+        clients(8000, GET, most=50),
         "pool",
     ),
     _other(
@@ -260,7 +260,7 @@ CMD ["squid", "-N", "-f", "/etc/squid/squid.conf"]
     ),
     _other(
         "bind",
-        r"""RUN printf '%s\n' 'options { directory "/var/cache/bind"; recursion no; };' \
+        r"""RUN printf '%s\n' 'options { directory "/var/cache/bind"; recursion no; allow-transfer { any; }; };' \
     'zone "example.test" { type primary; file "/etc/bind/example"; };' >/etc/bind/named.conf && \
     printf '%s\n' '$TTL 60' '@ SOA ns.example.test. a.example.test. 1 60 60 60 60' ' NS ns' 'ns A 192.0.2.1' \
     '@ A 192.0.2.7' >/etc/bind/example
