@@ -260,7 +260,8 @@ CMD ["squid", "-N", "-f", "/etc/squid/squid.conf"]
     ),
     _other(
         "bind",
-        r"""RUN printf '%s\n' 'options { directory "/var/cache/bind"; recursion no; allow-transfer { any; }; };' \
+        r"""RUN printf '%s\n' 'options { directory "/var/cache/bind"; recursion no;' \
+    'allow-transfer { any; }; };' \
     'zone "example.test" { type primary; file "/etc/bind/example"; };' >/etc/bind/named.conf && \
     printf '%s\n' '$TTL 60' '@ SOA ns.example.test. a.example.test. 1 60 60 60 60' ' NS ns' 'ns A 192.0.2.1' \
     '@ A 192.0.2.7' >/etc/bind/example
