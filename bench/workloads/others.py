@@ -17,7 +17,7 @@ from bench.workloads.ordinary import (
 )
 
 _BASE = "FROM workloads:others\nCOPY attack /attack\n"
-_READY = "--retry 30 --retry-connrefused --retry-delay 1"
+_READY = "--retry 30 --retry-all-errors --retry-delay 1"
 _WEB = f'curl -fsS --max-time 20 {_READY} "http://$HARDENER_ADDR_{{}}/" | grep -q here'
 _SORT = """mariadb --skip-ssl -h "${HARDENER_ADDR_3306%:*}" -u test t -e 'set sort_buffer_size = 32768;
     select count(*) from (select a.seq from seq_1_to_300000 a order by rand() limit 200000) x' """
