@@ -1,8 +1,9 @@
 """Plan a read-only root: the folders that a container writes to, and whether a tmpfs can replace each.
 
 A tmpfs hides the image's content of the folder. So one is proposed only where nothing that was executed lies
-below it, and never for a system folder or for a folder of programs. Recorded reads would say too little: they
-have temporary files of the container too, and lack what is read in rare cases.
+below it, and never for a system folder or for a folder of programs. Each folder of the image below it becomes
+a tmpfs too: programs look for the folders that their package or image has made. Recorded reads would say too
+little: they have temporary files of the container too, and lack what is read in rare cases.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ _CONTENT = ("/app", "/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/opt",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder that is written to, and that an empty tmpfs can replace.
+    """A folder that is written to, and that an empty tmpfs can replace; or a folder of the image below it.
 
     Args:
         path: the folder.
-        paths: what was written or created below it, each with where it was seen.
+        paths: what was written or created below it, each with where it was seen; if nothing was, below the
+            folder around it.
         executable: whether something below it was executed.
         owner: whose the folder is, where that is known.
     """
@@ -78,11 +80,18 @@ def write_set(merged: Merged) -> WriteSet:
         else:
             homes.setdefault(folder, {})[path] = seen
     folders = []
+    of_image = {path: owner for one in merged.recordings for path, owner in one.files.folders.items()}
     for top in _outermost(homes):
-        inside = [found for home, found in homes.items() if below(home, top)]
-        paths = {path: seen for found in inside for path, seen in found.items()}
-        executable = any(below(path, top) for path in merged.executed)
-        folders.append(Folder(path=top, paths=paths, executable=executable, owner=owners.get(top)))
+        inner = [path for path in sorted(of_image) if path != top and below(path, top)]
+        kept = [path for path in inner if path not in merged.created and not _obstacle(path, path, known)]
+        around: dict[str, Seen] = {}
+        for folder in (top, *kept):
+            inside = [found for home, found in homes.items() if below(home, folder)]
+            paths = {path: seen for found in inside for path, seen in found.items()}
+            around = around or paths
+            executable = any(below(path, folder) for path in merged.executed)
+            owner = owners.get(folder) or of_image.get(folder)
+            folders.append(Folder(path=folder, paths=paths or around, executable=executable, owner=owner))
     return WriteSet(folders=tuple(folders), obstacles=tuple(obstacles))
 
 

@@ -590,6 +590,22 @@ def test_tmpfs_folders_keep_owner_and_mode() -> None:
     assert "--tmpfs=/run/app:rw,nosuid,nodev,size=256m,mode=0750,uid=33,gid=4\n" in text
 
 
+def test_folders_of_the_image_stay_below_a_tmpfs() -> None:
+    root = {"uid": 0, "gid": 0, "mode": 0o755}
+    data = recorded(files__created=["/run/pid", "/run/made", "/run/made/x"])
+    folders = ("/run/sshd", "/run/sshd/in", "/run/made", "/lib/other", "/run/a,b")
+    data["files"]["folders"] = dict.fromkeys(folders, root)
+    found = profile(data)
+    assert [each.path for each in found.writes.folders] == ["/run", "/run/sshd", "/run/sshd/in"]
+    made = artefacts(found)
+    assert (
+        "--tmpfs=/run/sshd/in:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0,gid=0\n"
+        in made["docker-run.txt"]
+    )
+    assert '"/run/**" rwkl' in made["apparmor"]
+    assert "/run/sshd" not in made["apparmor"]
+
+
 AMOUNT = re.compile(r"pids|mem|cpus|ulimit|peak", re.IGNORECASE)
 
 
