@@ -587,7 +587,7 @@ def test_tmpfs_folders_keep_owner_and_mode() -> None:
     data["capabilities"][0]["name"] = "CAP_SETUID"
     data["files"]["owners"] = {"/run/app": {"uid": 33, "gid": 4, "mode": 0o750}}
     text = artefacts(profile(data))["docker-run.txt"]
-    assert "--tmpfs=/run/app:rw,nosuid,nodev,size=256m,mode=0750,uid=33,gid=4\n" in text
+    assert "--tmpfs=/run/app:rw,nosuid,nodev,size=256m,exec,mode=0750,uid=33,gid=4\n" in text
 
 
 def test_folders_of_the_image_stay_below_a_tmpfs() -> None:
