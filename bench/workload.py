@@ -1,11 +1,11 @@
-"""Record, profile, prove and attack the workloads of bench/workloads; print the table of docs/workloads.md.
+"""Record, profile, prove and attack the workloads of bench/workloads; print the tables of docs/workloads.md.
 
     python -m bench.workload [NAME...] [--starts N] [--guest RELEASE] [--json FILE] [--keep FOLDER]
     python -m bench.workload --overhead
 
 Starts a private dockerd in a network of its own. Nothing is pulled: the images are made of Debian's packages
-(mmdebstrap), and of two programs from source (a C compiler and Go). Needs root, bpftool, curl, redis-cli,
-psql and dig; with --overhead ab and strace.
+(mmdebstrap), and of two programs from source (a C compiler and Go). Needs root, bpftool, curl, busybox, dig,
+ssh and the clients of PostgreSQL, Redis, MariaDB, Mosquitto and LDAP; with --overhead ab and strace.
 """
 
 from __future__ import annotations

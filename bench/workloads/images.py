@@ -24,7 +24,7 @@ _PACKAGES = {
         redis-server""",
     "others": """apache2 bind9 busybox-static cron haproxy libcap2-bin lighttpd mariadb-server memcached
         mosquitto nodejs openjdk-21-jdk-headless openssh-server php8.4-fpm prometheus python3 rsyslog slapd
-        squid supervisor unbound varnish vsftpd""",
+        squid supervisor unbound varnish""",
 }
 _WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
