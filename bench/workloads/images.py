@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,35 +17,32 @@ from hardener.lab import host
 from tests.integration.dockerd import Engine
 from tests.leftovers import scratch
 
-BASE = "workloads:base"
 _RELEASE = "trixie"
-_PACKAGES = (
-    "dnsmasq-base",
-    "gosu",
-    "gunicorn",
-    "libcap2-bin",
-    "nginx-light",
-    "postgresql",
-    "python3-flask",
-    "python3-redis",
-    "redis-server",
-)
+# By the name of a base: the packages of its root file system.
+_PACKAGES = {
+    "base": """dnsmasq-base gosu gunicorn libcap2-bin nginx-light postgresql python3-flask python3-redis
+        redis-server""",
+    "others": """apache2 bind9 busybox-static cron haproxy libcap2-bin lighttpd mariadb-server memcached
+        mosquitto nodejs openjdk-21-jdk-headless openssh-server php8.4-fpm prometheus python3 rsyslog slapd
+        squid supervisor unbound varnish""",
+}
 _WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 
-def prepare(engine: Engine) -> None:
-    """Load the base of all workloads' images into an engine.
+def prepare(engine: Engine, bases: Iterable[str] = ("base",)) -> None:
+    """Load the bases of workloads' images into an engine.
 
     Raises:
         subprocess.CalledProcessError: mmdebstrap failed.
     """
-    engine.docker("import", str(base()), BASE)
+    for name in bases:
+        engine.docker("import", str(base(name)), f"workloads:{name}")
 
 
-def base() -> Path:
-    """Return the tar archive of the base image from the cache; build it if it is not there."""
+def base(name: str) -> Path:
+    """Return the tar archive of a base image from the cache; build it if it is not there."""
     with host.lock("workloads"):
-        return _root_file_system()
+        return _root_file_system(name)
 
 
 def programs() -> Mapping[str, bytes]:
@@ -71,22 +68,23 @@ def _build(into: Path) -> None:
         shutil.move(folder / "server", into / "server")
 
 
-def _root_file_system() -> Path:
-    month = f"{datetime.now(UTC):%Y-%m}"
-    recipe = hashlib.sha256(repr((_RELEASE, _PACKAGES, _WITHOUT, month)).encode()).hexdigest()[:16]
+def _root_file_system(name: str) -> Path:
+    month, packages = f"{datetime.now(UTC):%Y-%m}", _PACKAGES[name].split()
+    recipe = hashlib.sha256(repr((_RELEASE, packages, _WITHOUT, month)).encode()).hexdigest()[:16]
     folder = _folder()
-    archive = folder / f"{recipe}.tar"
+    archive = folder / f"{name}-{recipe}.tar"
     if not archive.exists():
-        for old in folder.glob("*.tar"):
+        for old in folder.glob(f"{name}-*.tar"):
             old.unlink()
         draft = folder / "draft.tar"
         _run(
             "mmdebstrap",
             "--quiet",
             "--variant=minbase",
-            f"--include={','.join(_PACKAGES)}",
+            f"--include={','.join(packages)}",
             '--aptopt=Acquire::Languages "none"',
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in _WITHOUT),
+            '--essential-hook=mkdir -p "$1"/usr/share/man/man1',  # Java's links are an error without it
             _RELEASE,
             str(draft),
         )

@@ -31,6 +31,7 @@ _EXECUTED = (
     "exec: programs other than a shell, such as a client or a backup by `docker exec`; an exercise by"
     " --run-in contains them"
 )
+_SCHEDULERS = frozenset({"anacron", "atd", "cron", "crond", "dcron", "fcron", "supercronic"})
 _STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold yellow"}
 
 
@@ -47,7 +48,14 @@ def screen(proof: ProofDocument, profile: Document, path: Path) -> Iterator[Rend
     seen = (tried and tried.observation) or Observation()
     phases = [each for each in seen.phases if not each.exercised and each.reason != NO_HEALTH_CHECK]
     ports = [each for each in seen.ports if not each.reached]
-    left = ", ".join([*(each.name for each in phases), *(f"port {each}" for each in ports)])
+    jobs = sorted({each.program for each in seen.identities} & _SCHEDULERS)
+    left = ", ".join(
+        [
+            *(each.name for each in phases),
+            *(f"port {each}" for each in ports),
+            *(f"jobs of {each}" for each in jobs),
+        ]
+    )
     yield Padding(
         Text.assemble(
             (f"{name}: ", "bold"),
@@ -66,6 +74,7 @@ def screen(proof: ProofDocument, profile: Document, path: Path) -> Iterator[Rend
         [
             *(f"{each.name}: {each.reason}" for each in phases),
             *map(unreached, ports),
+            *(f"jobs of {each}: an exercise that waits until they have run contains them" for each in jobs),
             *([] if proof.exercise == "command in the container" else [_EXECUTED]),
             *proof.missing,
         ],

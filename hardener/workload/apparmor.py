@@ -189,6 +189,8 @@ def _executed(merged: Merged) -> Iterator[Rule]:
 def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
     covered: list[str] = []
     for folder in writes.folders:
+        if any(below(folder.path, around) for around in covered):
+            continue
         covered.append(folder.path)
         yield from _folder(folder.path, "written paths below this folder", tuple(folder.paths), folder.paths)
     for mount in merged.one.container.mounts:

@@ -101,6 +101,7 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
             if answer["used_by"] is None
             else {path: _use(**each) for path, each in answer["used_by"].items()},
             "owners": answer["owners"],
+            "folders": answer["folders"],
             "shell": answer["shell"],
         },
         "network": {

@@ -81,6 +81,7 @@ recvmmsg        recvfrom recvmsg
 recvmsg         recvfrom recvmmsg
 sendmmsg        sendmsg sendto
 sendmsg         sendmmsg sendto
+setsockopt      getsockopt
 
 poll            _newselect pause ppoll ppoll_time64 pselect6 pselect6_time64 rt_sigsuspend select
 epoll_pwait     epoll_pwait2 epoll_wait

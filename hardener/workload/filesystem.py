@@ -1,13 +1,16 @@
 """Plan a read-only root: the folders that a container writes to, and whether a tmpfs can replace each.
 
-A tmpfs hides the image's content of the folder. So one is proposed only where nothing that was executed lies
-below it, and never for a system folder or for a folder of programs. Recorded reads would say too little: they
-have temporary files of the container too, and lack what is read in rare cases.
+A tmpfs hides the image's content of the folder. So one is proposed only where no file of the image that was
+executed or changed lies below it, and never for a system folder or for a folder of programs. Each folder of
+the image below it becomes a tmpfs too: programs look for the folders that their package or image has made.
+Recorded reads would say too little: they have temporary files of the container too, and lack what is read in
+rare cases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from posixpath import normpath
 
@@ -23,16 +26,18 @@ _SYSTEM = """/ /bin /boot /etc /home /lib /lib32 /lib64 /libx32 /media /mnt /opt
     /usr/bin /usr/lib /usr/local /usr/sbin /usr/share /var /var/lib""".split()  # noqa: SIM905
 # Images keep files below these that are read in rare cases: nothing there can be hidden.
 _CONTENT = ("/app", "/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/sbin", "/srv", "/usr")
+_LIBRARY = re.compile(r"\.so(\.[0-9]+)*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder that is written to, and that an empty tmpfs can replace.
+    """A folder that is written to, and that an empty tmpfs can replace; or a folder of the image below it.
 
     Args:
         path: the folder.
-        paths: what was written or created below it, each with where it was seen.
-        executable: whether something below it was executed.
+        paths: what was written or created below it, each with where it was seen; if nothing was, below the
+            folder around it.
+        executable: whether something below it was executed, or a library was written there.
         owner: whose the folder is, where that is known.
     """
 
@@ -67,7 +72,9 @@ def write_set(merged: Merged) -> WriteSet:
         for path, seen in paths_to_write(merged)
         if path not in made and nearest_mount(path, mounts) is None
     }
-    known = frozenset(merged.executed) - written.keys()
+    of_image = {path: owner for one in merged.recordings for path, owner in one.files.folders.items()}
+    changed = {path for path in written.keys() & merged.written.keys() if _is_content(path, of_image)}
+    known = (frozenset(merged.executed) - written.keys()) | changed
     obstacles = []
     homes: dict[str, dict[str, Seen]] = {}
     for path, seen in sorted(written.items()):
@@ -79,10 +86,18 @@ def write_set(merged: Merged) -> WriteSet:
             homes.setdefault(folder, {})[path] = seen
     folders = []
     for top in _outermost(homes):
-        inside = [found for home, found in homes.items() if below(home, top)]
-        paths = {path: seen for found in inside for path, seen in found.items()}
-        executable = any(below(path, top) for path in merged.executed)
-        folders.append(Folder(path=top, paths=paths, executable=executable, owner=owners.get(top)))
+        inner = [path for path in sorted(of_image) if path != top and below(path, top)]
+        kept = [path for path in inner if path not in merged.created and not _obstacle(path, path, known)]
+        around: dict[str, Seen] = {}
+        for folder in (top, *kept):
+            inside = [found for home, found in homes.items() if below(home, folder)]
+            paths = {path: seen for found in inside for path, seen in found.items()}
+            around = around or paths
+            executable = any(below(path, folder) for path in merged.executed) or any(
+                map(_LIBRARY.search, paths)
+            )
+            owner = owners.get(folder) or of_image.get(folder)
+            folders.append(Folder(path=folder, paths=paths or around, executable=executable, owner=owner))
     return WriteSet(folders=tuple(folders), obstacles=tuple(obstacles))
 
 
@@ -145,6 +160,11 @@ def _obstacle(folder: str, path: str, known: frozenset[str]) -> str:
     if hidden := sorted(each for each in known if below(each, folder)):
         return f"an empty folder in place of {folder} would hide {hidden[0]}, which is used"
     return ""
+
+
+def _is_content(path: str, folders: Collection[str]) -> bool:
+    """Return whether a written path is a file of the image whose content a program may need; no log is."""
+    return path[-1] != "/" and path not in folders and not below(path, "/var/log")
 
 
 def _outermost(folders: Iterable[str]) -> list[str]:

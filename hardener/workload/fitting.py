@@ -51,6 +51,7 @@ def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
         files["read"] = None  # a part of them would be worse: a profile denies what it does not have
     listed = {path for key in _FILES for path in files[key]}
     files["owners"] = _owners(files["owners"], listed, most)
+    files["folders"] = dict(sorted(files["folders"].items())[:most])
     names = min(most, MAX_NAMES)
     found["calls"] = {
         architecture: {name: _use(call, most, "system calls", said) for name, call in calls.items()}

@@ -199,6 +199,9 @@ class Files(Part):
     owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
         default={}, description="owners of written and created paths and of their folders, if known"
     )
+    folders: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
+        default={}, description="folders of the image below the folders of written and created paths, if few"
+    )
     shell: bool | None = Field(
         default=None, description="whether there is a shell for docker exec; null where that is not known"
     )

@@ -120,7 +120,7 @@ def interpolated(value: Any) -> Any:
 def tmpfs(profile: Profile) -> Iterator[str]:
     """Return the tmpfs mounts: ``/run:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0,gid=0``."""
     for folder in profile.writes.folders:
-        yield f"{folder.path}:{_TMPFS}{'' if folder.executable else ',noexec'}{_owned(profile, folder)}"
+        yield f"{folder.path}:{_TMPFS},{'exec' if folder.executable else 'noexec'}{_owned(profile, folder)}"
 
 
 def _owned(profile: Profile, folder: Folder) -> str:

@@ -20,6 +20,7 @@ from hardener.workload.observation import Observation, Refusal
 from hardener.workload.recording import Listen, ServedPort
 from hardener.workload.trials import Trial
 
+_CHOSEN = range(32768, 61000)  # ports that the kernel gives a socket that asks for none
 _PHASES = ("health-check", "exec", "reload", "stop")
 
 
@@ -196,7 +197,14 @@ def _worse_phases(before: Observation, observed: Observation) -> Iterator[str]:
 
 
 def _silent_ports(before: Observation, observed: Observation) -> list[Listen]:
-    return sorted(set(before.listens) - set(observed.listens))
+    """Return the ports that are no longer listened on, without those of clients: each start has others."""
+    served = {(each.protocol, each.port) for each in before.ports}
+    clients = {
+        each
+        for each in before.listens
+        if each.protocol.startswith("udp") and each.port in _CHOSEN and ("udp", each.port) not in served
+    }
+    return sorted({*before.listens} - clients - {*observed.listens})
 
 
 def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:

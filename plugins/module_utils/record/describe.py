@@ -56,6 +56,7 @@ class Seen(NamedTuple):
     reads: list[dict[str, Any]] | None  # files that were opened to read; None if unknown
     uses: list[dict[str, Any]] | None  # files that were opened to write or execute; None if unknown
     owners: Mapping[str, Mapping[str, int]]
+    folders: Mapping[str, Mapping[str, int]]
     shell: bool | None  # whether the container has one; None if unknown
     granted: Mapping[str, Any]
     peak: Mapping[str, int | None]
@@ -107,6 +108,7 @@ def answer(
         "listens": seen.listens,
         "files": seen.files,
         "owners": seen.owners,
+        "folders": seen.folders,
         "shell": seen.shell,
         "granted": seen.granted,
         "peak": seen.peak,

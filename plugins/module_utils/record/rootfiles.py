@@ -14,6 +14,7 @@ from .text import shown
 
 _RESOLVE_SECONDS = 10
 _MAX_ANSWER = 16 << 20
+_MAX_FOLDERS, _MAX_ENTRIES = 20, 2_000
 
 
 def programs(pid: int, paths: Iterable[bytes], *, folder: str) -> dict[str, dict[str, Any]]:
@@ -31,6 +32,17 @@ def programs(pid: int, paths: Iterable[bytes], *, folder: str) -> dict[str, dict
 def owners(pid: int, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return owner and mode of files and folders in the root of a process, without following links."""
     return _in_root(pid, [os.fsencode(path) for path in paths], _owner)
+
+
+def folders(pid: int, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return owner and mode of the folders below given ones, without those of other mounts.
+
+    Args:
+        pid: a process, in whose root they are.
+        paths: the folders; one with too much below it is left out.
+    """
+    found = _in_root(pid, [os.fsencode(path) for path in paths], _below)
+    return owners(pid, {path for each in found.values() for path in each["below"]})
 
 
 def _in_root(
@@ -101,6 +113,25 @@ def _owner(path: bytes) -> dict[str, Any] | None:
     except OSError:
         return None
     return {"uid": found.st_uid, "gid": found.st_gid, "mode": stat.S_IMODE(found.st_mode)}
+
+
+def _below(path: bytes) -> dict[str, Any] | None:
+    """Return the folders below a folder of the root file system; None if there is too much below it."""
+    try:
+        device, entries, left, found = os.lstat("/").st_dev, 0, [path], []
+        while left:
+            folder = left.pop()
+            if os.lstat(folder).st_dev != device:
+                continue
+            found += [shown(folder)] if folder != path else []
+            for entry in os.scandir(folder):
+                entries += 1
+                left += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+                if entries > _MAX_ENTRIES or len(found) + len(left) > _MAX_FOLDERS:
+                    return None
+    except OSError:
+        return None
+    return {"below": found}
 
 
 def _program(path: bytes) -> dict[str, Any] | None:

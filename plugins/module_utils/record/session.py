@@ -300,6 +300,7 @@ class Session:
                 uses=account.own(self._uses),
                 files={kind: sorted(paths) for kind, paths in part.subject.files.items()},
                 owners=part.subject.owners,
+                folders=part.subject.folders,
                 shell=part.subject.shell,
                 granted={
                     **(self._granted.get(original["Id"]) or {"capabilities": [], "seccomp": None}),

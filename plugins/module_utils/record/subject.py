@@ -54,6 +54,7 @@ class Subject(ABC):
         self.differences: list[str] = []
         self.files: dict[str, set[str]] = {"written": set(), "created": set(), "deleted": set()}
         self.owners: dict[str, dict[str, int]] = {}
+        self.folders: dict[str, dict[str, int]] = {}  # of the image, below those of its changed paths
         self.shell: bool | None = None  # whether it has a shell for `docker exec`, once that is known
         self._engine = engine
         self._original = original
@@ -264,6 +265,10 @@ class Subject(ABC):
         if self.has_process():
             known = {path.rstrip("/") for path in new} | {os.path.dirname(path) or "/" for path in new}
             self.owners.update(rootfiles.owners(self.pid, known))
+            around = {os.path.dirname(path) for path in new} - {"/"}
+            for path, owner in rootfiles.folders(self.pid, around).items():
+                if path not in self.files["created"]:
+                    self.folders[path] = owner
 
     def look_for_shell(self) -> None:
         """Note whether the container has a shell for `docker exec`."""

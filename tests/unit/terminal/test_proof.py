@@ -76,6 +76,14 @@ def test_the_apparmor_profile_of_the_trial_is_named(tmp_path: Path, label: str, 
     assert ("under the profile, confined by the AppArmor profile hardener-web " in found) is named
 
 
+def test_jobs_of_a_scheduler_are_named_as_not_exercised(tmp_path: Path) -> None:
+    (identity, *_) = answer()["identities"]
+    found = shown(tmp_path, identities=[{**identity, "program": "cron"}])
+    assert "web: safe (not exercised: jobs of cron)" in found
+    assert "jobs of cron: an exercise that waits" in found
+    assert "jobs of" not in shown(tmp_path)
+
+
 def test_what_worked_what_was_not_exercised_and_what_was_taken_away_are_listed(tmp_path: Path) -> None:
     port = {"protocol": "tcp", "port": 443, "published": False, "reached": False}
     reload = {"name": "reload", "exercised": False, "reason": "no handler of SIGHUP", "seconds": 0.0}

@@ -72,6 +72,7 @@ def answer() -> dict[str, Any]:
         "files": {"written": [], "created": ["/run/pid"], "deleted": []},
         "shell": True,
         "owners": {"/run/pid": {"uid": 0, "gid": 0, "mode": 0o644}},
+        "folders": {"/run/app": {"uid": 0, "gid": 0, "mode": 0o755}},
     }
 
 

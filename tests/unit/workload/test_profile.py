@@ -587,7 +587,49 @@ def test_tmpfs_folders_keep_owner_and_mode() -> None:
     data["capabilities"][0]["name"] = "CAP_SETUID"
     data["files"]["owners"] = {"/run/app": {"uid": 33, "gid": 4, "mode": 0o750}}
     text = artefacts(profile(data))["docker-run.txt"]
-    assert "--tmpfs=/run/app:rw,nosuid,nodev,size=256m,mode=0750,uid=33,gid=4\n" in text
+    assert "--tmpfs=/run/app:rw,nosuid,nodev,size=256m,exec,mode=0750,uid=33,gid=4\n" in text
+
+
+def test_folders_of_the_image_stay_below_a_tmpfs() -> None:
+    root = {"uid": 0, "gid": 0, "mode": 0o755}
+    data = recorded(files__created=["/run/pid", "/run/made", "/run/made/x"])
+    folders = ("/run/sshd", "/run/sshd/in", "/run/made", "/lib/other", "/run/a,b")
+    data["files"]["folders"] = dict.fromkeys(folders, root)
+    found = profile(data)
+    assert [each.path for each in found.writes.folders] == ["/run", "/run/sshd", "/run/sshd/in"]
+    made = artefacts(found)
+    assert (
+        "--tmpfs=/run/sshd/in:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0,gid=0\n"
+        in made["docker-run.txt"]
+    )
+    assert '"/run/**" rwkl' in made["apparmor"]
+    assert "/run/sshd" not in made["apparmor"]
+
+
+@pytest.mark.parametrize(
+    ("written", "hidden"),
+    [
+        ("/var/lib/ldap/data.mdb", True),
+        ("/var/lib/ldap/", False),
+        ("/run/app", False),
+        ("/var/log/app", False),
+    ],
+)
+def test_a_file_of_the_image_that_is_changed_is_not_hidden(written: str, hidden: bool) -> None:
+    data = recorded(files__created=[], files__written=[written])
+    data["files"]["folders"] = {"/run/app": {"uid": 0, "gid": 0, "mode": 0o755}}
+    found = profile(data)
+    assert found.read_only is not hidden
+    assert [each.why for each in found.writes.obstacles] == [
+        f"an empty folder in place of /var/lib/ldap would hide {written}, which is used"
+    ] * hidden
+
+
+@pytest.mark.parametrize(("name", "executable"), [("a.so", True), ("a.so.1.2", True), ("a.sock", False)])
+def test_a_library_that_is_made_can_be_loaded(name: str, executable: bool) -> None:
+    data = recorded(files__created=[f"/var/lib/made/{name}"], files__executed=["/bin/x"])
+    text = artefacts(profile(data))["docker-run.txt"]
+    assert ("noexec" in text) is not executable
 
 
 AMOUNT = re.compile(r"pids|mem|cpus|ulimit|peak", re.IGNORECASE)

@@ -407,6 +407,25 @@ def test_a_profile_is_safe_only_if_the_exercise_reaches_each_published_port_that
         assert proof.verdict is Verdict.SAFE
 
 
+@pytest.mark.parametrize(
+    ("protocol", "port", "served", "verdict"),
+    [
+        ("udp", 45247, False, Verdict.SAFE),
+        ("udp6", 32768, False, Verdict.SAFE),
+        ("udp", 45247, True, Verdict.NOT_SAFE),
+        ("udp", 514, False, Verdict.NOT_SAFE),
+        ("tcp", 45247, False, Verdict.NOT_SAFE),
+    ],
+)
+def test_ports_that_the_kernel_chose_for_clients_may_differ(
+    protocol: str, port: int, served: bool, verdict: Verdict
+) -> None:
+    listens = (Listen(protocol=protocol, port=port),)  # type: ignore[arg-type]
+    ports = (ServedPort(protocol="udp", port=port, published=False, reached=True),) if served else ()
+    proof = judged(before=WORKS.model_copy(update={"listens": listens, "ports": ports}))
+    assert proof.verdict is verdict
+
+
 def test_a_profile_under_which_a_start_fails_is_not_safe() -> None:
     unreached = Observation(starts=1)
     profile = Observation(starts=7, failed=13)
