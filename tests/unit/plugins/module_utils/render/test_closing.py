@@ -274,7 +274,7 @@ SETTINGS: dict[str, tuple[str, Any, dict[str, Any]]] = {
 # Controls whose repair no snapshot shows, or that another test closes.
 ELSEWHERE = {
     "docker_group": "accounts: converge/activations/test_group.py, system",
-    "firewall": "packets: test_firewall.py, tests/oracles",
+    "firewall": "packets: checks/test_firewall.py, checks/test_published_ports.py, tests/oracles",
     "kernel": "test_kernel.py",
     "apparmor": "a boot: molecule",
     "selinux": "a boot: molecule",
