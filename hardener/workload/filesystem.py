@@ -85,8 +85,9 @@ def write_set(merged: Merged) -> WriteSet:
         else:
             homes.setdefault(folder, {})[path] = seen
     folders = []
+    inherited = sorted(of_image)
     for top in _outermost(homes):
-        inner = [path for path in sorted(of_image) if path != top and below(path, top)]
+        inner = [path for path in inherited if path != top and below(path, top)]
         kept = [path for path in inner if path not in merged.created and not _obstacle(path, path, known)]
         around: dict[str, Seen] = {}
         for folder in (top, *kept):
