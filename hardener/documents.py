@@ -21,7 +21,7 @@ _SEVERITIES = tuple(Severity)
 
 
 def runs_document(runs: Iterable[StoredRun], baselines: Collection[int]) -> dict[str, Any]:
-    """Return the runs of ``hardener runs``.
+    """Return the runs of ``hardener runs list``.
 
     Args:
         runs: the runs, newest first.
@@ -200,6 +200,7 @@ def _run(run: StoredRun) -> dict[str, Any]:
     record, info, counts = run.record, run.info, run.counts()
     return {
         "id": scalar(run.id),
+        "runs": [scalar(each.id) for each in run.parts],
         "verb": scalar(record.verb),
         "started": utc(info.started),
         "ended": utc(info.ended),

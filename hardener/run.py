@@ -22,4 +22,10 @@ class RunInfo:
     decisions: Decisions | None = None  # the waivers and attestations that were applied; None without any
     inventory: str = ""  # as the user gave it; empty for stored snapshots, and in evidence
     filtered: str = ""  # the options by which results were chosen; empty where a report has the whole run
+    runs: str = ""  # those that found the results, with their ages; empty where it was one
     whole_hosts: bool = True  # every result of each host is in it, so that a percentage means compliance
+
+    @property
+    def scope(self) -> dict[str, str]:
+        """Return the properties that a report of anything else than one whole run has."""
+        return {name: text for name, text in (("filter", self.filtered), ("runs", self.runs)) if text}

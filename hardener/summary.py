@@ -85,8 +85,11 @@ class HostScore:
 
 
 def compliance(counts: Mapping[Status, int]) -> float | None:
-    """Return the compliance: the share of passing controls among those that pass, fail or are errors."""
-    decided = sum(counts.get(status, 0) for status in (Status.PASS, Status.FAIL, Status.ERROR))
+    """Return the compliance: the share of passing controls among those that pass, fail or are errors.
+
+    A waived control fails: a waiver accepts that, and must not look like an improvement.
+    """
+    decided = sum(counts.get(each, 0) for each in (Status.PASS, Status.FAIL, Status.WAIVED, Status.ERROR))
     return counts.get(Status.PASS, 0) / decided if decided else None
 
 

@@ -25,7 +25,6 @@ COMMANDS = (
     "activity",
     "assess",
     "audit",
-    "baseline",
     "completion",
     "controls",
     "diff",

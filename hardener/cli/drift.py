@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     default="",
     metavar="RUN",
     shell_complete=completers.run,
-    help="The run to compare with.  [default: the baseline of the inventory, else its last complete run]",
+    help="The run to compare with.  [default: the baseline of the inventory, else its latest state]",
 )
 @decision_options
 @click.option("--remediate", is_flag=True, help="Repair what has drifted, and nothing else.")
@@ -70,8 +70,9 @@ def drift(
     too. --remediate repairs drift, as `hardener harden` would, and audits again; without drift it only audits
     once.
 
-    Without --against, the earlier run is the baseline (`hardener baseline`), else the last run over all hosts
-    and all controls that was not a drift run. So drift is reported until it is repaired or accepted.
+    Without --against, the earlier run is the baseline (`hardener runs baseline`), else the latest state: the
+    last run over all hosts and all controls, and later runs over parts, without drift runs. So drift is
+    reported until it is repaired or accepted.
 
     --notify-command and --notify-url send a notification unless the exit code is 0; a failed delivery is only
     a warning. docs/schedule.md describes the JSON, and timers.

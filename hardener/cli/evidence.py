@@ -64,9 +64,9 @@ def export(
 ) -> None:
     """Export runs: every report format, the facts behind them, a manifest and its signature.
 
-    RUN is an id that `hardener runs` lists, or latest: the latest run of the inventory of -i. The bundle
-    becomes the next entry of the ledger, and names the entry that it follows. An auditor needs only coreutils
-    and OpenSSH to verify it; the README in the bundle shows how.
+    RUN is an id that `hardener runs list` lists, or latest: every run with results of the latest state. The
+    bundle becomes the next entry of the ledger, and names the entry that it follows. An auditor needs only
+    coreutils and OpenSSH to verify it; the README in the bundle shows how.
 
     \b
     hardener evidence export latest --out q4.tar.gz --sign ~/.ssh/evidence
@@ -76,7 +76,8 @@ def export(
     from hardener.history.proofs import Proofs
     from hardener.workflows.evidence import run_evidence
 
-    chosen = [run_evidence(kept.run(name)) for name in runs]
+    named = [part for name in runs for part in kept.run(name).parts]
+    chosen = [run_evidence(run) for run in {run.id: run for run in named}.values()]
     proven = {proof.id: proof for proof in map(Proofs(kept.home).proof, proofs)}
     if key is not None:
         click.echo(f"signing with {line(str(key))}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from hardener.history import History, StoredRun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Runs:
-    """The history, and an inventory in it; None stands for the only inventory that has runs."""
+    """The history, and an inventory in it; None stands for the inventory that was used last."""
 
     home: Path
     inventory: str | None
@@ -49,7 +50,10 @@ class Runs:
         Raises:
             HardenerError: there is no such run, or it is one of another inventory.
         """
-        run, name = self.history.run(called, self.name), self.name
+        from hardener.history import is_relative
+
+        name = self.name
+        run = self.history.run(called, self._used_last if name is None and is_relative(called) else name)
         if name is not None and not run.is_of(name):
             raise HardenerError(
                 f"run {line(run.id)} belongs to the inventory {line(run.record.inventory, 1000)},"
@@ -57,6 +61,16 @@ class Runs:
                 hint="omit -i, or name a run of that inventory",
             )
         return run
+
+    @cached_property
+    def _used_last(self) -> str | None:
+        """The inventory that was used last; it is named once, if there are others."""
+        known = self.history.inventories()
+        if len(known) > 1:
+            others = f"{len(known) - 1} others have runs" if len(known) > 2 else "another has runs"
+            name = line(known[0].name, 1000) or "without a name"
+            click.echo(f"inventory {name}: it was used last; {others}, -i chooses", err=True)
+        return known[0].name if known else None
 
 
 def runs_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,5 +90,5 @@ _inventory_option = click.option(
     callback=only_one_inventory,
     metavar="INVENTORY",
     shell_complete=completers.inventory,
-    help="Inventory of the run, as it was given to `hardener audit`.  [default: the only one that has runs]",
+    help="Inventory of the run, as it was given to `hardener audit`.  [default: the one that was used last]",
 )

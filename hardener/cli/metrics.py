@@ -23,7 +23,7 @@ _FOR_EVERYBODY = 0o644
 )
 @home_option
 def metrics(*, out: Path | None, home: Path) -> None:
-    """Write the results of each inventory's last run over all hosts and all controls as metrics.
+    """Write the latest state of each inventory that has a run over all hosts and all controls as metrics.
 
     The format is Prometheus's text format, for the textfile collector of node_exporter, which reads all
     *.prom files of one folder. docs/schedule.md lists the metrics, and examples of alerts.

@@ -22,7 +22,7 @@ def trend(*, run: str, kept: Runs, json_file: Path | None) -> None:
     """Show the share of passing controls over the runs up to RUN, by default the latest.
 
     The trend has at most 40 runs over the same inventory by the same controls. The share is pass / (pass +
-    fail + error); manual, waived and not applicable controls do not count.
+    fail + waived + error); manual and not applicable controls do not count.
     """
     from hardener.documents import trend_document
     from hardener.terminal.console import console

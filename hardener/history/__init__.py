@@ -5,7 +5,7 @@
         recording.keep("db01", path)          # the host's snapshot, compressed
         store.add(assessment)                 # an AssessmentStore, in the order of the reports
         recording.finish(record, store)       # only now does the run exist
-    history.run("latest").assessments()       # exactly what was added, one host at a time
+    history.run("latest").assessments()       # the newest results, one host at a time
 
 An unfinished run leaves nothing: a killed process or a full disk costs only that run.
 """
@@ -15,15 +15,18 @@ from hardener.history.home import default_home
 from hardener.history.recording import Recording
 from hardener.history.runs import DRIFT_VERBS, RunRecord, StoredRun
 from hardener.history.selected_results import SelectedResults
-from hardener.history.store import History
+from hardener.history.state import LatestState
+from hardener.history.store import History, is_relative
 
 __all__ = [
     "DRIFT_VERBS",
     "AssessmentStore",
     "History",
+    "LatestState",
     "Recording",
     "RunRecord",
     "SelectedResults",
     "StoredRun",
     "default_home",
+    "is_relative",
 ]

@@ -6,7 +6,7 @@ import gzip
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,17 +61,15 @@ class StoredRun:
         record: the metadata of the run.
         number: its place among the runs; a later one has a higher number.
         hosts: number of hosts, those included that could not be reached.
-        unreachable: number of hosts that could not be reached.
-        sections: number of findings by section and status.
     """
 
     def __init__(
         self, home: Home, row: tuple[int, int, int, str, str], sections: Mapping[str, Mapping[Status, int]]
     ) -> None:
         self._home = home
-        self.number, self.hosts, self.unreachable, self._catalogue, record = row
+        self.number, self.hosts, self._unreachable, self._catalogue, record = row
         self.record = Codec().decode(RunRecord, json.loads(record))
-        self.sections = sections
+        self._sections = sections
 
     @property
     def id(self) -> str:
@@ -88,11 +86,24 @@ class StoredRun:
         return inventory_key(self.record.inventory) == inventory_key(inventory)
 
     @property
-    def is_reference(self) -> bool:
-        """Return whether drift can be measured against the run: all hosts and controls, not a drift run."""
-        record = self.record
-        complete = not (record.limit or record.only) and self.unreachable < self.hosts
-        return complete and record.verb not in DRIFT_VERBS
+    def unreachable(self) -> int:
+        """Return the number of hosts that could not be reached."""
+        return self._unreachable
+
+    @property
+    def sections(self) -> Mapping[str, Mapping[Status, int]]:
+        """Return the number of findings by section and status."""
+        return self._sections
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all hosts of the inventory were judged by all controls of the level."""
+        return not (self.record.limit or self.record.only)
+
+    @property
+    def parts(self) -> Sequence[StoredRun]:
+        """Return the runs that found the results, newest first."""
+        return (self,)
 
     def counts(self) -> dict[Status, int]:
         """Return the number of findings of each status, 0 included."""
@@ -116,10 +127,15 @@ class StoredRun:
     def assessment(self, host: str) -> Assessment | None:
         """Return the assessment of one host; None where the host was not part of the run."""
         with self._reading() as connection:
-            found = connection.execute(
-                "SELECT assessment FROM host WHERE run = ? AND name = ?", (self.number, scalar(host))
+            return next((each for each in self.named(connection, scalar(host)) if each.host == host), None)
+
+    def named(self, connection: sqlite3.Connection, name: str) -> Iterator[Assessment]:
+        """Yield the assessments of the hosts that have a name in the database."""
+        return self._decoded(
+            connection.execute(
+                "SELECT assessment FROM host WHERE run = ? AND name = ? ORDER BY place", (self.number, name)
             )
-            return next((each for each in self._decoded(found) if each.host == host), None)
+        )
 
     def snapshots(self) -> Iterator[tuple[str, bytes]]:
         """Yield each host with its snapshot document in the order of the reports; omit hosts without one."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from hardener.history.inventories import KnownInventory, inventory_key, listed
 from hardener.history.inventory_lock import inventory_lock
 from hardener.history.recording import Recording
 from hardener.history.runs import DRIFT_VERBS, StoredRun
+from hardener.history.state import LatestState
 from hardener.model import Status
 from hardener.text import line, scalar
 from hardener.workfolder import clear_away
@@ -32,8 +34,8 @@ _COLUMNS = "SELECT run.number, hosts, unreachable, catalogue, record FROM run"
 _DAY_S = 86_400.0
 
 
-# The run by which drift of each inventory is told (``StoredRun.is_reference``), as long as one of the
-# inventory's runs is kept: a timer makes drift runs alone.
+# The last whole run behind the state by which drift of each inventory is told (``History.state``), as long as
+# one of the inventory's runs is kept: a timer makes drift runs alone.
 _REFERENCES = """
     SELECT max(number) FROM run
     WHERE verb NOT IN (?, ?) AND unreachable < hosts
@@ -45,6 +47,11 @@ _REFERENCES = """
         )
     GROUP BY inventory
 """
+
+
+def is_relative(name: str) -> bool:
+    """Return whether the name of a run depends on an inventory: ``latest``, ``latest~1``, ``baseline``."""
+    return name == BASELINE or bool(_LATEST.fullmatch(name))
 
 
 class History:
@@ -116,24 +123,21 @@ class History:
         """Return the run that has this name.
 
         Args:
-            name: ``latest``, ``latest~1`` for the one before it, ``baseline``, or an identifier or the
-                beginning of one.
-            inventory: name of the inventory whose runs ``latest`` and ``baseline`` mean; None for the only
-                one that has runs. An identifier needs none.
+            name: ``latest`` for the latest state, ``latest~1`` for the state before the newest run,
+                ``baseline``, or an identifier or the beginning of one.
+            inventory: name of the inventory that ``latest`` and ``baseline`` mean; None for the one that was
+                used last. An identifier needs none.
 
         Raises:
-            HardenerError: there is no such run, or more than one, or several inventories have runs.
+            HardenerError: there is no such run, or more than one.
         """
-        latest = _LATEST.fullmatch(name)
-        if latest or name == BASELINE:
-            inventory = self._the_only_one(name) if inventory is None else inventory
-            if latest:
-                found = self._runs_of(inventory, "ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0))
-            else:
-                found = self._runs_of(
-                    inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC"
-                )
-            if run := next(found, None):
+        if is_relative(name):
+            inventory = self.last_used if inventory is None else inventory
+            if inventory is None:
+                raise self._not_there(name)
+            latest = _LATEST.fullmatch(name)
+            run = self.state(inventory, int(latest[1] or 0)) if latest else self.baseline(inventory)
+            if run:
                 return run
             raise self._not_there(name, inventory)
         named = list(self._load("WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1", name))
@@ -161,17 +165,34 @@ class History:
             self._runs_of(inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC"), None
         )
 
-    def last_complete(self) -> list[StoredRun]:
-        """Return the last run over all hosts and all controls of each inventory, by name of the inventory.
+    @property
+    def last_used(self) -> str | None:
+        """Return the name of the inventory of the newest run; None without runs."""
+        return next((each.name for each in self.inventories()), None)
 
-        The first audit of a run that changes hosts does not count, since another audit follows it.
+    def state(self, inventory: str, runs_ago: int = 0, *, reference: bool = False) -> StoredRun | None:
+        """Return the newest result of every host and control of an inventory; None without runs.
+
+        It is the newest run, or the ``LatestState`` of all runs by its benchmark since the last one over all
+        hosts and controls; without such a run, of the newest run of each selection.
+
+        Args:
+            inventory: its name.
+            runs_ago: number of newest runs that do not count.
+            reference: whether drift is measured against it: runs of drift, and runs that reached no host, do
+                not count.
         """
-        last: dict[str, StoredRun] = {}
-        for run in self.runs():
-            record = run.record
-            if not (record.limit or record.only or record.verb.startswith("before ")):
-                last.setdefault(inventory_key(record.inventory), run)
-        return sorted(last.values(), key=lambda run: run.record.inventory)
+        found: list[StoredRun] = []
+        for run in islice(self.runs(inventory), runs_ago, None):
+            if reference and (run.record.verb in DRIFT_VERBS or run.unreachable == run.hosts):
+                continue
+            if not found or run.info.benchmark == found[0].info.benchmark:
+                found.append(run)
+                if run.is_whole:
+                    break
+        else:
+            found = list({run.record.kind: run for run in reversed(found)}.values())[::-1]
+        return LatestState(self._home, found) if len(found) > 1 else next(iter(found), None)
 
     def last_seen(self, inventory: str, host: str) -> datetime | None:
         """Return the end of the last run that has facts of a host; None without such a run."""
@@ -195,17 +216,18 @@ class History:
                 (run.number,),
             )
 
-    def _the_only_one(self, called: str) -> str:
-        """Return the name of the only inventory that has runs."""
-        known = self.inventories()
-        if len(known) == 1:
-            return known[0].name
-        if not known:
-            raise self._not_there(called)
-        raise HardenerError(
-            f"{line(repr(called))} is ambiguous: the history has runs of {len(known)} inventories",
-            hint=f"choose one with -i: {listed(known)}",
-        )
+    def forget(self, runs: Iterable[StoredRun]) -> int:
+        """Remove runs, baselines included; return how many were still there.
+
+        Raises:
+            HardenerError: the history cannot be written.
+        """
+        numbers = ",".join(str(run.number) for run in runs)  # integers from the database
+        with connected(self._home) as connection, transaction(connection):
+            connection.execute(f"DELETE FROM baseline WHERE run IN ({numbers})")  # noqa: S608
+            forgotten = self._delete(connection, f"number IN ({numbers})")
+        self._remove_folders(forgotten)
+        return len(forgotten)
 
     def _not_there(self, called: str, inventory: str | None = None) -> HardenerError:
         known = self.inventories()
@@ -214,17 +236,19 @@ class History:
             return HardenerError(f"there is no run {name}", hint=f"no run is kept in {self.path}")
         if inventory is None:
             kept = sum(each.runs for each in known)
-            return HardenerError(f"there is no run {name}", hint=f"{_kept(kept)}; `hardener runs` lists them")
+            return HardenerError(
+                f"there is no run {name}", hint=f"{_kept(kept)}; `hardener runs list` lists them"
+            )
         of = line(inventory, 1000)
         kept = sum(each.runs for each in known if inventory_key(each.name) == inventory_key(inventory))
         if not kept:
             return HardenerError(f"no run of {of} is kept", hint=f"there are runs of {listed(known)}")
         if called == BASELINE:
             return HardenerError(
-                f"there is no baseline of {of}", hint="`hardener baseline RUN` makes a run the baseline"
+                f"there is no baseline of {of}", hint="`hardener runs baseline RUN` makes a run the baseline"
             )
         return HardenerError(
-            f"there is no run {name} of {of}", hint=f"{_kept(kept)}; `hardener runs` lists them"
+            f"there is no run {name} of {of}", hint=f"{_kept(kept)}; `hardener runs list` lists them"
         )
 
     def _spellings(self, inventory: str) -> list[str]:
@@ -275,20 +299,30 @@ class History:
 
     def _forget(self, keep_runs: int, keep_days: float) -> None:
         """Remove runs beyond the limits of retention; after an error the next run tries again."""
-        forgotten: list[tuple[str]] = []
+        forgotten: list[str] = []
         ended = time.time() - keep_days * _DAY_S
         with suppress(HardenerError), connected(self._home) as connection, transaction(connection):
-            forgotten = connection.execute(
-                "DELETE FROM run WHERE number NOT IN (SELECT run FROM baseline)"  # noqa: S608 - a constant
+            forgotten = self._delete(
+                connection,
+                "number NOT IN (SELECT run FROM baseline)"  # noqa: S608 - a constant
                 " AND number <> (SELECT max(number) FROM run)"
                 f" AND number NOT IN ({_REFERENCES})"
-                " AND (ended < ? OR number NOT IN (SELECT number FROM run ORDER BY number DESC LIMIT ?))"
-                " RETURNING id",
-                (*DRIFT_VERBS, keep_runs, ended, ended, keep_runs),
-            ).fetchall()
-            if forgotten:
-                connection.execute("DELETE FROM catalogue WHERE digest NOT IN (SELECT catalogue FROM run)")
-        for (name,) in forgotten:  # after a crash before this point, the next run finds folders without a row
+                " AND (ended < ? OR number NOT IN (SELECT number FROM run ORDER BY number DESC LIMIT ?))",
+                *(*DRIFT_VERBS, keep_runs, ended, ended, keep_runs),
+            )
+        self._remove_folders(forgotten)
+
+    @staticmethod
+    def _delete(connection: sqlite3.Connection, which: str, *values: Any) -> list[str]:
+        """Delete the rows of runs and of controls that no run needs; return the ids of the runs."""
+        rows = connection.execute(f"DELETE FROM run WHERE {which} RETURNING id", values).fetchall()  # noqa: S608
+        if rows:
+            connection.execute("DELETE FROM catalogue WHERE digest NOT IN (SELECT catalogue FROM run)")
+        return [name for (name,) in rows]
+
+    def _remove_folders(self, runs: Iterable[str]) -> None:
+        """Remove the snapshots of deleted runs; after a crash before that, the next run removes them."""
+        for name in runs:
             shutil.rmtree(self._home.runs / name, ignore_errors=True)
 
     @contextmanager

@@ -151,6 +151,7 @@ class HtmlReport(Report):
             "run": self.run,
             "run_id": line(self.run.run_id),
             "filtered": self.run.filtered,
+            "runs": line(self.run.runs, 2000),
             "started": utc(self.run.started),
             "ended": utc(self.run.ended),
             "headline": title,

@@ -124,7 +124,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo, explained: set[str])
             "catalogue_digest": run.catalogue_digest,
             "hardener_version": run.tool_version,
             "ansible_version": run.ansible_version,
-            **({"filter": run.filtered} if run.filtered else {}),
+            **run.scope,
             **_decisions(run),
             **({"groups": line(" ".join(assessment.groups), 1000)} if assessment.groups else {}),
             **({"not_begun": line(assessment.not_begun, 1000)} if assessment.not_begun else {}),

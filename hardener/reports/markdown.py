@@ -62,6 +62,8 @@ class MarkdownReport(Report):
         yield f"## {self._headline()}\n\n"
         if self.run.filtered:
             yield f"Filtered: this report has a part of the run, chosen by {code(self.run.filtered)}\n\n"
+        if self.run.runs:
+            yield f"State: the newest results of several runs: {code(self.run.runs)}\n\n"
         yield from _table(summary.sections, summary.counts)
         groups = self._groups.several()
         yield from _list(

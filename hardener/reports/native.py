@@ -107,7 +107,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "started": utc(run.started),
         "ended": utc(run.ended),
         "decisions": _decisions(run),
-        **({"filter": run.filtered} if run.filtered else {}),
+        **run.scope,
     }
 
 

@@ -135,7 +135,7 @@ class OcsfReport(Report):
                 "mappings": mappings(control),
                 "waivers": waivers(finding),
                 "attestations": attestations(finding),
-                **({"filter": self.run.filtered} if self.run.filtered else {}),
+                **self.run.scope,
                 **{
                     name: scalar(reason, _TEXT)
                     for name, reason in (

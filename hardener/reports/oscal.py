@@ -61,7 +61,7 @@ class OscalReport(Report):
                             "ansible-version": self.run.ansible_version,
                             "catalogue-digest": self.run.catalogue_digest,
                             "benchmark": self.run.benchmark,
-                            "filter": self.run.filtered,
+                            **self.run.scope,
                         }
                     )
                 ),

@@ -107,7 +107,7 @@ class SarifReport(Report):
                 "population": self._population,
                 "catalogueDigest": self.run.catalogue_digest,
                 "ansibleVersion": self.run.ansible_version,
-                **({"filter": self.run.filtered} if self.run.filtered else {}),
+                **self.run.scope,
             },
         }
         yield f"\n],{compact(rest)[1:]}]}}\n"

@@ -34,6 +34,7 @@ class RunRow(NamedTuple):
     change_failed: int
     counts: dict[Status, int]
     baseline: bool
+    runs: int  # the runs behind it: several for a state that limited runs have changed
 
     @property
     def file(self) -> str:
@@ -54,6 +55,8 @@ class RunRow(NamedTuple):
     def part(self) -> str:
         """Return the part of inventory or benchmark to which the run was limited; empty for all."""
         parts = [f"hosts {self.limit}" if self.limit else "", ", ".join(self.only)]
+        if self.runs > 1:
+            parts.append(f"the newest of {self.runs} runs over parts of the hosts or controls")
         return shown("; ".join(part for part in parts if part))
 
 

@@ -79,7 +79,7 @@ def compare_stored(before: StoredRun, after: StoredRun, chosen: ResultFilter) ->
         raise HardenerError(
             f"the runs {line(before.id)} of {line(before.record.inventory, 1000)} and {line(after.id)} of"
             f" {line(after.record.inventory, 1000)} have no host in common",
-            hint="`hardener runs` lists the runs with their inventories",
+            hint="`hardener runs list` lists the runs with their inventories",
         )
     return compare_with(before, after.assessments(), after.snapshot, results=SelectedResults(after, chosen))
 
@@ -88,6 +88,8 @@ def run_title(run: StoredRun) -> str:
     """Return the title of a run; with the version that recorded it, if it was another one."""
     version = run.info.tool_version
     recorder = f", recorded by hardener {version}" if version != __version__ else ""
+    if len(run.parts) > 1:
+        return line(f"state of {utc(run.info.ended)}, from {len(run.parts)} runs{recorder}")
     return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}{recorder}")
 
 

@@ -149,7 +149,7 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
     Args:
         history: the history.
         inventory: as the user gave it.
-        against: the user's name for the run; empty for the baseline or the last complete run.
+        against: the user's name for the run; empty for the baseline or the latest state.
 
     Raises:
         HardenerError: there is none.
@@ -159,13 +159,13 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
         return history.run(against, name)
     if chosen := history.baseline(name):
         return chosen
-    reference = None if against else next((run for run in history.runs(name) if run.is_reference), None)
-    if reference:
+    reference = None if against else history.state(name, reference=True)
+    if reference and reference.is_whole:
         return reference
-    what = "baseline" if against else "complete run"
+    what = "baseline" if against else "run over all hosts and controls"
     raise HardenerError(
         f"there is no {what} of {line(name, 1000)} to compare with",
-        hint="`hardener audit` makes a run, `hardener baseline RUN` a baseline; --against names another run",
+        hint="`hardener audit` makes a run, `hardener runs baseline RUN` a baseline; --against names a run",
     )
 
 

@@ -1,4 +1,4 @@
-"""Export the last complete run of every inventory as metrics for Prometheus."""
+"""Export the latest state of every inventory as metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ def metrics_of_history(home: Path) -> str:
         home: its folder.
 
     Raises:
-        HardenerError: no complete run is kept there.
+        HardenerError: no run over all hosts and all controls is kept there.
     """
     history = History(home)
-    runs = history.last_complete()
+    names = sorted(each.name for each in history.inventories())
+    runs = [run for name in names if (run := history.state(name)) and run.is_whole]
     if not runs:
         raise HardenerError(
             f"no run over all hosts and all controls is kept in {history.path}",

@@ -77,7 +77,8 @@ class _Inventory:
         self._runs = runs
         self._name = runs[0].record.inventory
         self._inventory = key
-        self.last = _last(runs)
+        state = history.state(self._name)
+        self.last = state if state and state.is_whole else runs[0]
         kind = self.last.record.kind
         alike = [each for each in runs if each.number <= self.last.number and each.record.kind == kind]
         self._series = alike[:_POINTS][::-1]
@@ -105,6 +106,7 @@ class _Inventory:
             change_failed=record.change_failed,
             counts=run.counts(),
             baseline=run.id == self._baseline,
+            runs=len(run.parts),
         )
 
     def keep(self, folder: SiteFolder) -> bool:
@@ -152,8 +154,8 @@ class _Inventory:
         yield from hosts.hosts(place, gathered, former)
         yield from run_pages.runs(place, [self.row(each) for each in self._runs])
         since = None
-        if len(self._series) > 1:
-            since = Since(preceding(self._series[:-1]))
+        if earlier := [each for each in self._series if each.id != self.last.id]:
+            since = Since(preceding(earlier))
             for assessment in self.last.assessments():
                 since.add(assessment)
         yield front.overview(place, self.row(self.last), gathered, since, self.points)
@@ -170,17 +172,26 @@ class _Inventory:
         for name in sorted(last_seen.keys() - present):
             if found := _assessment_of(last_seen[name], name):
                 row = host_row(found)
-                self._write_host(folder, place, row, found, last_seen[name])
+                self._write_host(folder, place, row, found, last_seen[name], former=True)
                 yield row
 
     def _write_host(
-        self, folder: SiteFolder, place: Place, row: HostRow, assessment: Assessment, run: StoredRun
+        self,
+        folder: SiteFolder,
+        place: Place,
+        row: HostRow,
+        assessment: Assessment,
+        run: StoredRun,
+        *,
+        former: bool = False,
     ) -> None:
         steps: dict[str, list[tuple[int, Status]]] = {}
         for step in self._timeline.steps(assessment.host):
             steps.setdefault(step.slug, []).append((step.run, step.status))
         moves = [hosts.Move(slug, hosts.spans(each, len(self._series))) for slug, each in steps.items()]
-        file = hosts.host(place, row, assessment, run=self.row(run), moves=moves, ends=self._ends)
+        file = hosts.host(
+            place, row, assessment, run=self.row(run), moves=moves, ends=self._ends, former=former
+        )
         folder.write(file.path, file.text, self._key)
 
     def _write_runs(self, folder: SiteFolder, place: Place, linked: frozenset[str]) -> None:
@@ -233,13 +244,6 @@ def _assessment_of(run: StoredRun, name: str) -> Assessment | None:
     """Return the assessment of a host by its name in the database, where some characters are replaced."""
     odd = (each for each in run.assessments() if scalar(each.host) == name)
     return run.assessment(name) or next(odd, None)
-
-
-def _last(runs: Sequence[StoredRun]) -> StoredRun:
-    """Return the last run over all hosts and controls; without one, the last run."""
-    audits = [each for each in runs if not each.record.verb.startswith("before ")] or runs
-    whole = (each for each in audits if not (each.record.limit or each.record.only))
-    return next(whole, audits[0])
 
 
 def _digest(*parts: str) -> str:

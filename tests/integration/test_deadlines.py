@@ -116,14 +116,15 @@ REACH_HOSTS = {
 }
 # Commands that only find what is known of an inventory.
 CONTACT_NO_HOST = {
-    "baseline": ("latest",),
     "diff": (),
     "evidence export": ("latest", "--out", "bundle.tar.gz"),
     "report": ("latest", "--format", "csv"),
-    "runs": (),
+    "runs baseline": ("latest",),
+    "runs list": (),
     "show": ("latest",),
     "trend": (),
     "waivers lint": ("waivers.yml",),
+    "runs forget": (),  # the last one: nothing is left for the others
 }
 AFTER = {"audit": "drift"}  # which compares with it
 TWICE = ("resume", *AFTER)

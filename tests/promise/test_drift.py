@@ -42,7 +42,7 @@ def test_manual_changes_are_found_and_repaired_and_the_repair_is_rolled_back(sit
 def test_an_auditor_verifies_the_evidence_of_all_runs(site: Site, tmp_path: Path) -> None:
     key = new_key(tmp_path / "key")
     (tmp_path / "allowed_signers").write_text(f'auditor@example.com namespaces="{NAMESPACE}" {public(key)}\n')
-    runs = re.findall(r"^([0-9a-f]{8,}) ", site.run("runs").stdout, re.MULTILINE)
+    runs = re.findall(r"^([0-9a-f]{8,}) ", site.run("runs", "list").stdout, re.MULTILINE)
     assert len(runs) > 3
     bundle = str(tmp_path / "bundle.tar.gz")
     exported = site.run("evidence", "export", *runs, "--out", bundle, "--sign", str(key))

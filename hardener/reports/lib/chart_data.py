@@ -34,7 +34,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A run in a trend: ``x`` is its time from 0 to 1, ``value`` the average of failing controls per host."""
+    """A run in a trend: ``x`` is its time from 0 to 1, ``value`` the failing and waived controls per host."""
 
     x: float
     value: float
@@ -66,7 +66,7 @@ def columns(tolls: Sequence[tuple[int, ...]], severities: int) -> Columns:
 
 
 def trend(points: Sequence[Point]) -> Trend | None:
-    """Return the average number of failing controls of a host, run by run; None for fewer than two runs.
+    """Return the average number of failing and waived controls of a host, run by run; None below two runs.
 
     A run that reached no host is omitted; so are the oldest of very many runs.
     """
@@ -79,7 +79,8 @@ def trend(points: Sequence[Point]) -> Trend | None:
     marks = tuple(
         Mark(
             x=(each.ended - begun).total_seconds() / span,
-            value=each.counts.get(Status.FAIL, 0) / (each.hosts - each.unreachable),
+            value=(each.counts.get(Status.FAIL, 0) + each.counts.get(Status.WAIVED, 0))
+            / (each.hosts - each.unreachable),
             ended=each.ended,
         )
         for each in known

@@ -54,6 +54,7 @@ def host(
     run: RunRow,
     moves: Sequence[Move],
     ends: Sequence[datetime],
+    former: bool,
 ) -> File:
     """Return the page of a host.
 
@@ -64,6 +65,7 @@ def host(
         run: that run.
         moves: its controls over the series.
         ends: the ends of the runs of the series.
+        former: whether the inventory no longer has the host.
     """
     title, verdict = headline(each.counts, 1, not_changed=each.is_not_changed)
     controls = {finding.control.slug: finding.control for finding in assessment.findings}
@@ -91,7 +93,7 @@ def host(
         verdict=verdict,
         host=each,
         run=run,
-        former=utc(run.info.ended) != utc(place.ended),
+        former=former,
         counts=plain(each.counts),
         facts=[(shown(name, 50), shown(value)) for name, value in sorted(assessment.facts.items())][:20],
         groups=groups,

@@ -204,7 +204,7 @@ def test_a_failed_source_makes_the_comparison_incomplete(
 def test_the_baseline_is_preferred_as_reference(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()})
     assert hardener(*DRIFT, "--against", "baseline").exit_code == 2
-    hardener("baseline", "latest")
+    hardener("runs", "baseline", "latest")
     audited(hardener, fleet, {"a": host("0666")})
     assert hardener(*DRIFT).exit_code == 6
     assert hardener(*DRIFT, "--against", "baseline").exit_code == 6
@@ -248,7 +248,10 @@ def test_without_an_earlier_run_of_the_inventory_drift_is_an_error(
     fleet.snapshots = {"a": host()}
     result = hardener(*DRIFT)
     assert result.exit_code == 2
-    assert "there is no complete run of inv, to compare with (`hardener audit` makes a run" in result.stderr
+    assert (
+        "there is no run over all hosts and controls of inv, to compare with (`hardener audit` makes a run"
+        in result.stderr
+    )
     hardener("audit", "-i", "other,")
     assert hardener(*DRIFT).exit_code == 2
     assert not fleet.runs[1:]

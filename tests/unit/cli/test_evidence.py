@@ -175,7 +175,6 @@ def test_an_expired_key_is_accepted_at_a_date_before_its_expiry(
         (("--tsa-url", "http://127.0.0.1:9"), "a time stamp needs a signature"),
         (("--out", "nowhere/it.tar.gz"), "there is no folder"),
         (("nothing",), "there is no run 'nothing'"),
-        (("latest",), "is listed twice"),
     ],
 )
 def test_a_failed_export_is_reported_in_one_line(

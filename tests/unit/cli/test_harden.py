@@ -284,7 +284,7 @@ def test_a_failed_canary_ends_the_run_and_the_other_hosts_are_named(
     )
     assert "not begun  2 hosts: left as they were\n" in hardener("show").stdout
     assert "failed     1 change\n" in hardener("show").stdout
-    assert "inv,, 2 not begun, 1 failed\n" in hardener("runs").stdout
+    assert "inv,, 2 not begun, 1 failed\n" in hardener("runs", "list").stdout
     fleet.runs.clear()
     assert hardener(*arguments, "--max-fail", "1").exit_code == 5
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit", "harden", "audit"]

@@ -35,18 +35,28 @@ def two(
         ("diff",),
         ("trend",),
         ("report", "--format", "csv"),
-        ("baseline", "latest"),
+        ("runs", "baseline", "latest", "--part"),
         ("evidence", "export", "latest", "--out", "x.tar.gz"),
     ],
     ids=" ".join,
 )
-def test_an_ambiguous_inventory_is_an_error_that_lists_them(
+def test_the_inventory_that_was_used_last_is_the_default_and_named_first(
     hardener: Hardener, home: Path, two: tuple[str, str], command: tuple[str, ...]
 ) -> None:
     result = hardener(*command)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "choose one with -i: db01,db02 (1 run, " in result.stderr
-    assert two[0] in result.stderr
+    said = "inventory db01,db02: it was used last; another has runs, -i chooses"
+    assert result.stderr.splitlines()[0] == said
+    assert result.stderr.count("inventory db01,db02: ") == 1
+    assert two[0] not in result.stdout + result.stderr
+    assert said not in hardener(*command, "-i", two[0]).stderr
+
+
+def test_one_inventory_and_a_run_with_an_id_need_no_remark(
+    hardener: Hardener, home: Path, two: tuple[str, str]
+) -> None:
+    assert hardener("show", kept(home)[1].id).stderr == ""
+    assert hardener("runs", "forget", "-i", two[0]).exit_code == 0
+    assert hardener("show").stderr == ""
 
 
 def test_an_inventory_is_recognised_by_its_path_from_another_folder(
@@ -72,7 +82,7 @@ def test_a_run_of_another_inventory_is_refused(hardener: Hardener, home: Path, t
     result = hardener("show", file_run.id, "-i", two[1])
     assert result.exit_code == 2
     assert f"run {file_run.id} belongs to the inventory {two[0]}, not to db01,db02" in result.stderr
-    result = hardener("baseline", list_run.id, "-i", two[0])
+    result = hardener("runs", "baseline", list_run.id, "-i", two[0])
     assert result.exit_code == 2
 
 
@@ -99,10 +109,10 @@ def test_a_second_inventory_is_refused(hardener: Hardener, home: Path, two: tupl
 
 
 def test_runs_of_one_inventory_are_listed(hardener: Hardener, home: Path, two: tuple[str, str]) -> None:
-    assert len(hardener("runs").stdout.splitlines()) == 3
-    [_, row] = hardener("runs", "-i", "prod.yml").stdout.splitlines()
+    assert len(hardener("runs", "list").stdout.splitlines()) == 3
+    [_, row] = hardener("runs", "list", "-i", "prod.yml").stdout.splitlines()
     assert row.endswith(two[0])
-    result = hardener("runs", "-i", "other.yml")
+    result = hardener("runs", "list", "-i", "other.yml")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "no run of " in result.stderr
 

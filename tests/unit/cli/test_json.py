@@ -18,7 +18,7 @@ from tests.unit.reports.schemas import validator
 
 VALIDATE = validator(json.loads((Path(package.__file__).parent / "documents.schema.json").read_text()))
 ONLY = ("--only", "3.17", "--only", "3.18")
-QUERIES = [("runs",), ("show",), ("diff",), ("trend",), ("controls",)]
+QUERIES = [("runs", "list"), ("show",), ("diff",), ("trend",), ("controls",)]
 
 
 def document(hardener: Hardener, *command: str, exit_code: int = 0) -> Any:
@@ -39,8 +39,8 @@ def two_runs(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
 
 def test_the_json_of_runs_follows_its_schema(hardener: Hardener, two_runs: None, home: Path) -> None:
     newest, oldest = kept(home)
-    hardener("baseline", oldest.id)
-    found = document(hardener, "runs")["runs"]
+    hardener("runs", "baseline", oldest.id, "--part")
+    found = document(hardener, "runs", "list")["runs"]
     assert [(each["id"], each["baseline"]) for each in found] == [(newest.id, False), (oldest.id, True)]
     assert found[0]["counts"]["fail"] == 2
     assert found[0]["only"] == ["3.17", "3.18"]
@@ -49,7 +49,7 @@ def test_the_json_of_runs_follows_its_schema(hardener: Hardener, two_runs: None,
 
 
 def test_an_empty_history_is_an_empty_list(hardener: Hardener, home: Path) -> None:
-    assert document(hardener, "runs") == {"schema": "hardener/runs/1", "runs": []}
+    assert document(hardener, "runs", "list") == {"schema": "hardener/runs/1", "runs": []}
 
 
 def test_the_json_of_a_shown_run_follows_its_schema(hardener: Hardener, two_runs: None) -> None:

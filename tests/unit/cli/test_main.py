@@ -107,7 +107,7 @@ def test_without_a_command_the_help_is_shown(hardener: Hardener, arguments: list
 
 
 def test_all_groups_of_commands_are_tested() -> None:
-    assert GROUPS == ["evidence", "images", "lab", "schedule", "waivers", "workload"]
+    assert GROUPS == ["evidence", "images", "lab", "runs", "schedule", "waivers", "workload"]
 
 
 def test_help_explains_the_exit_codes(hardener: Hardener) -> None:

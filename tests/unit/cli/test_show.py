@@ -32,4 +32,4 @@ def test_control_characters_in_the_name_of_an_inventory_are_escaped(
 ) -> None:
     fleet.snapshots = {"a": host()}
     hardener("audit", "-i", "a\x1b[31m,", "--only", "3.18")
-    assert "\x1b" not in hardener("show").stdout + hardener("runs").stdout
+    assert "\x1b" not in hardener("show").stdout + hardener("runs", "list").stdout

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.unit.cli.fake_fleet import FakeFleet
-from tests.unit.cli.histories import Hardener, audited, host
+from tests.unit.cli.histories import Hardener, audited, host, kept
 
 ONLY = ("--only", "3.17", "--only", "3.18")
 
@@ -25,8 +25,9 @@ def test_runs_with_other_selections_and_inventories_are_omitted(
     audited(hardener, fleet, {"a": host("0666")})
     hardener("audit", "-i", "other,", *ONLY)
     audited(hardener, fleet, {"a": host("0666")}, *ONLY)
-    assert "2 runs" in hardener("trend", "-i", "inv,").stdout
-    assert "1 run by" in hardener("trend", "latest~2", "-i", "inv,").stdout
+    newest = kept(home)[0].id
+    assert "2 runs" in hardener("trend", newest).stdout
+    assert "1 run by" in hardener("trend", "-i", "inv,").stdout  # the state: of the run by all controls
     assert "1 run by" in hardener("trend", "-i", "other,").stdout
 
 

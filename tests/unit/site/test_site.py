@@ -76,12 +76,11 @@ def test_all_pages_of_a_fleet_exist_and_all_links_have_targets(home: Path, out: 
     assert names == {
         *("index.html", "hosts.html", "groups.html", "controls.html", "runs.html", "waivers.html"),
         *(f"hosts/{name}.html" for name in "abc"),
-        *(f"groups/{name}.html" for name in ("all",)),
+        *(f"groups/{name}.html" for name in ("all", "web")),
         *(f"runs/{name}.html" for name in ("one", "two", "part")),
         *(f"controls/{control.slug}.html" for control in CONTROLS),
     }
-    assert "1 newly failing" not in text(at(found, "index.html"))
-    assert "1 fixed" in text(at(found, "index.html"))
+    assert "1 newly failing" in text(at(found, "index.html"))  # on the host of the limited run
     assert "1 fixed" in text(at(found, "runs/two.html"))
     assert "No earlier run" in text(at(found, "runs/one.html"))
     assert "only hosts a" in text(at(found, "runs/part.html"))
@@ -90,11 +89,11 @@ def test_all_pages_of_a_fleet_exist_and_all_links_have_targets(home: Path, out: 
     assert "0 of 2 inventories are compliant" in text(found["index.html"])
 
 
-def test_compliance_counts_only_passes_failures_and_errors(home: Path, out: Path) -> None:
+def test_compliance_does_not_count_what_no_check_decides(home: Path, out: Path) -> None:
     record(home, "one", [assessment("a", statuses(*Status, Status.PASS))])
     written(home, out)
     shown = text(at(pages(out), "hosts/a.html"))
-    assert "compliance is 50%" in shown  # 2 pass, 1 fails, 1 is an error
+    assert "compliance is 40%" in shown  # 2 pass, 1 fails, 1 is waived, 1 is an error
 
 
 def test_hostile_names_are_escaped(home: Path, out: Path) -> None:
@@ -258,12 +257,22 @@ def test_an_empty_history_is_an_error(home: Path, out: Path) -> None:
 
 
 def test_runs_of_a_selection_of_controls_are_shown_and_marked(home: Path, out: Path) -> None:
-    record(home, "before", [assessment("a")], verb="before harden")
-    record(home, "one", [assessment("a")], day=1, only=("daemon",))
+    record(home, "one", [assessment("a")], only=("daemon",))
     written(home, out)
     found = pages(out)
     assert not list(dead_links(out, found))
     assert "audit, daemon" in text(at(found, "index.html"))
+
+
+def test_the_pages_show_the_latest_state(home: Path, out: Path) -> None:
+    record(home, "whole", [assessment("a"), assessment("b")])
+    record(home, "part", [assessment("a", BETTER)], day=1, limit="a", verb="harden")
+    written(home, out)
+    found = pages(out)
+    assert not list(dead_links(out, found))
+    assert "harden, the newest of 2 runs over parts of the hosts or controls" in text(at(found, "index.html"))
+    for name in "ab":
+        assert "It was not part of the last run" not in text(at(found, f"hosts/{name}.html"))
 
 
 def test_the_page_of_a_host_has_the_history_of_its_controls(home: Path, out: Path) -> None:

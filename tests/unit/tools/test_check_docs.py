@@ -20,10 +20,10 @@ from tools.check_docs import ROOT, commands, wrong, wrong_exit_codes
         ("hardener plan -i x --allow everything", "everything"),
         ("hardener audit -i x --level 3", "3"),
         ("sudo FOO=bar hardener frobnicate", "no command frobnicate"),
-        ("hardener runs && hardener frobnicate | sort", "no command frobnicate"),
+        ("hardener runs list && hardener frobnicate | sort", "no command frobnicate"),
         ('hardener audit -i "$(hardener lab sideways)"', "hardener lab has no command sideways"),
         ("hardener schedule install drift -i x --frobnicate", "No such option"),
-        ("hardener runs 'half", "is no shell"),
+        ("hardener runs list 'half", "is no shell"),
         ("make frobnicate", "the Makefile has no target frobnicate"),
         ("python -m bench.frobnicate", "there is no module bench.frobnicate"),
         ("python -m bench.fleet --frobnicate", "bench.fleet has no --frobnicate"),
@@ -63,13 +63,13 @@ def test_an_incomplete_command_in_a_sentence_is_accepted() -> None:
 
 def test_commands_are_found_with_their_lines() -> None:
     text = """\
-Text with `hardener runs`, `make` and `make unit`.
+Text with `hardener runs list`, `make` and `make unit`.
 
 ```console
 hardener audit -i x \\
     --junit j.xml
 
-hardener runs
+hardener runs list
 cat >play.yml <<'END'
 frobnicate:
 END
@@ -87,10 +87,10 @@ hardener nothing
    ```
 """
     assert list(commands(text)) == [
-        (1, "hardener runs", False),
+        (1, "hardener runs list", False),
         (1, "make unit", False),
         (4, "hardener audit -i x     --junit j.xml", True),
-        (7, "hardener runs", True),
+        (7, "hardener runs list", True),
         (8, "cat >play.yml <<'END'", True),
         (11, "hardener show latest", True),
         (21, "make lint", True),

@@ -90,7 +90,7 @@ def test_a_failed_run_sends_a_notification_and_still_fails(
         ("failed", 2),
         ("failed", 1),
     ]
-    assert "there is no complete run" in told.messages()[0]["error"]
+    assert "there is no run over all hosts and controls" in told.messages()[0]["error"]
     assert told.messages()[1]["error"] == "no such vault"
 
 
