@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from hardener.decisions.document import Document, Path_, Problem
-from hardener.model import Attestation, Waiver
+from hardener.model import Attestation, Decisions, Waiver
+from hardener.text import line
 
 
 def unknown_places(
@@ -29,6 +30,13 @@ def unknown_places(
     """
     found = list(_unknown(key, decisions, hosts, groups))
     return list(document.error(found).problems) if found else []
+
+
+def unknown_names(decisions: Decisions, *, hosts: Collection[str], groups: Collection[str]) -> list[str]:
+    """Return the same as lines that begin with the id of the decision."""
+    made = (*decisions.waivers, *decisions.attestations)
+    found = ((made[int(path[1])], message) for path, message in _unknown("", made, hosts, groups))
+    return [line(f"{each.id}: {message}") for each, message in found]
 
 
 def _unknown(

@@ -30,8 +30,15 @@ _OFFENDERS_SHOWN = 5
 
 
 def remarks(finding: Finding) -> list[str]:
-    """Return remarks on the decisions about a finding, one line for each."""
-    return [*map(waiver_remark, finding.waivers), *map(attestation_remark, finding.attestations)]
+    """Return remarks on the decisions about a finding, one line for each.
+
+    A decision about several hosts is not needed on each of them.
+    """
+    waivers = (each for each in finding.waivers if not _is_for_others(each.standing, each.waiver.scope))
+    attestations = (
+        each for each in finding.attestations if not _is_for_others(each.standing, each.attestation.scope)
+    )
+    return [*map(waiver_remark, waivers), *map(attestation_remark, attestations)]
 
 
 def waiver_remark(applied: AppliedWaiver, *, waived: str = "waived") -> str:
@@ -131,8 +138,7 @@ class Tally:
 
     def _is_open(self, decision: Waiver | Attestation) -> bool:
         """Return whether a host that this run has not evaluated may need a decision."""
-        named = {host for host in decision.scope.hosts if not set("*?[") & set(host)}
-        return not named <= self._hosts or any(
+        return not self._hosts.issuperset(_literal(decision.scope)) or any(
             holds_on(decision.scope, place) or (decision.scope.groups and place.groups is None)
             for place in self._not_evaluated.get(decision.control, ())
         )
@@ -168,6 +174,15 @@ def _about(scope: Scope, offenders: Sequence[Offender]) -> str:
         return ""
     names = [line(f"{each.kind} {each.name}", 80) for each in offenders]
     return f" for {', '.join(first(names, _OFFENDERS_SHOWN))}"
+
+
+def _is_for_others(standing: Standing, scope: Scope) -> bool:
+    return standing is Standing.STALE and (bool(scope.groups) or scope.hosts != _literal(scope))
+
+
+def _literal(scope: Scope) -> tuple[str, ...]:
+    """Return the hosts that a scope names without a pattern."""
+    return tuple(host for host in scope.hosts if not set("*?[") & set(host))
 
 
 def _in(days: int) -> str:

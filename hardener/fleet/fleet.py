@@ -56,6 +56,11 @@ class Fleet:
         """Return the name of the inventory, see ``inventory.inventory_name``."""
         return inventories.inventory_name(self._inventory)
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether it has all hosts of the inventory."""
+        return not self._limit and self._only is None
+
     def only(self, hosts: Sequence[str]) -> Fleet:
         """Return this fleet, limited to the given hosts."""
         part = copy(self)

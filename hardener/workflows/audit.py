@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import ansible_version, requests
-from hardener.text import line
+from hardener.text import first, line
 from hardener.workflows import exit_codes
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.listener import Listener
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from hardener.summary import Summary
     from hardener.workflows.options import DecisionFiles, ReportFiles, Selection, Target
     from hardener.workflows.remediate import RemediationResult
+
+_FIRST = "audit"  # the label of the first audit of a run
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ def assess_fleet(
     listener: Listener,
     files: ReportFiles | None = None,
     recorder: Recorder | None = None,
-    label: str = "audit",
+    label: str = _FIRST,
     done: RemediationResult | None = None,
     wishes: bool = False,
 ) -> Iterator[AssessmentStore]:
@@ -173,6 +176,12 @@ def assess_fleet(
                 wishes_of=fleet.inventory_name if wishes else "",
             )
             assessments = judge.all(answers, phase)
+        if decisions and fleet.is_whole and label == _FIRST:
+            from hardener.decisions.lint import unknown_names
+
+            groups = {"all"}.union(*answers.groups.values())
+            for text in first(unknown_names(decisions, hosts=answers.outcomes, groups=groups), _NAMED):
+                listener.warning(text)
         yield assessments
 
 

@@ -45,6 +45,11 @@ class FakeFleet:
         self.options = options
         return self
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all hosts of the inventory."""
+        return not self.options.get("limit") and self.within is None
+
     def only(self, hosts: Sequence[str]) -> FakeFleet:
         """The same hosts and notes, of which a run reaches some."""
         return replace(self, within=tuple(hosts))

@@ -20,6 +20,7 @@ from tests.unit.cli.bridges import ONLY, bridge, changing
 from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.waivers import TODAY, entry
 from tests.unit.processes import child
+from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]
 
@@ -95,6 +96,22 @@ def test_an_unused_waiver_is_listed(hardener: Hardener, fleet: FakeFleet, file: 
     fleet.snapshots = {"web1": bridge(icc=False)}
     result = hardener("audit", "-i", "inv,", *ONLY, "--waivers", str(file))
     assert "waiver W-001 (daemon-icc-disabled, team-web) is stale" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [("audit",), ("plan",), ("harden", "--allow", "daemon-restart"), ("drift",)]
+)
+def test_a_waiver_of_an_unknown_host_or_group_is_a_warning_of_each_command(
+    hardener: Hardener, fleet: FakeFleet, file: Path, command: tuple[str, ...]
+) -> None:
+    fleet.snapshots = {"web1": make()}
+    hardener("audit", "-i", "inv,")
+    written(file, [entry(hosts='["web*", "wbe1"]'), entry("W-002", hosts="", groups="[wbe]")])
+    said = hardener(*command, "-i", "inv,", "--waivers", str(file)).stderr
+    assert said.count("W-001: no host of the inventory matches wbe1; did you mean web1?") == 1
+    assert said.count("W-002: the inventory has no group wbe") == 1
+    limited = hardener(*command, "-i", "inv,", "--waivers", str(file), "--limit", "web1").stderr
+    assert "no host of the inventory" not in limited
 
 
 def test_files_beside_the_inventory_are_used_and_named(

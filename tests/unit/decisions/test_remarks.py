@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hardener.assess import unreachable
 from hardener.decisions.apply import Place, decider, holds_on
-from hardener.decisions.remarks import Tally, attestation_remark, due, waiver_remark
+from hardener.decisions.remarks import Tally, attestation_remark, due, remarks, waiver_remark
 from hardener.model import (
     AppliedAttestation,
     AppliedWaiver,
@@ -113,6 +113,28 @@ def test_a_waiver_that_another_host_needs_is_not_stale() -> None:
     tally.add(replace(needed, findings=findings))
     tally.add(needed)
     assert [each.id for each in tally.stale()] == ["W-002"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        (Scope(("db01",)), True),
+        (Scope(("db01", "db02")), True),
+        (Scope(("db*",)), False),
+        (Scope(groups=("db",)), False),
+    ],
+)
+def test_a_decision_about_several_hosts_is_not_called_unneeded_on_one_of_them(
+    scope: Scope, said: bool
+) -> None:
+    left = waiver("W-1", "x", "2027-01-31", scope=scope)
+    made = attestation("A-1", "x", "2027-01-31", scope=scope)
+    finding = replace(
+        assessment().findings[0],
+        waivers=(AppliedWaiver(left, Standing.STALE),),
+        attestations=(AppliedAttestation(made, Standing.STALE),),
+    )
+    assert len(remarks(finding)) == 2 * said
 
 
 SCOPES = (
