@@ -34,7 +34,7 @@ def unknown_places(
 
 def unknown_names(decisions: Decisions, *, hosts: Collection[str], groups: Collection[str]) -> list[str]:
     """Return the same as lines that begin with the id of the decision."""
-    made = (*decisions.waivers, *decisions.attestations)
+    made: list[Waiver | Attestation] = [*decisions.waivers, *decisions.attestations]
     found = ((made[int(path[1])], message) for path, message in _unknown("", made, hosts, groups))
     return [line(f"{each.id}: {message}") for each, message in found]
 
