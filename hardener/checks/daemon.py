@@ -409,6 +409,7 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
     return manual(
         expected,
         f"check that the site approved the profile {profile}, and that it is no weaker than the default",
+        offenders=[Offender("profile", profile, "is the engine's seccomp profile")],
         evidence=[f"seccomp profile: {profile}"],
     )
 

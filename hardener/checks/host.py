@@ -100,6 +100,7 @@ def trusted_users(snapshot: Snapshot) -> Verdict:
             expected,
             f"check whether each of these users may be root on this host: {names}; "
             "then list them in hardener_policy.docker_group_members",
+            offenders=offenders,
             evidence=evidence,
             checked=len(reach),
         )

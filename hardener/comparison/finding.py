@@ -15,6 +15,7 @@ class ChangeKind(StrEnum):
 
     BROKEN = "broken"  # it fails, and did not fail before
     WORSE = "worse"  # it fails as before, with additional offenders
+    QUESTION = "more to decide"  # a person has to decide as before, about additional objects
     UNDECIDED = "no longer decided"
     WAIVED = "waived"  # it fails, and is waived now
     DECIDED = "decided otherwise"  # the same status with another waiver or attestation
@@ -27,7 +28,7 @@ class ChangeKind(StrEnum):
     @property
     def is_drift(self) -> bool:
         """Return whether the control is worse than before; an improved or waived control is no drift."""
-        return self in (ChangeKind.BROKEN, ChangeKind.WORSE)
+        return self in (ChangeKind.BROKEN, ChangeKind.WORSE, ChangeKind.QUESTION)
 
 
 # All kinds except unchanged ones, by urgency.
@@ -57,7 +58,11 @@ def change_kind(before: Finding, after: Finding) -> ChangeKind:
     """Classify the change of a control from its findings before and after."""
     old, new = before.verdict.status, after.verdict.status
     if old is new:
-        kind = ChangeKind.UNCHANGED if new is not Status.FAIL else _still_failing(before, after)
+        kind = ChangeKind.UNCHANGED
+        if new is Status.FAIL:
+            kind = _still_failing(before, after)
+        elif new is Status.MANUAL and not _offenders(after) <= _offenders(before):
+            kind = ChangeKind.QUESTION
         is_same = kind is ChangeKind.UNCHANGED or kind is ChangeKind.STILL_FAILING
         return ChangeKind.DECIDED if is_same and not _same_decisions(before, after) else kind
     match old, new:

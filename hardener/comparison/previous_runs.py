@@ -19,6 +19,7 @@ from hardener.text import line, scalar
 LABELS: Mapping[ChangeKind, str] = {
     ChangeKind.BROKEN: "newly failing",
     ChangeKind.WORSE: "failing for more objects",
+    ChangeKind.QUESTION: "more for a person to decide",
     ChangeKind.UNDECIDED: "no longer evaluated",
     ChangeKind.WAIVED: "waived",
     ChangeKind.DECIDED: "decided otherwise",

@@ -37,6 +37,7 @@ from hardener.text import line
 _LISTED = (
     ChangeKind.BROKEN,
     ChangeKind.WORSE,
+    ChangeKind.QUESTION,
     ChangeKind.UNDECIDED,
     ChangeKind.FIXED,
     ChangeKind.LESS,
@@ -49,6 +50,7 @@ _COUNTED = (
     ChangeKind.FIXED,
     ChangeKind.BROKEN,
     ChangeKind.STILL_FAILING,
+    ChangeKind.QUESTION,
     ChangeKind.UNDECIDED,
     ChangeKind.WAIVED,
     ChangeKind.DECIDED,

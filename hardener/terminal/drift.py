@@ -99,7 +99,7 @@ def _lines(move: FindingChange) -> Iterator[tuple[str, str]]:
         yield label, f"{finding.status.replace('_', ' ')}: {line(finding.verdict.actual) or 'no detail'}"
         if decided[0] != decided[1]:
             yield from (("", remark) for remark in said)
-    if move.kind in (ChangeKind.WORSE, ChangeKind.LESS):
+    if move.kind in (ChangeKind.WORSE, ChangeKind.QUESTION, ChangeKind.LESS):
         for label, offenders in (("new", move.new), ("gone", move.gone)):
             names = [line(f"{each.kind} {each.name}") for each in offenders]
             if names:

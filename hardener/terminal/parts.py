@@ -39,6 +39,7 @@ SEVERITY_STYLES = {
 KIND_STYLES = {
     ChangeKind.BROKEN: ("▼", "red"),
     ChangeKind.WORSE: ("▼", "red"),
+    ChangeKind.QUESTION: ("▼", "cyan"),
     ChangeKind.UNDECIDED: ("!", "magenta"),
     ChangeKind.WAIVED: ("~", "yellow"),
     ChangeKind.DECIDED: ("~", "yellow"),

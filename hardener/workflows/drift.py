@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hardener.batches import AT_ONCE, Batches
 from hardener.comparison import Drift
+from hardener.comparison.finding import ChangeKind
 from hardener.comparison.wishes import WishComparison, compare_wishes
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, inventory_name
@@ -72,6 +73,7 @@ class DriftResult:
         wishes: the last comparison with the wishes of the inventory.
         run_id: the id of the run in the history; empty until it is recorded.
         exit_code: the exit code.
+        is_known: whether only hosts are missing that the last comparison missed too: nothing new to notify.
     """
 
     before: StoredRun
@@ -80,6 +82,7 @@ class DriftResult:
     wishes: WishComparison = field(default_factory=WishComparison)
     run_id: str = ""
     exit_code: ExitCode = field(default=ExitCode.COMPLIANT)
+    is_known: bool = False
 
 
 class DriftListener(ChangeResultListener, Protocol):
@@ -254,6 +257,23 @@ class _Comparing:
             judge_again=True,
         )
 
+    def _missed_before(self, drift: Drift) -> bool:
+        """Return whether the last comparison missed the same hosts, and this one nothing else."""
+        target = self.request.target
+        runs = History(target.home).runs(inventory_name(target.inventory))
+        last = next((run for run in runs if run.record.verb == _VERB), None)
+        if last is None or last.record.exit_code != ExitCode.INCOMPLETE:
+            return False
+        if drift.kinds[ChangeKind.UNDECIDED] or self.result.wishes.unknown:
+            return False
+        reached = {line(each.host): not each.unreachable for each in last.assessments()}
+        for host, _ in drift.not_compared:
+            earlier = self.result.before.assessment(host)
+            comparable = earlier is not None and not earlier.unreachable
+            if reached.get(host, False) if comparable else host not in reached:
+                return False
+        return True
+
     def _end(self, assessments: AssessmentStore, drift: Drift, code: ExitCode) -> ExitCode:
         """Report the final state, and record it."""
         run, files = self.session.run_info(), self.request.files
@@ -267,6 +287,7 @@ class _Comparing:
         )
         for text in write_reports(compared, files.reports(run, assessments, previous)):
             self.listener.warning(text)
+        self.result.is_known = code is ExitCode.INCOMPLETE and self._missed_before(drift)
         self.session.recorder.finish(_VERB, run, assessments, code)
         self.result.run_id = run.run_id
         self.listener.compared(drift, self.result.before, files)

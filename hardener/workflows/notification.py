@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Notification:
-    """A context around a run; at its end every target is notified unless the exit code is 0.
+    """A context around a run; at its end every target is notified of news, and of a failure.
 
     Args:
         targets: the targets.
@@ -42,11 +42,11 @@ class Notification:
         if isinstance(error, Exception):
             code = error.exit_code if isinstance(error, HardenerError) else ExitCode.INTERNAL
             self._notify(code, str(error) or type(error).__name__)
-        elif error is None and self.ended and self.result and self.result.exit_code:  # not after Ctrl-C
+        elif error is None and self.ended and self.result and not self.result.is_known:  # not after Ctrl-C
             self._notify(self.result.exit_code)
 
     def _notify(self, code: ExitCode, error: str = "") -> None:
-        if not self._targets:
+        if not (self._targets and code):
             return
         from hardener.fleet import inventory_name
         from hardener.notify import Event, deliver, message

@@ -10,10 +10,14 @@ from tools.public_names import names
 
 ROOT = Path(__file__).parents[2]
 RECORDED = frozenset((ROOT / "tests/fixtures/names-0.1.0.txt").read_text().splitlines())
-# Names that have changed, and what reads the old ones.
+# Names that have changed, and what reads the old ones or replaces them.
 CHANGED = {
     f"field snapshot .sources.daemon.config.data.{name}": "snapshots of schema 1 (hardener/snapshot.py)"
     for name in ("flags", "parsed")
+} | {
+    "verb hardener baseline": "hardener runs baseline",
+    "option hardener baseline --home": "hardener runs baseline --home",
+    "option hardener runs --home": "hardener runs list --home",
 }
 KINDS = {name.partition(" ")[0] for name in RECORDED}
 

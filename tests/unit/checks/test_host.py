@@ -61,7 +61,7 @@ def group(**changes: Any) -> dict[str, Any]:
         ({}, {}, Status.PASS, set()),
         ({}, {"docker_group_members": []}, Status.PASS, set()),
         ({"groups": group(members=["root"])}, {}, Status.PASS, set()),
-        ({"groups": group(members=["deploy"])}, {}, Status.MANUAL, set()),
+        ({"groups": group(members=["deploy"])}, {}, Status.MANUAL, {"deploy"}),
         ({"groups": group(members=["deploy"])}, {"docker_group_members": ["deploy"]}, Status.PASS, set()),
         ({"groups": group(members=["deploy"])}, {"docker_group_members": []}, Status.FAIL, {"deploy"}),
         (

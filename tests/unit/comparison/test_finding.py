@@ -118,6 +118,15 @@ def test_an_additional_offender_is_drift_and_a_removed_one_is_not() -> None:
     assert (less.kind, less.kind.is_drift) == (ChangeKind.LESS, False)
 
 
+def test_an_additional_object_for_a_person_to_decide_is_drift_and_a_removed_one_is_no_change() -> None:
+    more = move(verdict(Status.MANUAL, "alice"), verdict(Status.MANUAL, "alice", "mallory"))
+    assert more
+    assert (more.kind, more.kind.is_drift) == (ChangeKind.QUESTION, True)
+    assert [each.name for each in more.new] == ["mallory"]
+    assert move(verdict(Status.MANUAL, "alice", "bob"), verdict(Status.MANUAL, "alice")) is None
+    assert move(verdict(Status.MANUAL, "alice"), verdict(Status.MANUAL, "alice")) is None
+
+
 def test_an_unreachable_host_has_no_changes() -> None:
     assert not list(finding_changes(assessment(), gone()))
     assert not list(finding_changes(gone(), assessment()))
@@ -151,7 +160,7 @@ def test_all_comparisons_classify_a_pair_of_findings_equally(
     assert [each.kind for each in since.add(new)] == changed
     assert compare([old], [new]).kinds == {kind: 1}
     assert drift.is_drift == kind.is_drift
-    # A change of the status is always listed, and a control that does not fail is never drift.
+    # A change of the status is always listed, and a control that passes is never drift.
     assert (before is after) <= (kind not in (ChangeKind.BROKEN, ChangeKind.FIXED, ChangeKind.CHANGED))
     assert (before is not after) <= bool(changed)
-    assert kind.is_drift <= (after is Status.FAIL)
+    assert kind.is_drift <= (after is Status.FAIL or (before is after is Status.MANUAL))

@@ -108,9 +108,9 @@ def test_the_compliance_ratio_leaves_out_what_no_check_decides() -> None:
     samples = parsed(metrics([run([assessment("a"), gone("b")])]))
     where = {"inventory": "prod.yml"}
     assert value(samples, "hardener_compliance_ratio", **where) == round(1 / 12, 4)
-    assert value(samples, "hardener_host_compliance_ratio", **where, host="a") == 0.25
+    assert value(samples, "hardener_host_compliance_ratio", **where, host="a") == 0.2
     assert value(samples, "hardener_host_compliance_ratio", **where, host="b") == 0
-    assert value(samples, "hardener_group_compliance_ratio", **where, group="database") == 0.25
+    assert value(samples, "hardener_group_compliance_ratio", **where, group="database") == 0.2
     undecided = parsed(metrics([run([assessment("a", statuses(*[Status.MANUAL] * len(CONTROLS)))])]))
     assert "hardener_compliance_ratio" not in undecided
 

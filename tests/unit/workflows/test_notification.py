@@ -74,6 +74,30 @@ def test_an_unreachable_host_sends_a_notification(
     assert told.messages()[0]["event"] == "incomplete"
 
 
+def test_a_host_that_stays_away_is_notified_once(
+    hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
+) -> None:
+    audited(hardener, fleet, {"a": host(), "b": host(), "c": host()})
+
+    def night(**snapshots: Any) -> int:
+        fleet.snapshots = snapshots
+        hardener(*DRIFT, *told.option)
+        return len(told.messages())
+
+    assert night(a="timed out", b=host(), c=host()) == 1
+    assert night(a="timed out", b=host(), c=host()) == 1
+    assert night(a="timed out", b="timed out", c=host()) == 2  # another one
+    assert night(a="timed out", b=host(), c=host()) == 2
+    assert night(a="timed out", b=host("0666"), c=host()) == 3  # drift beside it
+    assert night(a="timed out", b=host(), c=host()) == 4  # the last comparison was not only incomplete
+    assert night(a=host(), b=host(), c=host()) == 4
+    assert night(a="timed out", b=host(), c=host()) == 5  # it was back
+    assert night(a="timed out", b=host()) == 6  # c is not in the inventory any more
+    assert night(a="timed out", b=host()) == 6
+    assert night(a="timed out", b=host(), d=host()) == 7  # a new one, which no audit knows
+    assert night(a="timed out", b=host(), d=host()) == 7
+
+
 def test_a_failed_run_sends_a_notification_and_still_fails(
     hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
 ) -> None:
