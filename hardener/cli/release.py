@@ -46,7 +46,13 @@ def release(
     hardener release -i inventory.yml --limit db01
     hardener release -i inventory.yml --role firewall
     """  # noqa: D301 - click reads the \b
+    from hardener import catalogue
     from hardener.workflows.rollback import release as carry_out
 
+    roles = sorted({*catalogue.roles(), "docker_engine"})  # provisioning alone has the latter
+    if role and role not in roles:
+        raise click.BadParameter(
+            f"there is no role {role}; the roles are {', '.join(roles)}", param_hint="--role"
+        )
     target = hosts.target(conversation, home)
     return carry_out(target, conversation.listener(), role=role, check=check, diff=diff, batches=batches)

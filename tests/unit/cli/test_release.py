@@ -85,3 +85,10 @@ def test_a_rolled_back_release_of_a_canary_ends_the_run(hardener: Hardener, flee
     assert result.exit_code == 5
     assert "not begun: web2: 1 failed where --max-fail allows 0 (web1: no start)\n" in result.stderr
     assert [options["check"] for _, options in fleet.runs] == [True, False, True]
+
+
+def test_an_unknown_role_is_a_usage_error(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"a": ""}
+    result = hardener("release", "-i", "inv,", "--role", "firwall")
+    assert (result.exit_code, fleet.runs) == (2, [])
+    assert "there is no role firwall; the roles are activity, " in result.stderr
