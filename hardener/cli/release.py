@@ -15,6 +15,9 @@ from hardener.errors import ExitCode
 @click.command(short_help="Restore hosts to their state before hardener.")
 @fleet_options
 @click.option("--role", metavar="ROLE", default="", help="Restore only the documents of this role.")
+@click.option(
+    "--even-unsafe", is_flag=True, help="Give back owners and modes by which others than root can write, too."
+)
 @click.option("--check", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
 @batch_options
@@ -26,6 +29,7 @@ def release(
     *,
     hosts: FleetOptions,
     role: str,
+    even_unsafe: bool,
     check: bool,
     diff: bool,
     batches: Batches,
@@ -36,7 +40,8 @@ def release(
     One transaction restores files, keys, kernel settings, the packet filter and the engine to their state
     before the first run that changed them; it is confirmed over a new connection, or the host rolls it back.
     Then backups and records are removed. Later changes of others stay and are reported. hardener also reports
-    what you have to undo yourself: packages, user namespaces, settings that last until the next boot.
+    what you have to undo yourself: packages, user namespaces, settings that last until the next boot. Owners
+    and modes by which others than root could write stay hardened, and are listed, without --even-unsafe.
 
     The exit code is 0 if every host is restored, 9 if a host is not, or only in part, 8 if hosts were not
     begun, and 5 if the release broke a host and was rolled back.
@@ -55,4 +60,12 @@ def release(
             f"there is no role {role}; the roles are {', '.join(roles)}", param_hint="--role"
         )
     target = hosts.target(conversation, home)
-    return carry_out(target, conversation.listener(), role=role, check=check, diff=diff, batches=batches)
+    return carry_out(
+        target,
+        conversation.listener(),
+        role=role,
+        even_unsafe=even_unsafe,
+        check=check,
+        diff=diff,
+        batches=batches,
+    )

@@ -134,9 +134,12 @@ def roll_back(
     return Answers(run, "rollback", _change, differences=differences)
 
 
-def release(fleet: Fleet, role: str, *, check: bool, differences: bool) -> Answers[ChangeAnswer]:
+def release(
+    fleet: Fleet, role: str, *, even_unsafe: bool, check: bool, differences: bool
+) -> Answers[ChangeAnswer]:
     """Request the release of every host, or of the documents of one role."""
-    run = fleet.run("release", variables={"release_role": role}, check=check, diff=differences)
+    variables = {"release_role": role, "release_even_unsafe": even_unsafe}
+    run = fleet.run("release", variables=variables, check=check, diff=differences)
     return Answers(run, "release", _change, first=_WINDOW, differences=differences)
 
 

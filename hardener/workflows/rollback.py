@@ -100,6 +100,7 @@ def release(
     listener: RollbackListener,
     *,
     role: str,
+    even_unsafe: bool,
     check: bool,
     diff: bool,
     batches: Batches = AT_ONCE,
@@ -110,13 +111,14 @@ def release(
         target: the hosts.
         listener: receives the progress.
         role: restore only what this role owns; empty for everything.
+        even_unsafe: give back owners and modes by which others than root can write, too.
         check: only predict; change nothing.
         diff: report every change.
         batches: how the hosts are divided, and how many may fail.
     """
 
     def ask(fleet: Fleet, *, check: bool) -> Answers[ChangeAnswer]:
-        return requests.release(fleet, role, check=check, differences=diff)
+        return requests.release(fleet, role, even_unsafe=even_unsafe, check=check, differences=diff)
 
     def work(fleet: Fleet, _hosts: Sequence[str]) -> RemediationResult:
         rolled_back = set()

@@ -13,7 +13,7 @@ _NAMED = 10  # paths in a summary line; the result has all of them
 class ActionModule(GuardedAction):
     """The action; plugins/modules/release.py documents it."""
 
-    _VALID_ARGS = frozenset({"role", "allow", "socket"})
+    _VALID_ARGS = frozenset({"role", "even_unsafe", "allow", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Release the host, and return its changes."""
@@ -21,6 +21,7 @@ class ActionModule(GuardedAction):
         _checked, args = self.validate_argument_spec(
             argument_spec={
                 "role": {"type": "str", "default": ""},
+                "even_unsafe": {"type": "bool", "default": False},
                 "allow": {"type": "str", "default": DAEMON_RESTART},
                 "socket": {"type": "str", "default": ""},
             },

@@ -21,6 +21,12 @@ options:
     description: A role, to release only what its documents own. If empty, everything is released.
     type: str
     default: ""
+  even_unsafe:
+    description:
+      - Give back owners and modes by which others than root could write before M(hardener.docker.converge).
+        Without it they stay as they are, and C(left) names them.
+    type: bool
+    default: false
   allow:
     description:
       - The worst allowed impact of the release, such as C(reload), C(daemon-restart) or C(connectivity).

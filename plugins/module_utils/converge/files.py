@@ -43,6 +43,7 @@ class State(NamedTuple):
         return self.kind != ABSENT
 
 
+_NAMED_ENTRIES = {0x02: "uid", 0x08: "gid"}  # ACL_USER, ACL_GROUP
 NOTHING = State(ABSENT)
 FOREIGN = State("foreign")  # marks something that no run of hardener has left there
 # Reasons why rmdir leaves a folder: it is gone, in use, or replaced.
@@ -361,6 +362,19 @@ def between(now: State, before: State, after: State) -> bool:
             (now.acl, before.acl, after.acl),
         )
     )
+
+
+def writers(state: State) -> frozenset[str]:
+    """Return the users and groups other than root's that may write: ``uid 33``, ``gid 8``, ``all``."""
+    found = {f"uid {state.uid}"} if state.uid else set()
+    for tag, permissions, qualifier in struct.iter_unpack("<HHI", state.acl[4:]):
+        if permissions & state.mode >> 3 & 2 and tag in _NAMED_ENTRIES:  # the group bits are the mask
+            found.add(f"{_NAMED_ENTRIES[tag]} {qualifier}")
+    if group_bits(state) & 2 and state.gid:
+        found.add(f"gid {state.gid}")
+    if state.mode & 2:
+        found.add("all")
+    return frozenset(found)
 
 
 def group_bits(state: State) -> int:

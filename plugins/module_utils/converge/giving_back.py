@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 from typing import Mapping, NamedTuple, Sequence
 
-from . import departure, jsonkeys, origin
+from . import departure, files, jsonkeys, origin
 from .backup import Store
 from .errors import Refused
 from .files import FILE, NOTHING, State
@@ -33,7 +34,13 @@ class Paths(NamedTuple):
 
 
 def paths(
-    store: Store, runs: Sequence[Past], role: str, *, known: Mapping[str, State], read: Reader
+    store: Store,
+    runs: Sequence[Past],
+    role: str,
+    *,
+    even_unsafe: bool,
+    known: Mapping[str, State],
+    read: Reader,
 ) -> Paths:
     """Compute the states of the paths that hardener has changed.
 
@@ -41,6 +48,7 @@ def paths(
         store: hardener's folder on this host.
         runs: those that stand, the oldest first.
         role: whose documents are released; empty for all.
+        even_unsafe: give back owners and modes by which others than root can write, too.
         known: what paths will be before anything of this happens, where that is not what is there.
         read: sees them so.
     """
@@ -75,6 +83,15 @@ def paths(
             f"userns-remap stays in {remap}, and its ranges in /etc/subuid and /etc/subgid: without it the"
             " engine would no longer see its containers, images and volumes; move them, then remove the key"
         )
+    if not even_unsafe:
+        for path, state in wanted.items():
+            now = read(path, content=False)
+            if state.exists and now.exists and (opened := _writers(state) - _writers(now)):
+                wanted[path] = state._replace(mode=now.mode, uid=now.uid, gid=now.gid, acl=now.acl)
+                left.append(
+                    f"owner and mode of {path} stay as they are: before hardener {', '.join(sorted(opened))}"
+                    " could write there; `hardener release --even-unsafe` gives that back"
+                )
     changing = {path: state for path, state in wanted.items() if _differs(path, state, origins, read)}
     return Paths(
         changing,
@@ -93,6 +110,15 @@ def paths(
         book,
         configurations,
     )
+
+
+def _writers(state: State) -> frozenset[str]:
+    """Return who may write, apart from root; the group that may use the engine is not meant."""
+    try:
+        trusted = f"gid {grp.getgrnam('docker').gr_gid}"
+    except KeyError:
+        trusted = ""
+    return files.writers(state) - {trusted}
 
 
 def _differs(path: str, state: State, origins: Mapping[str, Origin], read: Reader) -> bool:

@@ -82,8 +82,8 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Release this host: see ``release.py``.
 
     Args:
-        arguments: ``role`` (all roles without it), ``check``, ``allow``, ``guard``, ``keep``, ``number`` and
-            ``socket`` as for `converge`.
+        arguments: ``role`` (all roles without it), ``even_unsafe``; ``check``, ``allow``, ``guard``,
+            ``keep``, ``number`` and ``socket`` as for `converge`.
 
     Returns:
         As `converge`; with ``kept``, what stays because others have changed it since, and ``left``, what
@@ -101,6 +101,7 @@ def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
         return Release(
             Store(FOLDER),
             role=str(arguments.get("role") or ""),
+            even_unsafe=bool(arguments.get("even_unsafe")),
             check=bool(arguments.get("check")),
             allow=allow,
             terms=terms,

@@ -37,6 +37,7 @@ class Release(Transaction):
     Args:
         store: hardener's folder on this host.
         role: its name; empty for everything.
+        even_unsafe: give back owners and modes by which others than root can write, too.
         check: only report what would be done.
         allow: the worst allowed impact.
         terms: how it is confirmed; None without a confirmation.
@@ -53,6 +54,7 @@ class Release(Transaction):
         store: Store,
         *,
         role: str,
+        even_unsafe: bool = False,
         check: bool,
         allow: str,
         terms: Terms | None = None,
@@ -63,6 +65,7 @@ class Release(Transaction):
         request = Request((_document((), ()),), check, allow, "", socket)
         super().__init__(request, store, terms, number, limits)
         self._role = roleparts.checked(role)
+        self._even_unsafe = even_unsafe
         self._modified: Mapping[str, int] = {}
         self._released: frozenset[str] = frozenset()  # documents
 
@@ -76,7 +79,9 @@ class Release(Transaction):
     def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Selection:
         runs, damaged = origin.standing(self._store, but=interrupted.run if interrupted else "")
         read = overlay(files.read, states)
-        paths = giving_back.paths(self._store, runs, self._role, known=states, read=read)
+        paths = giving_back.paths(
+            self._store, runs, self._role, even_unsafe=self._even_unsafe, known=states, read=read
+        )
         gone, strangers = ([], []) if self._role else departure.strays(paths.known)
         resources = [
             Resource(_NAME, FORMER, path, {"state": state})

@@ -29,7 +29,7 @@ def test_every_host_is_released_and_remaining_changes_are_reported(
     assert f"web2: {LEFT}\n" in result.stderr
     ((playbook, options),) = fleet.runs
     assert (playbook, options["check"]) == ("release", False)
-    assert options["variables"] == {"release_role": ""}
+    assert options["variables"] == {"release_role": "", "release_even_unsafe": False}
 
 
 def test_the_options_check_and_diff_show_the_changes_of_a_release(
@@ -47,7 +47,7 @@ def test_the_options_check_and_diff_show_the_changes_of_a_release(
     assert result.exit_code == 0
     assert f"web1: the host is to be restored\nweb1: {KEPT}\n" in result.stderr
     assert result.stdout == "web1: /etc/x\n--- before\n+++ after\n-new\n+old\n"
-    assert fleet.runs[0][1]["variables"] == {"release_role": "firewall"}
+    assert fleet.runs[0][1]["variables"] == {"release_role": "firewall", "release_even_unsafe": False}
     assert (fleet.runs[0][1]["check"], fleet.runs[0][1]["diff"]) == (True, True)
 
 

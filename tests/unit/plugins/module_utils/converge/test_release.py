@@ -47,8 +47,12 @@ def kinds(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
     return Mine
 
 
-def release(host: Host, *, role: str = "", check: bool = False, terms: Terms | None = None) -> dict[str, Any]:
-    return Release(host.store, role=role, check=check, allow="daemon-restart", terms=terms).run()
+def release(
+    host: Host, *, role: str = "", check: bool = False, terms: Terms | None = None, even_unsafe: bool = False
+) -> dict[str, Any]:
+    return Release(
+        host.store, role=role, even_unsafe=even_unsafe, check=check, allow="daemon-restart", terms=terms
+    ).run()
 
 
 def is_known(host: Host) -> bool:
@@ -100,7 +104,7 @@ def bare(host: Host) -> dict[str, Any]:
     host.write("config", "permissive\n")
     os.utime(host.path("config"), ns=(10**18, 10**18))
     (host.folder / "d.json").chmod(0o644)
-    (host.folder / "loose").chmod(0o666)
+    (host.folder / "loose").chmod(0o644)
     return visible(host)
 
 
@@ -118,6 +122,48 @@ def test_a_release_restores_the_host_and_leaves_nothing_of_hardener(host: Host, 
     assert not is_known(host)
     assert (host.folder / "config").stat().st_mtime_ns == 10**18
     assert (host.folder / "hardener.log").read_text() == "perform\nperform\n"  # once by each
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of other users are needed")
+@pytest.mark.parametrize("role", ["", "docker_files"])
+@pytest.mark.parametrize(
+    ("before", "opened"),
+    [
+        ((0o644, 0, 0), ""),
+        ((0o660, 0, 0), ""),
+        ((0o666, 0, 0), "all"),
+        ((0o602, 0, 0), "all"),
+        ((0o664, 0, 8), "gid 8"),
+        ((0o644, 0, 8), ""),
+        ((0o644, 33, 0), "uid 33"),
+        ((0o666, 33, 8), "all, gid 8, uid 33"),
+    ],
+)
+def test_owners_and_modes_by_which_others_could_write_are_given_back_on_request_only(
+    host: Host, role: str, before: tuple[int, int, int], opened: str
+) -> None:
+    mode, uid, gid = before
+
+    def attributes_of(name: str) -> tuple[int, int, int]:
+        found = (host.folder / name).stat()
+        return found.st_mode & 0o777, found.st_uid, found.st_gid
+
+    def hardened() -> None:
+        host.write("loose", "mine")
+        os.chown(host.path("loose"), uid, gid)
+        (host.folder / "loose").chmod(mode)
+        wanted = {**attributes(host, "loose"), "owner": "root", "group": "root"}
+        host.converge_all({"name": "docker_files_enforce", "resources": [wanted]})
+        assert attributes_of("loose") == (0o600 & mode, 0, 0)
+
+    hardened()
+    done = release(host, role=role)
+    assert attributes_of("loose") == ((0o600 & mode, 0, 0) if opened else before)
+    said = f"owner and mode of {host.path('loose')} stay as they are: before hardener {opened} could"
+    assert [text.startswith(said) for text in done["left"]] == [True] * bool(opened)
+    hardened()
+    assert release(host, role=role, even_unsafe=True)["left"] == []
+    assert attributes_of("loose") == before
 
 
 def test_a_second_release_changes_nothing(host: Host, bare: dict[str, Any]) -> None:
@@ -544,7 +590,7 @@ def test_a_backup_folder_of_an_older_version_is_read(host: Host, role: str) -> N
     recorded = json.loads(RECORDED.read_text().replace("@HOST@", str(host.folder)))
     laid_out(host, recorded["hardened"])
     hardened = visible(host)
-    done = release(host, role=role)
+    done = release(host, role=role, even_unsafe=True)
     assert (done["outcome"], done["kept"], done["left"]) == ("changed", [], [RESTART])
     given_back = {name: found for name, found in visible(host).items() if name in recorded["before"]}
     contents = {name: content.encode() for name, (_, content) in recorded["before"].items()}
