@@ -13,7 +13,7 @@ import pytest
 
 from hardener.evidence.signature import NAMESPACE
 from tests.hosts import namespace_host
-from tests.hosts.loop import BROKEN, Site, assert_drift_is_repaired_and_the_repair_rolled_back
+from tests.hosts.loop import Site, assert_drift_is_repaired_and_the_repair_rolled_back
 from tests.hosts.production import ULIMITS, Report
 from tests.integration.auditor import typed
 from tests.unit.evidence.bundles import new_key, public
@@ -36,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_manual_changes_are_found_and_repaired_and_the_repair_is_rolled_back(site: Site) -> None:
-    assert_drift_is_repaired_and_the_repair_rolled_back(site, BROKEN)
+    assert_drift_is_repaired_and_the_repair_rolled_back(site)
 
 
 def test_an_auditor_verifies_the_evidence_of_all_runs(site: Site, tmp_path: Path) -> None:
