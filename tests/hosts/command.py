@@ -17,7 +17,7 @@ def hardener(
 ) -> subprocess.CompletedProcess[str]:
     """Run one command on the hosts of an inventory."""
     return subprocess.run(
-        [sys.executable, "-m", "hardener", verb, "-i", inventory, *options],
+        [sys.executable, "-m", "hardener", *verb.split(), "-i", inventory, *options],
         capture_output=True,
         text=True,
         check=False,

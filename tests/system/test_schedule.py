@@ -109,14 +109,14 @@ def test_the_service_of_a_timer_fails_on_drift(host: lab.Guest, user: str, syste
     assert control.hardener("schedule remove").stderr == "drift: removed\n"
     assert control.shell(timer).stdout == "inactive\n"
     assert "hardener" not in control.shell(f"{systemctl} list-unit-files --no-legend").stdout
-    runs = control.hardener("runs", "list").stdout
+    runs = control.hardener("runs list").stdout
     assert len(runs.splitlines()) >= 3, runs  # the audit, and the two that systemd started
 
 
 def test_a_crontab_runs_the_schedule(host: lab.Guest) -> None:
     control = Control(host, "root")
     assert control.hardener("audit -i hosts.yml").returncode == 3
-    before = len(control.hardener("runs", "list").stdout.splitlines())
+    before = len(control.hardener("runs list").stdout.splitlines())
     line = "schedule cron --at '* * * * *' drift -i hosts.yml"
     assert control.hardener(f"{line} | crontab -").returncode == 0
     until(host, f"test $({INSTALLED}/bin/hardener runs list | wc -l) -gt {before}")
@@ -150,6 +150,6 @@ def test_a_timer_of_0_1_0_runs_and_can_be_removed(host: lab.Guest, tmp_path: Pat
     again = control.shell("systemctl start hardener-schedule-drift.service")
     assert again.returncode == 0, control.shell("journalctl --unit=hardener-schedule-drift.service").stdout
     assert "  result  0 (" in control.hardener("schedule status").stdout
-    assert len(control.hardener("runs", "list").stdout.splitlines()) == 5  # a heading, four runs
+    assert len(control.hardener("runs list").stdout.splitlines()) == 5  # a heading, four runs
     assert control.hardener("schedule remove").stderr == "drift: removed\n"
     assert "hardener" not in control.shell("systemctl list-unit-files --no-legend").stdout

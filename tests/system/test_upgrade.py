@@ -198,9 +198,7 @@ def test_a_host_can_be_changed_by_0_2_0_and_by_this_version_in_turn(
     refused = run(None, "harden", "--only=daemon", f"--plan={plan}", code=9)
     assert "hardener has changed since the plan was made" in refused
     run(second, "harden", *daemon, code=3)
-    assert (
-        hardener("runs", "list", f"-i{inventory}").stdout.count(f" {inventory}") == 4
-    )  # each run before and after
+    assert run(None, "runs list", code=0).count(f" {inventory}") == 4  # each run before and after
     run(None, "drift", "--against=latest", code=0)
 
     variables = tmp_path / "group_vars"

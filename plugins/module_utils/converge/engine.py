@@ -35,14 +35,21 @@ class Engine(client.Engine):
             return {}
 
     def running(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Return the inspect data of running containers; and by name, why an inspection failed.
+        """Return the inspect data of running containers; and by name, why an inspection failed."""
+        found, unread = self.containers("/containers/json")
+        return [container for container in found if container["State"].get("Running")], unread
+
+    def containers(
+        self, listing: str = "/containers/json?all=1"
+    ) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Return the inspect data of the listed containers, by default all; and by name, why one failed.
 
         What is not inspected after ``_PATIENCE`` counts among the latter.
         """
         found: list[dict[str, Any]] = []
         unread: dict[str, str] = {}
         deadline = time.monotonic() + _PATIENCE
-        for container in self.get("/containers/json") or ():
+        for container in self.get(listing) or ():
             try:
                 seconds = min(_SLOWEST, deadline - time.monotonic())
                 found.append(self.inspect(container["Id"], seconds=seconds))
@@ -54,7 +61,7 @@ class Engine(client.Engine):
                     str(names[0]).lstrip("/") if isinstance(names, list) and names else container["Id"][:12]
                 )
                 unread[one_line(name)] = str(error)
-        return [container for container in found if container["State"].get("Running")], unread
+        return found, unread
 
     def inspect(self, container: str, *, seconds: float = _SLOWEST) -> dict[str, Any]:
         """Return the inspect data of a container.

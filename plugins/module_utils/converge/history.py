@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from ..contract import (
     CHANGED,
@@ -17,6 +17,7 @@ from ..contract import (
     WOULD_CHANGE,
 )
 from . import fencing, files, guard, health, liveness, rollback, ssh_session, worker
+from .activations.apparmor import ApparmorLoad, require_unneeded
 from .activations.docker import engine_of
 from .backup import Store
 from .errors import Refused
@@ -88,6 +89,9 @@ def back_to(
         if predicted and runs != list(predicted):
             raise Refused("the runs of this host have changed since the rollback was prepared: try again")
         changes, notes = _predicted(store, runs)
+        gone = {change.path for change in changes if not change.after.exists}
+        profiles = {name for run in runs for path, name in _profiles(store, run).items() if path in gone}
+        notes += require_unneeded(profiles, Finder())
         result = {
             "changed": bool(runs),
             "runs": runs,
@@ -181,6 +185,14 @@ def _journal(store: Store, run: str) -> Journal | None:
 def _activations(store: Store, run: str) -> list[str]:
     journal = _journal(store, run)
     return [activation.name for activation in rollback.begun(journal)] if journal is not None else []
+
+
+def _profiles(store: Store, run: str) -> Mapping[str, str]:
+    """Return the AppArmor profiles that a run loaded: file to name."""
+    journal = _journal(store, run)
+    settings = journal.activations.get(ApparmorLoad.name, {}) if journal is not None else {}
+    profiles: Mapping[str, str] = settings.get("profiles", {})
+    return profiles
 
 
 def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:

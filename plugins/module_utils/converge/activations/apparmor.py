@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Mapping, Sequence
+from typing import AbstractSet, Mapping, Sequence
 
-from .. import system
+from ...docker.http import NoAnswer
+from .. import containers, system
+from ..engine import Engine
 from ..errors import Failed, Refused
 from ..planning import Plan
+from ..serving import Finder
 from .interface import Activation, Begun, Former, united
 
 _LOADED = "/sys/kernel/security/apparmor/profiles"
@@ -29,6 +32,8 @@ class ApparmorLoad(Activation):
     def prepare(self, plan: Plan) -> None:
         """Mark the activation as due if a file changes, or if its profile is not enforced."""
         super().prepare(plan)
+        gone = {name for path, name in self._released.items() if not plan.after(path).exists}
+        self.pending += require_unneeded(gone, self.finder)
         for path, name in self._released.items():
             if not plan.after(path).exists and _loaded(name):
                 if _confines(name):
@@ -89,6 +94,36 @@ class ApparmorLoad(Activation):
         if system.run("apparmor_parser", "--version").code == 127 or not profiles:
             return Former(None)
         return Former({"when": united(begun), "released": profiles})
+
+
+def require_unneeded(profiles: AbstractSet[str], finder: Finder) -> list[str]:
+    """Refuse to remove profiles without which containers, stopped ones too, would not start.
+
+    Returns:
+        A note if it is unknown which containers there are.
+
+    Raises:
+        Refused: some were created with one of the profiles.
+    """
+    if not profiles:
+        return []
+    try:
+        known, unread = Engine(finder.socket).containers()
+    except NoAnswer as error:
+        return [f"containers created with {', '.join(sorted(profiles))} would not start: {error}"]
+    asked = {f"apparmor{sign}{name}" for name in profiles for sign in "=:"}
+    needing = sorted(
+        containers.name(each)
+        for each in known
+        if asked.intersection((each.get("HostConfig") or {}).get("SecurityOpt") or ())
+        or each.get("AppArmorProfile") in profiles
+    )
+    if needing:
+        raise Refused(
+            f"{containers.listed(needing)} would not start after the next boot without the AppArmor profile"
+            f" {', '.join(sorted(profiles))}: create these containers again without it first"
+        )
+    return [f"it is unknown whether {name} needs an AppArmor profile: {why}" for name, why in unread.items()]
 
 
 def _loaded(name: str) -> bool:

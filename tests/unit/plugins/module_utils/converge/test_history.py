@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 
 from tests.unit.plugins.module_utils.converge.host import Host
-from tests.unit.plugins.module_utils.converge.transactions import tree, when
+from tests.unit.plugins.module_utils.converge.transactions import Recorded, tree, when
 
 
 class Loaded(Activation):
@@ -90,6 +90,35 @@ def test_a_run_and_all_later_ones_are_rolled_back_newest_first(host: Host, loade
     }
     assert {name: found for name, found in visible(host).items() if name != "undone"} == before
     assert back(host) == {**back(host), "changed": False, "outcome": "unchanged", "runs": []}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_rollback_that_removes_a_profile_that_containers_need_is_refused(
+    host: Host, monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    class Profiles(Recorded):
+        name, log = "apparmor-load", host.folder / "log"
+        known = frozenset({"when", "profiles"})
+
+    asked: list[set[str]] = []
+
+    def require_unneeded(profiles: set[str], _finder: object) -> list[str]:
+        asked.append(profiles)
+        if profiles:
+            raise Refused("shop would not start after the next boot")
+        return []
+
+    monkeypatch.setattr(activations, "KINDS", {"apparmor-load": Profiles})
+    monkeypatch.setattr(history, "require_unneeded", require_unneeded)
+    path = host.path("audited")
+    load = [{"name": "apparmor-load", "when": [path], "profiles": {path: "docker-default-audited"}}]
+    first = host.converge(host.file("audited", "1"), activations=load)["run"]
+    host.converge(host.file("audited", "2"), activations=load)
+    assert back(host, check=check)["outcome"] == ("would_change" if check else "changed")  # the file stays
+    with pytest.raises(Refused, match="shop would not start"):
+        back(host, first, check=check)
+    assert asked == [set(), {"docker-default-audited"}]
+    assert host.read("audited") == ("2" if check else "1")
 
 
 def test_check_mode_changes_nothing(host: Host, loaded: type[Loaded]) -> None:

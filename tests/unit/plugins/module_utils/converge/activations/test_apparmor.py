@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
@@ -10,6 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer
 
 from tests.unit.plugins.module_utils.converge.host import Host
 
@@ -37,6 +39,36 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kernel:
     return Kernel(monkeypatch, tmp_path)
+
+
+class Asked:
+    """An engine with these containers."""
+
+    containers_known: ClassVar[list[dict[str, Any]]] = []
+    unread: ClassVar[dict[str, str]] = {}
+    answers = True
+
+    def __init__(self, socket: str) -> None:
+        pass
+
+    def containers(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        if not self.answers:
+            raise NoAnswer("the engine does not answer")
+        return self.containers_known, self.unread
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch) -> type[Asked]:
+    class Mine(Asked):
+        pass
+
+    monkeypatch.setattr(apparmor, "Engine", Mine)
+    return Mine
+
+
+def created_with(option: str, *, under: str = "") -> dict[str, Any]:
+    """A container that is stopped."""
+    return {"Name": "/shop", "HostConfig": {"SecurityOpt": [option]}, "AppArmorProfile": under}
 
 
 def activation(path: Path) -> ApparmorLoad:
@@ -113,3 +145,41 @@ def test_a_release_without_apparmor_parser_unloads_no_profile(
     begun = [Begun({"when": [], "profiles": {"/etc/apparmor.d/web": "web"}}, {})]
     monkeypatch.setattr(system, "run", lambda *_: system.Outcome(127, "", ""))
     assert ApparmorLoad.former(begun) == (None, (), ())
+
+
+@pytest.mark.parametrize(
+    ("container", "refused"),
+    [
+        (created_with("apparmor=web"), True),
+        (created_with("apparmor:web"), True),
+        (created_with("no-new-privileges", under="web"), True),
+        (created_with("apparmor=webs"), False),
+        ({"Name": "/shop", "HostConfig": {"SecurityOpt": None}}, False),
+        ({"Name": "/shop"}, False),
+    ],
+)
+def test_a_profile_under_which_a_container_was_created_is_not_released(
+    host: Host, kernel: Kernel, engine: type[Asked], container: dict[str, Any], refused: bool
+) -> None:
+    engine.containers_known = [container]
+    path = host.path("web")
+    released = ApparmorLoad({"when": [], "released": {path: "web"}})
+    if not refused:
+        released.prepare(host.plan())
+        assert released.pending == []
+        return
+    with pytest.raises(Refused, match=r"1 containers \(shop\) would not start after the next boot"):
+        released.prepare(host.plan())
+    host.write("web", "profile web {}")  # the file of somebody else remains: the profile is loaded from it
+    ApparmorLoad({"when": [], "released": {path: "web"}}).prepare(host.plan())
+
+
+def test_what_is_unknown_of_containers_is_a_note(host: Host, kernel: Kernel, engine: type[Asked]) -> None:
+    engine.unread = {"db": "it gave no answer"}
+    released = ApparmorLoad({"when": [], "released": {host.path("web"): "web"}})
+    released.prepare(host.plan())
+    assert released.pending == ["it is unknown whether db needs an AppArmor profile: it gave no answer"]
+    engine.answers = False
+    released = ApparmorLoad({"when": [], "released": {host.path("web"): "web"}})
+    released.prepare(host.plan())
+    assert released.pending == ["containers created with web would not start: the engine does not answer"]
