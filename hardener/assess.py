@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, TypeVar, cast
 
 from ansible_collections.hardener.docker.plugins.module_utils.contract import NOT_STANDING, ROLLBACK_FAILED
 
 from hardener.checks import Check, all_checks
 from hardener.decisions.apply import Place, decider
-from hardener.model import Assessment, Control, Decisions, Finding, Status, Verdict
+from hardener.model import Assessment, Control, Decisions, Finding, Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.text import LONGEST, shorten
 from hardener.workload.audit import workloads
 
 _NAMED = 5  # variables
+_Part = TypeVar("_Part")
 SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "unknown"}
 
 
@@ -48,9 +51,11 @@ def assess(
     return Assessment(
         host=host,
         benchmark=benchmark,
-        collected_at=snapshot.collected_at,
-        findings=tuple(decide(control, _judge(checks[control.slug], snapshot)) for control in controls),
-        facts=_summary(snapshot),
+        collected_at=shorten(snapshot.collected_at, LONGEST),
+        findings=tuple(
+            decide(control, _shortened(_judge(checks[control.slug], snapshot))) for control in controls
+        ),
+        facts={name: shorten(text, LONGEST) for name, text in _summary(snapshot).items()},
         workloads=workloads(snapshot),
         groups=tuple(sorted(snapshot.groups or ())),
     )
@@ -60,7 +65,7 @@ def unreachable(
     host: str, reason: str, controls: Sequence[Control], *, benchmark: str, groups: Iterable[str] = ()
 ) -> Assessment:
     """Return the assessment of a host without facts: each finding is an error."""
-    reason = reason or "unreachable"
+    reason = shorten(reason or "unreachable", LONGEST)
     verdict = Verdict(Status.ERROR, "the host can be reached", f"not evaluated: {reason}")
     return Assessment(
         host=host,
@@ -81,6 +86,19 @@ def _judge(check: Check, snapshot: Snapshot) -> Verdict:
         return Verdict(
             Status.ERROR, "the check runs", f"the check itself failed: {type(error).__name__}: {error}"
         )
+
+
+def _shortened(part: _Part) -> _Part:
+    """Return a verdict with shortened texts: a text of a host can be in most of them."""
+    match part:
+        case str():
+            return cast("_Part", shorten(part, LONGEST))
+        case tuple():
+            return cast("_Part", tuple(map(_shortened, part)))
+        case Verdict() | Undecided() | Offender():
+            changed = {each.name: _shortened(getattr(part, each.name)) for each in fields(part)}
+            return cast("_Part", replace(part, **changed))
+    return part
 
 
 def _summary(snapshot: Snapshot) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Self
 
+from hardener.text import LONGEST, shorten
+
 
 class ExitCode(IntEnum):
     """Exit codes by increasing precedence: of several that apply to a run, the last one is its exit code.
@@ -40,15 +42,15 @@ class HardenerError(Exception):
     """A problem that the user can solve; shown as one line, never with a traceback.
 
     Args:
-        message: the problem, with the file, the key or the host.
+        message: the problem, with the file, the key or the host; shortened, as it may quote a foreign text.
         hint: the way to solve it.
     """
 
     exit_code = ExitCode.USAGE
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = shorten(message, LONGEST)
+        super().__init__(self.message)
         self.hint = hint
 
     def __str__(self) -> str:

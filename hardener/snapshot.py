@@ -18,6 +18,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.model import AppliedWish
+from hardener.text import LONGEST, shorten
 
 SCHEMA = "hardener/snapshot/2"
 _FORMER = "hardener/snapshot/1"
@@ -34,9 +35,9 @@ class FactUnavailable(Exception):  # noqa: N818 - it describes a state of the ho
     """A source failed on the host, or was never collected."""
 
     def __init__(self, source: str, reason: str) -> None:
-        super().__init__(f"{source}: {reason}")
         self.source = source
-        self.reason = reason
+        self.reason = shorten(reason, LONGEST)
+        super().__init__(f"{source}: {self.reason}")
 
     @property
     def unread(self) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 _BLANKS = re.compile(r"[ \t\r\n]+")
+LONGEST = 5_000  # characters of a foreign text in an error or a finding: more than the longest path
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

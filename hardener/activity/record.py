@@ -135,7 +135,7 @@ def _window(data: Mapping[str, Any]) -> Window:
 def _entry(data: Mapping[str, Any]) -> ActivityEntry:
     severity, unusual = _text(data["severity"]), data["unusual"]
     if severity not in SEVERITIES:
-        raise ValueError(f"{severity!r} is not a severity")
+        raise ValueError(f"{severity[:40]!r} is not a severity")
     if unusual is not None and not isinstance(unusual, bool):
         raise ValueError("unusual is neither true, false nor null")
     return ActivityEntry(

@@ -72,7 +72,9 @@ class Writer:
                 hint="export fewer runs into one bundle",
             )
         if not _NAME.fullmatch(name) or name <= self._last:
-            raise ValueError(f"{name!r} is no file name of a bundle, or is out of order after {self._last!r}")
+            raise ValueError(
+                f"{name[:100]!r} is no file name of a bundle, or is out of order after {self._last[:100]!r}"
+            )
         self._last = name
         self._write(_header(name, size))
         written = 0
@@ -80,7 +82,7 @@ class Writer:
             written += len(piece)
             self._write(piece)
         if written != size:
-            raise ValueError(f"{name!r} has {written} bytes, not {size}")
+            raise ValueError(f"{name[:100]!r} has {written} bytes, not {size}")
         self._write(bytes(-size % _BLOCK))
 
     def close(self) -> str:

@@ -327,7 +327,7 @@ def _moment(moment: datetime) -> str:
 def _read_moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
+        raise ValueError(f"{text[:100]!r} has no time zone")
     return moment
 
 
@@ -341,14 +341,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
+        raise TypeError(f"{repr(value)[:100]} is not a string")
     return value
 
 
 def _digest(value: object) -> str:
     text = _text(value)
     if not _DIGEST.fullmatch(text):
-        raise ValueError(f"{text!r} is not a SHA-256")
+        raise ValueError(f"{text[:100]!r} is not a SHA-256")
     return text
 
 
@@ -361,5 +361,5 @@ def _version(value: object) -> str:
 
 def _number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} is not a number")
+        raise TypeError(f"{repr(value)[:100]} is not a number")
     return value

@@ -57,7 +57,7 @@ def _report(raw: object) -> dict[str, Any]:
 
 def _trivy(raw: _Report) -> dict[str, Any]:
     if raw["SchemaVersion"] != 2:
-        raise ValueError(f"has Trivy's schema {raw['SchemaVersion']!r}; only 2 can be read")
+        raise ValueError(f"has Trivy's schema {repr(raw['SchemaVersion'])[:40]}; only 2 can be read")
     results = raw.get("Results")
     if not results:
         raise ValueError("has no results for the image")

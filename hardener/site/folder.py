@@ -186,7 +186,7 @@ class SiteFolder:
         """Add a file to the list before it is written."""
         assert self._journal
         if not _OURS.fullmatch(path):
-            raise ValueError(f"{path!r} is not a path that `hardener site` writes")
+            raise ValueError(f"{path[:300]!r} is not a path that `hardener site` writes")
         self._journal.write(json.dumps([path, *entry]) + "\n")
         self._journal.flush()
 

@@ -82,7 +82,7 @@ class _Exception(BaseModel):
     @classmethod
     def _is_not_everything(cls, value: str) -> str:
         if not re.search("[A-Za-z0-9]", value):
-            raise ValueError(f"{value!r} matches every image: name single images")
+            raise ValueError(f"{value[:80]!r} matches every image: name single images")
         return value
 
     @field_validator("expires")

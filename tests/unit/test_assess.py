@@ -13,7 +13,7 @@ from hardener.assess import assess, unreachable
 from hardener.checks import Check
 from hardener.model import Control, Status, Verdict
 from hardener.snapshot import Snapshot
-from tests.unit.snapshots import absent, failed, make, no_engine, silent_engine
+from tests.unit.snapshots import absent, container, failed, make, no_engine, silent_engine
 
 BENCHMARK = "cis-docker-1.8.0"
 PASS = Verdict(Status.PASS, "so", "so")
@@ -48,6 +48,30 @@ def test_every_host_gets_one_finding_for_each_control(
     assessment = assess(snapshot, controls, benchmark=BENCHMARK)
     assert tuple(finding.control for finding in assessment.findings) == controls
     assert assessment.counts().total() == len(controls)
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        make(engine=failed("x" * 1_000_000)),
+        make(**{"daemon.config": {"error": "x" * 1_000_000}}),
+        make(**{"audit.loaded": {"status": {"enabled": "\1" * 1_000_000}}}),
+        make(**{"docker.containers": [container(Name="/" + "x" * 1_000_000)]}),
+        make(system={"os": {"PRETTY_NAME": "x" * 1_000_000}}),
+    ],
+    ids=["source", "error", "value", "name", "summary"],
+)
+def test_a_long_text_of_a_host_is_short_in_each_finding(
+    snapshot: Snapshot, controls: tuple[Control, ...]
+) -> None:
+    assert len(repr(assess(snapshot, controls, benchmark=BENCHMARK))) < 2_000_000
+
+
+def test_the_reason_of_an_unreachable_host_is_short(controls: tuple[Control, ...]) -> None:
+    assessment = unreachable("h", "x" * 1_000_000, controls, benchmark=BENCHMARK)
+    assert len(assessment.unreachable) < 6_000
+    assert len({id(finding.verdict) for finding in assessment.findings}) == 1
+    assert len(assessment.findings[0].verdict.actual) < 6_000
 
 
 def test_without_facts_no_control_passes_or_fails(controls: tuple[Control, ...]) -> None:

@@ -55,6 +55,12 @@ def test_an_invalid_snapshot_is_refused_with_its_name_and_the_reason(data: bytes
         Snapshot.parse(data, name="x")
 
 
+def test_an_invalid_schema_of_any_length_gives_a_short_error() -> None:
+    with pytest.raises(HardenerError) as caught:
+        Snapshot({"schema": "x" * 1_000_000})
+    assert len(str(caught.value)) < 6_000
+
+
 def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot read snapshot .*gone\.json: No such file"):
         Snapshot.load(tmp_path / "gone.json")
