@@ -123,7 +123,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         profile=profile,
         name=document.name,
         began=began,
-        ended=now(),
+        ended=max(began, now()),
         host=tried.host,
         container=tried.container,
         run_in=bool(request.run_in),
