@@ -27,7 +27,11 @@ REPORTS = tuple(
 )
 DECLARED = ("attestations", "releases", "waivers")  # files of a run that people wrote
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+# Of one case and without a last dot, so that no two are one folder on a system that ignores these.
+_RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", "lpt") for number in range(10))}
+)
 _PROOF_ID = re.compile(r"[0-9a-f]{16}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -41,7 +45,8 @@ def checksums(files: Iterable[File]) -> bytes:
 
 def is_run_id(text: str) -> bool:
     """Return whether a bundle can contain a run with this identifier."""
-    return _RUN_ID.fullmatch(text) is not None
+    found = _RUN_ID.fullmatch(text) is not None and not text.endswith(".")
+    return found and text.partition(".")[0] not in _DEVICES
 
 
 def declared_name(run: str, what: str) -> str:

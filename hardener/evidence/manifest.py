@@ -276,6 +276,8 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         ),
         counts={_text(key): _number(value) for key, value in entry["population"]["counts"].items()},
     )
+    if info.ended < info.started:
+        raise Refused(MANIFEST, f"run {info.run_id} ended before it started")
     if run.verb not in VERBS:
         raise Refused(MANIFEST, f"{run.verb!r} is not one of hardener's commands: {', '.join(VERBS)}")
     if list(run.counts) != _STATUSES:

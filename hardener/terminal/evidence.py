@@ -38,10 +38,10 @@ def verified_lines(verified: Verified) -> Iterator[str]:
 
 
 def _judged(proven: Proven) -> str:
-    """Describe the result of judging a proof's observations again."""
+    """Describe the result of deriving a proof's files and verdict again."""
     if proven.judge:
-        return f"judged by {line(proven.judge)}, not judged again"
-    return "the observations confirm the verdict"
+        return f"made or judged by {line(proven.judge)}, not derived again"
+    return "every file follows from the profile, and the verdict from the observations"
 
 
 def _compared(again: Reassessed) -> str:

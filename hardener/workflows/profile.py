@@ -16,7 +16,7 @@ from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
 from hardener.workload.page import Section, sections
 from hardener.workload.profile import Profile, make, short_name
-from hardener.workload.profile_document import PROOF, foreign
+from hardener.workload.profile_document import PROOF, Document, document, foreign
 from hardener.workload.proven import MOST, Proven, check, read_folder
 from hardener.workload.recording import load
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
@@ -125,7 +125,8 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     service, change = request.service, None
     if request.compose:
         service = service or _recorded_service(made)
-        change = _change(request.compose, made, service=service, seccomp=seccomp)
+        whole = document(made, seccomp=seccomp, service=service)
+        change = _change(request.compose, whole)
     served = any(each.served for each in made.merged.recordings)
     page = list(sections(made))
     files = artefacts(made, seccomp=seccomp, service=service)
@@ -219,15 +220,15 @@ def _recorded_service(made: Profile) -> str:
     return recorded.service
 
 
-def _change(files: Sequence[Path], made: Profile, *, service: str, seccomp: str) -> ComposeChange:
+def _change(files: Sequence[Path], profile: Document) -> ComposeChange:
     """Return the change of the last one of these compose files."""
     before = _text(files[-1])
     after = edited(
         before,
-        interpolated(service_keys(made, seccomp=seccomp)),
-        service=service,
+        interpolated(service_keys(profile)),
+        service=profile.service,
         name=str(files[-1]),
-        recorded=recorded_keys(made),
+        recorded=recorded_keys(profile),
         several=len(files) > 1,
     )
     return ComposeChange(files[-1], before, after)

@@ -20,7 +20,7 @@ from hardener.workload.profile_document import Document
 from hardener.workload.proven import check, read_folder
 from hardener.workload.recording import now
 from hardener.workload.settings import APPARMOR, SECCOMP
-from hardener.workload.trials import plan
+from hardener.workload.trials import not_tried, plan
 from hardener.workload.verdict import Verdict, judge
 
 
@@ -123,13 +123,13 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         profile=profile,
         name=document.name,
         began=began,
-        ended=now(),
+        ended=max(began, now()),
         host=tried.host,
         container=tried.container,
         run_in=bool(request.run_in),
         trials=trials,
         observations=tried.observations,
-        missing=[*tried.missing, *_not_tried(document)],
+        missing=[*tried.missing, *not_tried(document)],
     )
     if _digest(request.folder) != profile:
         raise HardenerError(
@@ -162,15 +162,3 @@ def _apparmor(document: Document, folder: Path) -> str:
     if document.apparmor is None or not document.apparmor.used:
         return ""
     return (folder / APPARMOR).read_text(encoding="utf-8")
-
-
-def _not_tried(document: Document) -> list[str]:
-    """Describe the parts of a profile that could not be tried on the recorded host."""
-    if document.apparmor is None or document.apparmor.used:
-        return []
-    why = (
-        "the container keeps its own"
-        if "apparmor" in document.host.lsm
-        else "the recorded host has no AppArmor"
-    )
-    return [f"the AppArmor profile was not part of the proof: {why}"]

@@ -81,7 +81,7 @@ def run_info(
         catalogue_digest=catalogue.digest(),
         ansible_version=ansible_version,
         started=started,
-        ended=datetime.now(UTC),
+        ended=max(started, datetime.now(UTC)),  # the clock may have been set back
         decisions=decisions,
         inventory=inventory,
     )

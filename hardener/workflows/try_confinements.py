@@ -18,7 +18,7 @@ from hardener.text import line
 from hardener.workflows import twins
 from hardener.workload.container import Container, Host
 from hardener.workload.exercise import Exercise, Exerciser
-from hardener.workload.identity import difference, recorded
+from hardener.workload.identity import moved_rights, recorded
 from hardener.workload.observation import Observation, observation
 from hardener.workload.profile_document import Document
 from hardener.workload.trials import Trial
@@ -28,13 +28,6 @@ from hardener.workload.verdict import settled
 _TIMES = 4
 _LEAST = {"profile": 60.0, "control": 5.0, "without": 5.0}  # seconds
 _MOST_PORTS = 1000
-# Axes of the identity that decide what a trial without the profile shows.
-_COMPARED = frozenset(
-    {
-        *("architecture", "image digest", "user", "privileged", "read only"),
-        *("security options", "capabilities added", "capabilities dropped"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,8 +329,7 @@ def _require_same(document: Document, tried: Tried) -> None:
     The trials are compared with one under the container's own rights: it must not run under the profile.
     """
     before, after = recorded(document.container, document.host), recorded(tried.container, tried.host)
-    moved = [axis for axis in difference(before, after) if axis.name in _COMPARED]
-    if moved:
+    if moved := moved_rights(before, after):
         raise HardenerError(
             f"{line(document.container.name)} is not as it was during the recording: {moved[0]}",
             hint="take out the settings of an applied profile, or record the container again",

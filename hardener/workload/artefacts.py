@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from hardener.workload import profile_document
+from hardener.errors import HardenerError
+from hardener.workload.apparmor import AppArmor
 from hardener.workload.override import override
 from hardener.workload.profile import Profile
+from hardener.workload.profile_document import NAME, Document, SeccompPart, digest, document, text
+from hardener.workload.seccomp import AF_ALG, narrowed
 from hardener.workload.settings import APPARMOR, SECCOMP, run_text
 
 OVERRIDE = "compose.override.yaml"
@@ -21,11 +25,46 @@ def artefacts(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str =
         seccomp: the seccomp profile's path from the folder of the compose file.
         service: of the compose file; without, as recorded.
     """
+    whole = document(profile, seccomp=seccomp, service=service)
+    files = derived(whole)
+    digests = {name: digest(each.encode()) for name, each in files.items()}
+    return {**files, NAME: text(whole.model_copy(update={"files": digests}))}
+
+
+def derived(profile: Document) -> dict[str, str]:
+    """Return the files that follow from a ``profile.json``, in the order of writing.
+
+    Raises:
+        HardenerError: its seccomp profile does not follow from it.
+    """
     files = {}
     if profile.seccomp:
-        files[SECCOMP] = json.dumps(profile.seccomp.document, indent=1) + "\n"
-    if profile.apparmor:
-        files[APPARMOR] = profile.apparmor.text
-    files[RUN] = run_text(profile)
-    files[OVERRIDE] = override(profile, seccomp=seccomp, service=service)
-    return {**files, profile_document.NAME: profile_document.text(profile_document.document(profile, files))}
+        files[SECCOMP] = json.dumps(_seccomp(profile.seccomp, profile.capabilities.kept), indent=1) + "\n"
+    if apparmor := profile.apparmor:
+        files[APPARMOR] = AppArmor(name=apparmor.name, rules=apparmor.rules, left_out=apparmor.left_out).text
+    return {**files, RUN: run_text(profile), OVERRIDE: override(profile)}
+
+
+def _seccomp(part: SeccompPart, capabilities: tuple[str, ...]) -> dict[str, Any]:
+    """Narrow the recorded default to the calls of a profile."""
+    if part.basis is None:
+        raise HardenerError("it does not say what its seccomp profile was narrowed from")
+    default = part.basis.default
+    found = narrowed(
+        default,
+        wanted=part.calls.keys() | part.refused.keys(),
+        capabilities=capabilities,
+        architectures=part.architectures,
+        extra=part.extra,
+        crypto_sockets=AF_ALG not in part.socket_families_refused,
+    )
+    for what, said, follows in (
+        ("calls", tuple(part.calls), found.permitted),
+        ("refused", tuple(part.refused), found.refused),
+        ("default_calls", part.default_calls, len(default.permitted(capabilities))),
+        ("answered_not_known", part.answered_not_known, found.not_known),
+        ("socket_families_refused", part.socket_families_refused, found.families_refused),
+    ):
+        if said != follows:
+            raise HardenerError(f"the field {what} of its seccomp profile does not follow from the others")
+    return found.document

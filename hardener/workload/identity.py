@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 # Axes that all containers of a host share, except those with another runtime.
 OF_HOST = ("architecture", "kernel series", "engine version", "runtime", "user namespaces")
+# Axes that decide what a trial of the container without its profile shows.
+_RIGHTS = frozenset(
+    {
+        *("architecture", "image digest", "user", "privileged", "read only"),
+        *("security options", "capabilities added", "capabilities dropped"),
+    }
+)
 
 _ORDERED = frozenset({"entrypoint", "command"})  # lists whose order matters
 _SERIES = re.compile(r"\d{1,9}\.\d{1,9}")
@@ -85,6 +92,11 @@ def difference(before: Identity, after: Identity) -> tuple[Axis, ...]:
         for name in before
         if name in after and _plain(name, before[name]) != _plain(name, after[name])
     )
+
+
+def moved_rights(before: Identity, after: Identity) -> tuple[Axis, ...]:
+    """Return the axes of another program or other rights, on which a proof and its profile must agree."""
+    return tuple(axis for axis in difference(before, after) if axis.name in _RIGHTS)
 
 
 def require_one(recordings: Sequence[tuple[str, Recording]]) -> None:

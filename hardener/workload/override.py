@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from hardener.workload.compose_nodes import OVERRIDE
-from hardener.workload.profile import Profile
+from hardener.workload.profile_document import Document
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.yamltext import entry, quoted
 
 
-def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> str:
-    """Return a compose override file: ``docker compose -f compose.yaml -f FILE``.
-
-    Args:
-        profile: the profile.
-        seccomp: the seccomp profile's path from the project's folder.
-        service: its name; without, as recorded.
-    """
-    container = profile.merged.one.container
-    name = service or (container.compose.service if container.compose else profile.name)
+def override(profile: Document) -> str:
+    """Return a compose override file: ``docker compose -f compose.yaml -f FILE``."""
     recorded = recorded_keys(profile)
-    keys = interpolated(service_keys(profile, seccomp=seccomp))
+    keys = interpolated(service_keys(profile))
     replaced = {key for key, values in recorded.items() if values}
     lines = [
         "# Written by hardener from recordings of one container; profile.md says what each line is for.",
@@ -27,7 +19,7 @@ def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = 
     ]
     if replaced:
         lines.append("# !override replaces a list; docker compose supports it since 2.24.4.")
-    lines += ["services:", f"  {quoted(name)}:"]
+    lines += ["services:", f"  {quoted(profile.service)}:"]
     for key, value in keys.items():
         lines += entry(key, value, lead="    ", tag=OVERRIDE if key in replaced else "")
     return "\n".join(lines) + "\n"

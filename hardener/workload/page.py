@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hardener.workload.apparmor import Rule
 from hardener.workload.merging import Seen, together
 from hardener.workload.profile import WRITABLE_ROOT, Profile, Why
-from hardener.workload.settings import APPARMOR, tmpfs
+from hardener.workload.settings import APPARMOR
 from hardener.workload.syscalls import NEWER
 
 _SHOWN = 6  # number of names in one sentence
@@ -290,10 +290,10 @@ def _root(profile: Profile) -> Section:
     rows = []
     if WRITABLE_ROOT in profile.dropped:
         rows = [Row(each.what, (*each.why, "; read-only on request")) for each in obstacles]
-    for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True):
+    for folder, options in profile.tmpfs:
         rows.append(
             Row(
-                Name(mount),
+                Name(f"{folder.path}:{options}"),
                 (
                     "written:",
                     *_listed(folder.paths, before=" "),

@@ -8,7 +8,7 @@ The same recordings give the same profile, whatever their order. Nothing here re
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
@@ -16,10 +16,11 @@ from pydantic import Field
 
 from hardener.errors import HardenerError
 from hardener.text import line
+from hardener.workload import recording
 from hardener.workload.apparmor import AppArmor, apparmor
 from hardener.workload.capabilities import Need, held, named, needs
 from hardener.workload.equal_calls import no_more_than
-from hardener.workload.filesystem import WriteSet, write_set
+from hardener.workload.filesystem import Folder, WriteSet, write_set
 from hardener.workload.merging import Merged, Seen, merge, together
 from hardener.workload.owner import User, other_user
 from hardener.workload.recording import Recording
@@ -42,6 +43,8 @@ _LONGEST_NAME = 60
 # What can be left out on request beside capabilities, as a proof names it.
 PARTS = (WRITABLE_ROOT, GAINING_PRIVILEGES) = ("writable root", "gaining privileges")
 APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
+# Without a size, a container could fill half of the host's memory; none follows from a recording.
+TMPFS = "rw,nosuid,nodev,size=256m"
 _GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
 
@@ -62,6 +65,27 @@ class Why(Part):
     no_more_than: str = Field(default="", description="a permitted call that can do all that it can do")
 
 
+class Basis(Part):
+    """The seccomp profiles that are narrowed, as recorded."""
+
+    common: recording.Seccomp = Field(description="the engine's default")
+    capabilities: tuple[str, ...] = Field(description="those that the engine gives by itself")
+    own: recording.Seccomp | None = Field(
+        description="its default for the container's capabilities, if these are more"
+    )
+    chosen: tuple[recording.Seccomp, ...] = Field(description="profiles that the container had in its place")
+
+    @property
+    def default(self) -> Default:
+        """Return the profiles in the form in which they can be narrowed."""
+        return Default(
+            common=self.common.model_dump(mode="json", exclude_none=True),
+            capabilities=frozenset(self.capabilities),
+            own=self.own.model_dump(mode="json", exclude_none=True) if self.own else None,
+            chosen=tuple(each.model_dump(mode="json", exclude_none=True) for each in self.chosen),
+        )
+
+
 class Hurdle(Part):
     """An executed program that gains privileges, and that no-new-privileges would break."""
 
@@ -78,6 +102,7 @@ class Profile:
         merged: the recordings.
         calls: every call that was wanted, with the reason.
         default_calls: how many the engine's default permits with the chosen capabilities.
+        basis: what the seccomp profile was narrowed from.
         seccomp: the profile; None where the engine's own could not be read.
         had: the capabilities that the container had.
         needs: why capabilities are needed.
@@ -96,6 +121,7 @@ class Profile:
     merged: Merged
     calls: Mapping[str, Why]
     default_calls: int
+    basis: Basis | None
     seccomp: Seccomp | None
     had: frozenset[str]
     needs: tuple[Need, ...]
@@ -119,6 +145,19 @@ class Profile:
         """Return whether the root file system is read-only."""
         own = self.merged.one.container.read_only or not self.writes.obstacles
         return own or WRITABLE_ROOT in self.dropped
+
+    @property
+    def tmpfs(self) -> Iterator[tuple[Folder, str]]:
+        """Yield the tmpfs mounts with their options: ``rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0``."""
+        for folder in self.writes.folders:
+            yield folder, f"{TMPFS},{'exec' if folder.executable else 'noexec'}{self._owned(folder)}"
+
+    def _owned(self, folder: Folder) -> str:
+        """Return mode and owner of a tmpfs as options: a runtime copies only the mode of a folder."""
+        owner, user = folder.owner, self.user
+        if user:
+            return f",mode={owner.mode if owner else 0o755:04o},uid={user.uid},gid={user.gid}"
+        return f",mode={owner.mode:04o},uid={owner.uid},gid={owner.gid}" if owner else ",mode=1777"
 
     @property
     def confined_by_apparmor(self) -> bool:
@@ -189,7 +228,8 @@ def make(
         no_exec=no_exec,
     )
     name = short_name(merged.one.container.name)
-    default = _default(merged)
+    basis = _basis(merged)
+    default = basis.default if basis else None
     seccomp = None
     seen = frozenset(calls)
     if default is not None:
@@ -210,6 +250,7 @@ def make(
         merged=merged,
         calls=calls,
         default_calls=len(default.permitted(capabilities)) if default else 0,
+        basis=basis,
         seccomp=seccomp,
         had=had,
         needs=required,
@@ -245,15 +286,15 @@ def _droppable(drop: Collection[str], useful: frozenset[str]) -> frozenset[str]:
     return dropped
 
 
-def _default(merged: Merged) -> Default | None:
+def _basis(merged: Merged) -> Basis | None:
     if merged.default is None:
         return None
     granted = merged.granted
-    return Default(
-        common=merged.default.model_dump(mode="json", exclude_none=True),
-        capabilities=frozenset(granted.capabilities),
-        own=granted.own.model_dump(mode="json", exclude_none=True) if granted.own else None,
-        chosen=tuple(each.model_dump(mode="json", exclude_none=True) for each in merged.chosen),
+    return Basis(
+        common=merged.default,
+        capabilities=granted.capabilities,
+        own=granted.own,
+        chosen=merged.chosen,
     )
 
 

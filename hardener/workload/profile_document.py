@@ -26,9 +26,8 @@ from hardener.workload.decoding import decode_document
 from hardener.workload.filesystem import Obstacle
 from hardener.workload.merging import Exercise, together
 from hardener.workload.owner import User
-from hardener.workload.profile import GAINING_PRIVILEGES, PARTS, WRITABLE_ROOT, Hurdle, Profile, Why
+from hardener.workload.profile import GAINING_PRIVILEGES, PARTS, WRITABLE_ROOT, Basis, Hurdle, Profile, Why
 from hardener.workload.recording import Twin
-from hardener.workload.settings import tmpfs
 from hardener.workload.shapes import Part, Phase
 
 FORMAT: Literal["hardener.profile/1"] = "hardener.profile/1"
@@ -52,7 +51,10 @@ class Source(Part):
 
 
 class SeccompPart(Part):
-    """The seccomp profile: each call with its reason."""
+    """The seccomp profile: each call with its reason, and what it was narrowed from."""
+
+    basis: Basis | None = Field(default=None, description="null in profiles of hardener 0.2.0")
+    architectures: tuple[str, ...] = ()
 
     default_calls: int
     calls: Mapping[str, Why]
@@ -133,6 +135,8 @@ class Document(Part):
     privileges: PrivilegePart
     apparmor: AppArmorPart | None
     limits: LimitPart
+    seccomp_path: str = Field(default="./seccomp.json", description="from the folder of the compose file")
+    service: str = Field(default="", description="of the compose file")
     files: Mapping[str, str]  # SHA-256 of the other files for programs
 
     @property
@@ -146,14 +150,16 @@ class Document(Part):
         return frozenset(found)
 
 
-def document(profile: Profile, files: Mapping[str, str]) -> Document:
-    """Return the document of a profile.
+def document(profile: Profile, *, seccomp: str = "./seccomp.json", service: str = "") -> Document:
+    """Return the document of a profile, without the other files, which follow from it.
 
     Args:
         profile: the profile.
-        files: the text of other files that belong to it, by name.
+        seccomp: the seccomp profile's path from the folder of the compose file.
+        service: of the compose file; without, as recorded.
     """
     merged = profile.merged
+    compose = merged.one.container.compose
     return Document(
         hardener=__version__,
         name=profile.name,
@@ -187,7 +193,9 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
         ),
         apparmor=_apparmor(profile),
         limits=LimitPart(pids_peak=profile.pids_peak, memory_peak=profile.memory),
-        files={name: digest(text.encode()) for name, text in files.items()},
+        seccomp_path=seccomp,
+        service=service or (compose.service if compose else profile.name),
+        files={},
     )
 
 
@@ -267,6 +275,8 @@ def _seccomp(profile: Profile) -> SeccompPart | None:
     if profile.seccomp is None:
         return None
     return SeccompPart(
+        basis=profile.basis,
+        architectures=tuple(profile.merged.calls),
         default_calls=profile.default_calls,
         calls={name: profile.calls[name] for name in profile.seccomp.permitted},
         refused={name: profile.calls[name] for name in profile.seccomp.refused},
@@ -282,12 +292,12 @@ def _root(profile: Profile) -> RootPart:
         tmpfs=tuple(
             TmpfsPart(
                 path=folder.path,
-                options=mount.removeprefix(f"{folder.path}:"),
+                options=options,
                 paths={path: seen.seen_in for path, seen in folder.paths.items()},
                 programs=seen.programs,
                 phases=seen.phases,
             )
-            for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True)
+            for folder, options in profile.tmpfs
             for seen in (together(folder.paths.values()),)
         ),
         obstacles=profile.writes.obstacles,

@@ -6,24 +6,28 @@ list is detected.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hardener import __version__
-from hardener.bounded import parse, read
+from hardener.bounded import read
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload import profile_document, proof
+from hardener.workload.artefacts import derived
+from hardener.workload.identity import moved_rights, recorded
+from hardener.workload.profile import APPARMOR_PREFIX, TMPFS, Why, short_name
 from hardener.workload.profile_document import Document, digest
 from hardener.workload.proof import ProofDocument, Removal
 from hardener.workload.settings import SECCOMP
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS
-from hardener.workload.trials import plan
+from hardener.workload.trials import not_tried, plan
 from hardener.workload.verdict import judge
 
 MOST = 16 << 20  # bytes of a file
-_MOST_VALUES = 20_000  # values in a seccomp profile: ten times an engine's default
 
 
 class InconsistentError(HardenerError):
@@ -41,7 +45,7 @@ class Proven:
 
     Args:
         files: all of it, by name: ``profile.json`` and the files that it names, and ``proof.json``.
-        judge: the other version of hardener that gave the verdict; empty where it was judged again.
+        judge: the other version of hardener that made the profile or gave the verdict; empty if this one did.
     """
 
     profile: Document
@@ -97,9 +101,12 @@ def check(files: Mapping[str, bytes]) -> Proven:
         raise InconsistentError(proof.NAME, "the proof belongs to another profile")
     if (found.name, found.container.digest) != (profile.name, profile.container.digest):
         raise InconsistentError(proof.NAME, "the proof and the profile belong to different containers")
-    if found.hardener != __version__:
-        return Proven(profile=profile, proof=found, files=files, judge=f"hardener {found.hardener}")
-    _require_same(found, profile, files)
+    for version in (profile.hardener, found.hardener):
+        if version != __version__:
+            return Proven(profile=profile, proof=found, files=files, judge=f"hardener {version}")
+    _require_consistent(profile)
+    seccomp = _require_derived(profile, files)
+    _require_same(found, profile, seccomp)
     return Proven(profile=profile, proof=found, files=files)
 
 
@@ -115,28 +122,72 @@ def _proof(files: Mapping[str, bytes]) -> ProofDocument:
         found = proof.decode(files[proof.NAME], name=proof.NAME)
     except HardenerError as error:
         raise InconsistentError(proof.NAME, error.message) from error
+    if found.ended < found.began:
+        raise InconsistentError(proof.NAME, "its trials end before they begin")
     if found.hardener == __version__ and proof.text(found).encode() != files[proof.NAME]:
         raise InconsistentError(proof.NAME, "not in the form that hardener writes")
     return found
 
 
-def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, bytes]) -> None:
+def _require_consistent(profile: Document) -> None:
+    """Refuse a profile in which a value does not follow from the others."""
+    root, capabilities = profile.root, profile.capabilities
+    kept = {*capabilities.kept, *capabilities.dropped_on_request}
+    needed = set() if profile.user else {need.capability for need in capabilities.needs}
+    confined = profile.apparmor is None or profile.apparmor.name == f"{APPARMOR_PREFIX}{profile.name}"
+    seccomp = profile.seccomp
+    for what, holds in (
+        ("name", profile.name == short_name(profile.container.name)),
+        ("apparmor.name", confined),
+        ("capabilities.kept", kept in (needed, {*capabilities.had})),
+        ("privileges", profile.privileges.no_new_privileges or profile.privileges.hurdles),
+        ("root.read_only", root.read_only or (root.obstacles and not profile.container.read_only)),
+        ("root.tmpfs", all(each.options.startswith(f"{TMPFS},") for each in root.tmpfs)),
+        ("seccomp.architectures", not seccomp or seccomp.architectures[:1] == (profile.host.architecture,)),
+        ("seccomp.calls", not seccomp or Why() not in seccomp.calls.values()),
+        ("seccomp_path", profile.seccomp_path.endswith(f"/{SECCOMP}")),
+    ):
+        if not holds:
+            raise InconsistentError(
+                profile_document.NAME, f"the field {what} does not follow from the others"
+            )
+
+
+def _require_derived(profile: Document, files: Mapping[str, bytes]) -> Any:
+    """Refuse files that do not follow from the profile; return the content of ``seccomp.json``."""
+    if profile_document.text(profile).encode() != files[profile_document.NAME]:
+        raise InconsistentError(profile_document.NAME, "not in the form that hardener writes")
+    try:
+        again = derived(profile)
+    except HardenerError as error:
+        raise InconsistentError(profile_document.NAME, error.message) from error
+    for name in sorted(again.keys() | profile.files.keys()):
+        if again.get(name, "").encode() != files.get(name):
+            raise InconsistentError(name, f"does not follow from {profile_document.NAME}")
+    return json.loads(again[SECCOMP]) if profile.seccomp else None
+
+
+def _require_same(found: ProofDocument, profile: Document, seccomp: Any) -> None:
     """Refuse a proof that differs from the result of judging its observations again."""
+    before, after = recorded(profile.container, profile.host), recorded(found.container, found.host)
+    if moved := moved_rights(before, after):
+        raise InconsistentError(proof.NAME, f"the proof and the profile differ: {moved[0]}")
     starts = next((each.starts for each in found.trials if each.kind == "profile"), 0)
     if not LEAST_STARTS <= starts <= MOST_STARTS:
         raise InconsistentError(
             proof.NAME,
             f"the profile has {starts} starts; a proof needs from {LEAST_STARTS} to {MOST_STARTS}",
         )
-    try:
-        seccomp = parse(files[SECCOMP], most_values=_MOST_VALUES) if profile.seccomp else None
-        trials = plan(profile, seccomp=seccomp, starts=starts)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InconsistentError(SECCOMP, f"not a seccomp profile: {type(error).__name__}") from error
+    trials = plan(profile, seccomp=seccomp, starts=starts)
     planned = [(trial.key, trial.kind, trial.starts) for trial in trials]
     if [(each.key, each.kind, each.starts) for each in found.trials] != planned:
         raise InconsistentError(proof.NAME, "the trials of the proof differ from the trials of its profile")
     observations = {each.key: each.observation for each in found.trials if each.observation is not None}
+    gaps = {*not_tried(profile)}
+    for key in ("before", "profile"):
+        gaps |= {*observations[key].missing} if key in observations else set()
+    if not gaps <= {*found.missing}:
+        raise InconsistentError(proof.NAME, "the field missing of the proof lacks what its trials say")
     user = (profile.user.uid, profile.user.gid) if profile.user else None
     again = judge(trials, observations, user=user)
     evidence = tuple(

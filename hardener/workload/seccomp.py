@@ -8,6 +8,7 @@ names are narrowed. Nothing is permitted that the default refuses, unless it is 
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,8 @@ _COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
     "SCMP_CMP_GT": operator.gt,
 }
 _OPERATORS = {*_COMPARISONS, "SCMP_CMP_MASKED_EQ"}
+AF_ALG = 38
 _ENOSYS = 38
-_AF_ALG = 38
 _FAMILIES = 64  # the kernel has lower numbers only: 46 in Linux 6.18
 _INT = 0xFFFFFFFF  # a family is an int: the kernel ignores the other bits of the argument
 _WORD = 1 << 64
@@ -170,7 +171,7 @@ def narrowed(
             plain.setdefault((rule["action"], rule.get("errnoRet")), set()).add(name)
     if sockets and "socket" in wanted:
         before = _families(sockets)
-        after = before if crypto_sockets else before - {_AF_ALG}
+        after = before if crypto_sockets else before - {AF_ALG}
         families = tuple(sorted(before - after))
         limited += _family_rules(after, sockets[0]["action"])
     kept = frozenset(wanted) & permitted
@@ -231,6 +232,7 @@ def _limited(rules: Iterable[Rule], profile: Mapping[str, Any]) -> Iterator[Rule
     """
     permitting: dict[str, list[Rule]] = {}
     refusing: dict[str, list[Rule]] = {}
+    counts: Counter[str] = Counter()
     for rule in _rules(profile, own=True):
         (permitting if _permits(rule) else refusing).setdefault(rule["name"], []).append(rule)
     for rule in rules:
@@ -246,6 +248,9 @@ def _limited(rules: Iterable[Rule], profile: Mapping[str, Any]) -> Iterator[Rule
             for other in permitting.get(name, ()):
                 both = _both(rule["args"], other["args"], families=name == "socket")
                 if both is not None:
+                    counts[name] += 1
+                    if counts[name] > _MOST_RULES:
+                        raise _error(f"a system call has more than {_MOST_RULES} rules", own=True)
                     yield {**rule, "args": both}
 
 

@@ -12,85 +12,71 @@ from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
 
-from hardener.workload.filesystem import Folder
-from hardener.workload.profile import Profile
+from hardener.workload.profile_document import Document
 
 SECCOMP = "seccomp.json"
 APPARMOR = "apparmor"
-# Without a size, a container could fill half of the host's memory; none follows from a recording.
-_TMPFS = "rw,nosuid,nodev,size=256m"
 
 
-def run_arguments(profile: Profile, *, seccomp: str = SECCOMP) -> tuple[str, ...]:
-    """Return arguments for ``docker run``, before the image.
-
-    Args:
-        profile: the profile.
-        seccomp: where the client finds the seccomp profile.
-    """
-    return tuple(_arguments(profile, seccomp))
+def run_arguments(profile: Document) -> tuple[str, ...]:
+    """Return arguments for ``docker run``, before the image; its client is in the folder of the profile."""
+    return tuple(_arguments(profile))
 
 
-def run_text(profile: Profile) -> str:
+def run_text(profile: Document) -> str:
     """Return the arguments as a file, one on each line, quoted for a shell."""
     return "".join(f"{shlex.quote(argument)}\n" for argument in run_arguments(profile))
 
 
-def _arguments(profile: Profile, seccomp: str) -> Iterator[str]:
-    if profile.merged.one.container.privileged:
+def _arguments(profile: Document) -> Iterator[str]:
+    if profile.container.privileged:
         yield "--privileged=false"
     yield "--cap-drop=ALL"
-    yield from (f"--cap-add={_short(name)}" for name in profile.capabilities)
-    yield from (f"--security-opt={option}" for option in security_options(profile, seccomp))
+    yield from (f"--cap-add={_short(name)}" for name in profile.capabilities.kept)
+    yield from (f"--security-opt={option}" for option in _security_options(profile, SECCOMP))
     if profile.user:
         yield f"--user={profile.user}"
-    if profile.read_only:
+    if profile.root.read_only:
         yield "--read-only"
-        yield from (f"--tmpfs={each}" for each in tmpfs(profile))
+        yield from (f"--tmpfs={each.path}:{each.options}" for each in profile.root.tmpfs)
 
 
-def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
-    """Return the keys of a compose service, in the order in which they are written.
-
-    Args:
-        profile: the profile.
-        seccomp: the seccomp profile's path from the project's folder.
-    """
+def service_keys(profile: Document) -> dict[str, Any]:
+    """Return the keys of a compose service, in the order in which they are written."""
     keys: dict[str, Any] = {}
-    if profile.merged.one.container.privileged:
+    if profile.container.privileged:
         keys["privileged"] = False
     if profile.user:
         keys["user"] = str(profile.user)
     keys["cap_drop"] = ["ALL"]
-    keys["cap_add"] = [_short(name) for name in profile.capabilities]
-    keys["security_opt"] = list(security_options(profile, seccomp))
-    if profile.read_only:
+    keys["cap_add"] = [_short(name) for name in profile.capabilities.kept]
+    keys["security_opt"] = list(_security_options(profile, profile.seccomp_path))
+    if profile.root.read_only:
         keys["read_only"] = True
-        if profile.writes.folders:
-            keys["tmpfs"] = list(tmpfs(profile))
+        if profile.root.tmpfs:
+            keys["tmpfs"] = [f"{each.path}:{each.options}" for each in profile.root.tmpfs]
     return keys
 
 
-def recorded_keys(profile: Profile) -> dict[str, list[str]]:
+def recorded_keys(profile: Document) -> dict[str, list[str]]:
     """Return what the recorded container had of the keys to which another compose file may add values."""
-    container = profile.merged.one.container
+    container = profile.container
     return {
         "cap_add": list(container.capabilities_added),
         "security_opt": list(container.security_options),
     }
 
 
-def security_options(profile: Profile, seccomp: str) -> Iterator[str]:
+def _security_options(profile: Document, seccomp: str) -> Iterator[str]:
     """Return the security options of the profile, and those of the container that the profile keeps."""
     if profile.seccomp:
         yield f"seccomp={seccomp}"
-    if profile.confined_by_apparmor and profile.apparmor:
+    confined = profile.apparmor is not None and profile.apparmor.used
+    if profile.apparmor and confined:
         yield f"apparmor={profile.apparmor.name}"
-    if profile.no_new_privileges:
+    if profile.privileges.no_new_privileges:
         yield "no-new-privileges=true"
-    yield from kept_options(
-        profile.merged.one.container.security_options, apparmor=profile.confined_by_apparmor
-    )
+    yield from kept_options(profile.container.security_options, apparmor=confined)
 
 
 def kept_options(options: Iterable[str], *, apparmor: bool) -> Iterator[str]:
@@ -115,20 +101,6 @@ def interpolated(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: interpolated(each) for key, each in value.items()}
     return value
-
-
-def tmpfs(profile: Profile) -> Iterator[str]:
-    """Return the tmpfs mounts: ``/run:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0,gid=0``."""
-    for folder in profile.writes.folders:
-        yield f"{folder.path}:{_TMPFS},{'exec' if folder.executable else 'noexec'}{_owned(profile, folder)}"
-
-
-def _owned(profile: Profile, folder: Folder) -> str:
-    """Return mode and owner of a tmpfs as options: a runtime copies only the mode of the image's folder."""
-    owner, user = folder.owner, profile.user
-    if user:
-        return f",mode={owner.mode if owner else 0o755:04o},uid={user.uid},gid={user.gid}"
-    return f",mode={owner.mode:04o},uid={owner.uid},gid={owner.gid}" if owner else ",mode=1777"
 
 
 def _short(name: str) -> str:

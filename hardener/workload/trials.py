@@ -141,6 +141,18 @@ def plan(document: Document, *, seccomp: Mapping[str, Any] | None, starts: int =
     return tuple(trials)
 
 
+def not_tried(document: Document) -> list[str]:
+    """Describe the parts of a profile that could not be tried on the recorded host."""
+    if document.apparmor is None or document.apparmor.used:
+        return []
+    why = (
+        "the container keeps its own"
+        if "apparmor" in document.host.lsm
+        else "the recorded host has no AppArmor"
+    )
+    return [f"the AppArmor profile was not part of the proof: {why}"]
+
+
 def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
     for name in whole.capabilities:
         rest = tuple(each for each in whole.capabilities if each != name)

@@ -12,7 +12,6 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record.observe import listening, status
 
 from hardener.workload import kernel
-from hardener.workload.artefacts import artefacts
 from hardener.workload.profile import make
 from hardener.workload.profile_document import document
 from hardener.workload.proof import ProofDocument
@@ -129,7 +128,7 @@ def test_the_profile_keeps_the_capabilities_without_which_the_exercise_fails(
     profile = make([("recording.json", recorded)])
     assert profile.seccomp is not None
     assert set(NEEDED) <= set(profile.capabilities)
-    whole = confinement(document(profile, artefacts(profile)), seccomp=profile.seccomp.document)
+    whole = confinement(document(profile), seccomp=profile.seccomp.document)
     rights = whole.host_config()
     assert works(engine, rights)
     for name in NEEDED:

@@ -15,6 +15,7 @@ from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
 from hardener.workload.override import override
 from hardener.workload.profile import Profile, make
+from hardener.workload.profile_document import document as settled
 from hardener.workload.recording import build
 from hardener.workload.settings import interpolated, recorded_keys, run_arguments, service_keys
 from tests.integration.dockerd import IMAGE, Dockerd
@@ -125,7 +126,7 @@ def test_recorded_calls_work_and_all_others_are_refused(
     engine: Dockerd, profile: Profile, folder: Path
 ) -> None:
     for _ in range(3):  # the runtime's own calls vary from start to start
-        found = printed(engine, *run_arguments(profile), folder=folder)
+        found = printed(engine, *run_arguments(settled(profile)), folder=folder)
         assert found == {name: error for name, (_, _, error) in CALLS.items()}
 
 
@@ -141,7 +142,7 @@ def test_a_shell_works_in_a_container_unless_its_calls_are_refused_by_request(
     named = [("probe", profile.merged.one)]
     for name, text in artefacts(make(named, no_exec=no_exec)).items():
         (tmp_path / name).write_text(text)
-    options = [*run_arguments(make(named, no_exec=no_exec)), "--network=none", "--detach"]
+    options = [*run_arguments(settled(make(named, no_exec=no_exec))), "--network=none", "--detach"]
     docker = f"docker --host {engine.host}"
     run = [*docker.split(), "run", *options, IMAGE, "sleep", "1000000"]
     container = subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
@@ -207,7 +208,7 @@ def understood(compose: list[str], folder: Path, *files: str) -> dict[str, Any]:
 def test_both_compose_files_mean_the_same_to_docker_compose(
     compose: list[str], profile: Profile, folder: Path
 ) -> None:
-    keys = service_keys(profile, seccomp="./seccomp.json")
+    keys = service_keys(settled(profile))
     written = {key: interpolated(value) for key, value in keys.items()}
     changed_text = edited(COMPOSE, written, service="web", name="compose.yaml", recorded={})
     (folder / "changed.yaml").write_text(changed_text)
@@ -278,12 +279,12 @@ def test_a_service_gets_exactly_the_rights_of_its_profile_from_wherever_it_had_o
         (folder / name).write_text(text)
 
     for number, keys in enumerate(HAVING):
-        made = having(keys, profile)
-        settings = interpolated(service_keys(made, seccomp="./seccomp.json"))
+        made = settled(having(keys, profile))
+        settings = interpolated(service_keys(made))
         for service in ("own", "merge", "extended", "file", "earlier"):
             file, named = "later.yaml" if service == "earlier" else "one.yaml", f"{service}{number}"
             overrides.append(f"override-{named}.yaml")
-            (folder / overrides[-1]).write_text(override(made, service=named))
+            (folder / overrides[-1]).write_text(override(made.model_copy(update={"service": named})))
             files[file] = edited(
                 files[file],
                 settings,
@@ -338,7 +339,7 @@ def test_a_hostile_path_is_taken_literally(compose: list[str], folder: Path) -> 
         (folder / name).write_text(text)
     script = "eval \"printf '%s\\\\n' $(tr '\\n' ' ' < docker-run.txt)\""
     found = subprocess.run(["sh", "-c", script], cwd=folder, check=True, capture_output=True, text=True)
-    assert found.stdout.splitlines() == list(run_arguments(hostile))
+    assert found.stdout.splitlines() == list(run_arguments(settled(hostile)))
     assert not (folder / "x").exists()
     (folder / "compose.yaml").write_text("services:\n  web:\n    image: probe:test\n")
     tmpfs = understood(compose, folder, "compose.yaml", "compose.override.yaml")["tmpfs"]

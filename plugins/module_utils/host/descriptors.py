@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections import deque
 from contextlib import contextmanager
 
@@ -31,6 +32,9 @@ _HANDLES = "/proc/self/fd/"
 _MAX_LINKS = 40  # same as the kernel's limit
 _FUSE = 0x65735546  # linux/magic.h
 _OTHERS = 0o022  # with an access control list the group's bits are its mask
+_COARSE = 5  # CLOCK_REALTIME_COARSE (linux/time.h): the clock of status changes
+_TICK = 0.011  # seconds; longer than that clock stands still
+_TURNS = 3
 
 
 class Untrusted(OSError):  # noqa: N818 - a decision, not a defect
@@ -182,9 +186,12 @@ class _Walk:
             if name == "..":
                 self._up(len(self._levels) - 1)
                 continue
-            last = not self._waiting
+            last, level, links = not self._waiting, self._levels[-1], 1
             try:
-                handle = _open(self._levels[-1], name, folder=not last)
+                if last and not level.guarded:
+                    handle, links = open_counted(name, _PATH, level.handle)
+                else:
+                    handle = _open(level, name, folder=not last)
             except FileNotFoundError:
                 return self._nothing([name, *self._waiting])
             kind = stat.S_IFMT(os.fstat(handle).st_mode)
@@ -195,7 +202,7 @@ class _Walk:
                     os.close(handle)
             elif last:
                 self._handle = handle
-                return self._found(name)
+                return self._found(name, links)
             elif kind == stat.S_IFDIR:
                 self._levels.append(_Level(handle, name, self._levels[-1]))
             else:
@@ -234,12 +241,13 @@ class _Walk:
             self._up(1)
         self._waiting.extendleft(reversed(_names(target)))
 
-    def _found(self, name: str) -> Place:
-        level, status = self._levels[-1], os.fstat(self._handle)
-        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and not level.guarded:
+    def _found(self, name: str, links: int) -> Place:
+        level = self._levels[-1]
+        if links != 1:
+            what = f"has {links} hard links" if links else "was changed each time that it was opened,"
             raise Untrusted(
                 self._named(name),
-                f"this file has {status.st_nlink} hard links and is in a folder where users other than root"
+                f"this file {what} and is in a folder where users other than root"
                 f" can create one ({self._loose()}), so that it may be any file: remove it, or copy it and"
                 " let root alone write there",
             )
@@ -330,6 +338,38 @@ def _open(level: _Level, name: str, *, folder: bool) -> int:
         except NotADirectoryError:
             pass
     return os.open(name, _PATH, dir_fd=level.handle)
+
+
+def open_counted(name: str, flags: int, folder: int) -> tuple[int, int]:
+    """Open an entry of a folder where other users may create links; return it, and its number of names.
+
+    With the right timing they link any file here, and remove this link between the open and the look at
+    `st_nlink`, which is then 1. Owner, mode and number are the same again; the time of the last status change
+    is not: each link and each removal sets it to the kernel's clock, and no call sets it to another time. So
+    a file with one name and a time before the open, or in the future, had one name when it was opened. One
+    that has just been written is opened again after a tick of that clock. A file of the only user who can
+    create links here needs no time: its owner gains nothing.
+
+    The number is 1 for anything but a regular file, and 0 for a file that was changed during each open.
+    """
+    for turn in range(_TURNS):
+        began = time.clock_gettime_ns(_COARSE)
+        handle = os.open(name, flags, dir_fd=folder)
+        status, around = os.fstat(handle), os.fstat(folder)
+        links = status.st_nlink if stat.S_ISREG(status.st_mode) else 1
+        own = status.st_uid == around.st_uid and not around.st_mode & _OTHERS
+        if links != 1 or own or not stat.S_ISREG(status.st_mode):
+            return handle, links
+        changed = os.fstat(
+            handle
+        ).st_ctime_ns  # again, since a removal counts the name before it sets the time
+        unit = 1_000_000 if changed % 1_000_000_000 else 1_000_000_000  # some file systems store seconds
+        if not began // unit * unit <= changed <= time.time_ns():
+            return handle, links
+        if turn < _TURNS - 1:
+            os.close(handle)
+            time.sleep(unit / 1e9 + _TICK)
+    return handle, 0
 
 
 def trusted(uid: int) -> bool:

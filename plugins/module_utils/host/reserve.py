@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from . import atomic
 from .atomic import Attributes, Meddled
-from .descriptors import Place
+from .descriptors import Place, open_counted
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _MODE = 0o600
@@ -60,11 +60,11 @@ def use(place: Place, content: bytes, attributes: Attributes) -> bool:
     """
     name = _name(place)
     try:
-        handle = os.open(name, os.O_WRONLY | _OLD, dir_fd=place.folder)
+        handle, links = open_counted(name, os.O_WRONLY | _OLD, place.folder)
     except OSError:
         return False
     try:
-        if not _is_private(handle) or os.fstat(handle).st_uid != os.geteuid():
+        if links != 1 or not _is_file(handle) or os.fstat(handle).st_uid != os.geteuid():
             return False  # others may write to its folder
         atomic.fill(handle, content)
         os.ftruncate(handle, len(content))  # not before, since its blocks would be freed
@@ -103,9 +103,9 @@ def _exchange(folder: int, one: str, other: str) -> bool:
 
 def _keep(folder: int, name: str) -> None:
     """Turn the replaced file into the next reserve; if it has other hard links, remove it instead."""
-    handle = os.open(name, os.O_RDONLY | _OLD, dir_fd=folder)
+    handle, links = open_counted(name, os.O_RDONLY | _OLD, folder)
     try:
-        if _is_private(handle):
+        if links == 1 and _is_file(handle):
             os.fchown(handle, os.geteuid(), os.getegid())
             os.fchmod(handle, _MODE)
         else:
@@ -114,7 +114,5 @@ def _keep(folder: int, name: str) -> None:
         os.close(handle)
 
 
-def _is_private(handle: int) -> bool:
-    """Return whether a file is a regular one with a single hard link."""
-    status = os.fstat(handle)
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+def _is_file(handle: int) -> bool:
+    return stat.S_ISREG(os.fstat(handle).st_mode)

@@ -65,7 +65,11 @@ def test_duplicate_and_unordered_names_are_refused(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "identifier", ["../run-a", "run-a/reports", "", ".run", "run a", "run-\u0430", "r" * 81]
+    "identifier",
+    [
+        *("../run-a", "run-a/reports", "", ".run", "run a", "run-\u0430", "r" * 81),
+        *("RUN-A", "run-a.", "con", "CON", "nul.x", "com1", "lpt9.tar.gz"),
+    ],
 )
 def test_a_run_needs_a_valid_identifier(identifier: str) -> None:
     run = EARLIER_MANIFEST.runs[0]

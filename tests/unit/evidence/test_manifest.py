@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -133,6 +134,12 @@ def test_an_invalid_manifest_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(Refused, match=r"^manifest\.json: ") as refused:
         Manifest.parse(data)
     assert "\n" not in str(refused.value)
+
+
+def test_a_run_that_ends_before_it_starts_is_refused() -> None:
+    odd = replace(RUN, info=replace(RUN.info, ended=RUN.info.started - timedelta(microseconds=1)))
+    with pytest.raises(Refused, match=f"run {RUN.info.run_id} ended before it started"):
+        Manifest.parse(Manifest((), (odd,), Link(0, "0" * 64)).render())
 
 
 def objects(value: object, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -24,6 +24,14 @@ def files(tmp_path: Path) -> dict[str, bytes]:
     return proven_files(tmp_path / "profile")
 
 
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def dumped(document: Any) -> bytes:
+    return f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode()
+
+
 def identifier(files: dict[str, bytes]) -> str:
     return hashlib.sha256(files["proof.json"]).hexdigest()[:16]
 
@@ -64,9 +72,56 @@ def tampered(desk: Desk, bundle: Path, name: str, change: Change, told: Change =
     told(proofs[0])
     document = json.loads(there[path])
     change(document)
-    there[path] = f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode()
+    there[path] = dumped(document)
     bundle.write_bytes(resigned(desk, there, proofs=proofs))
     return bundle
+
+
+def forged(desk: Desk, bundle: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
+    """The bundle with one file of its proof changed, every digest matched, and signed again."""
+    there = contents(bundle)
+    (proof,) = json.loads(there["manifest.json"])["predicate"]["proofs"]
+    files = {each: there.pop(f"proofs/{proof['id']}/{each}") for each in proof["files"]}
+    files[name] = change(files[name])
+    profile, proven = json.loads(files["profile.json"]), json.loads(files["proof.json"])
+    profile["files"] = {each: digest(files[each]) for each in profile["files"]}
+    files["profile.json"] = dumped(profile)
+    proven["profile"] = digest(files["profile.json"])
+    files["proof.json"] = dumped(proven)
+    proof |= {"id": identifier(files), "profile_sha256": proven["profile"].partition(":")[2]}
+    proof["verdict"] = proven["verdict"]
+    there |= {f"proofs/{proof['id']}/{each}": content for each, content in files.items()}
+    bundle.write_bytes(resigned(desk, there, proofs=[proof]))
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("compose.override.yaml", b"    cap_drop:", b"    privileged: true\n    cap_drop:"),
+        ("compose.override.yaml", b"seccomp=./seccomp.json", b"seccomp=unconfined"),
+        ("docker-run.txt", b"--cap-drop=ALL", b"--privileged"),
+        ("apparmor", b"flags=(", b"flags=(unconfined,"),
+        ("apparmor", b"  audit deny mount,\n", b"  mount,\n"),
+        ("seccomp.json", b'"defaultAction": "SCMP_ACT_ERRNO"', b'"defaultAction": "SCMP_ACT_ALLOW"'),
+        ("seccomp.json", b'"write"', b'"write",\n    "ptrace"'),
+        ("profile.json", b'"kept": [', b'"kept": [\n   "CAP_SYS_ADMIN",'),
+        ("profile.json", b'"no_new_privileges": true', b'"no_new_privileges": false'),
+        ("proof.json", b'"failed": 0', b'"failed": 1'),
+        ("proof.json", b'"verdict": "safe"', b'"verdict": "not safe"'),
+    ],
+)
+def test_a_forged_file_of_a_proof_is_refused_by_name(
+    desk: Desk, bundle: Path, *, name: str, old: bytes, new: bytes
+) -> None:
+    assert desk.verify(forged(desk, bundle, name, bytes), ledger=False).complete
+
+    def change(content: bytes) -> bytes:
+        assert old in content
+        return content.replace(old, new)
+
+    with pytest.raises(Refused, match=rf"proofs/[0-9a-f]{{16}}/{name}: "):
+        desk.verify(forged(desk, bundle, name, change), ledger=False)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +184,7 @@ def test_a_proof_by_another_version_leaves_the_verification_incomplete(desk: Des
     old = f"proofs/{proof['id']}"
     document = {**json.loads(there[f"{old}/proof.json"]), "hardener": "0.0.9"}
     moved = {name: content for name, content in there.items() if not name.startswith("proofs/")}
-    text = f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode()
+    text = dumped(document)
     proof["id"] = hashlib.sha256(text).hexdigest()[:16]
     for name in proof["files"]:
         moved[f"proofs/{proof['id']}/{name}"] = text if name == "proof.json" else there[f"{old}/{name}"]

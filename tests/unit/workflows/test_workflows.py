@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from hardener.workflows.change import ChangeRequest
 from hardener.workflows.drift import DriftRequest, drift
 from hardener.workflows.harden import harden
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
+from hardener.workflows.report import run_info
 from tests.unit.cli.fake_fleet import FakeFleet
 from tests.unit.cli.histories import host
 
@@ -156,3 +158,8 @@ def test_a_snapshot_of_another_host_counts_as_no_answer(tmp_path: Path) -> None:
     assessment = judge._one(Collected("web1", file), {})
     assert assessment.host == "web1"
     assert assessment.unreachable == "the snapshot belongs to the host web2"
+
+
+def test_a_run_does_not_end_before_it_starts_if_the_clock_is_set_back() -> None:
+    started = datetime.now(UTC) + timedelta(hours=1)
+    assert run_info(SELECTION, None, started=started).ended == started

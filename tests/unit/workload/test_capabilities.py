@@ -58,7 +58,7 @@ def test_a_writable_root_and_gained_privileges_are_left_out_on_request() -> None
     assert "; read-only on request" in page
     assert "no-new-privileges is set on request: these programs gain no privileges." in page
     assert "; with --drop 'gaining privileges'; with --drop 'writable root'." in page
-    documents = [document_module.document(each, {}) for each in (kept, found)]
+    documents = [document_module.document(each) for each in (kept, found)]
     assert [each.dropped for each in documents] == [frozenset(), frozenset(PARTS)]
 
 

@@ -380,6 +380,21 @@ def test_an_unknown_default_profile_is_refused(spoiled: dict[str, Any]) -> None:
         narrowed(default, wanted=["read"], capabilities=[], architectures=["x86_64"])
 
 
+def test_many_own_profiles_do_not_multiply_the_rules_of_a_call() -> None:
+    rules = [
+        {
+            "names": ["socket"],
+            "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": 0, "value": value, "op": "SCMP_CMP_NE"}],
+        }
+        for value in range(60)
+    ]
+    common = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules}
+    default = Default(common=common, capabilities=frozenset(), chosen=(common,) * 5)
+    with pytest.raises(HardenerError, match=r"own seccomp profile cannot be narrowed: .* more than 64 rules"):
+        default.resolved([])
+
+
 def test_two_conditions_on_one_argument_become_two_rules() -> None:
     """As runc reads it: ``NE 38`` beside ``NE 40`` on one argument refuses nothing."""
     twice = [{"index": 0, "value": value, "op": "SCMP_CMP_NE"} for value in (38, 40)]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +159,63 @@ def test_a_hard_link_in_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     assert resolved(within / "ca.crt") == f"{within}/ca.crt"
     os.link(within / "ca.crt", tmp_path / "own")  # in root's folder a second name is root's doing
     assert resolved(tmp_path / "own") == f"{tmp_path}/own"
+
+
+@needs_root
+@pytest.mark.parametrize("again", [False, True])
+def test_a_hard_link_that_is_removed_after_the_open_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, again: bool
+) -> None:
+    """The number of links is 1 again then; the time of the status change is not the earlier one."""
+    victim = tmp_path / "victim"
+    victim.write_text("root's")
+    within = folder(tmp_path / "f", EVE, 0o755)
+    os.link(victim, within / "ca.crt")
+    really = os.open
+    handles_before = handles(f"{tmp_path}/")
+
+    def raced(path: str, flags: int, *args: int, **options: int) -> int:
+        if path != "ca.crt":
+            return really(path, flags, *args, **options)
+        if again and not (within / path).exists():
+            os.link(victim, within / path)
+        handle = really(path, flags, *args, **options)
+        (within / path).unlink()
+        return handle
+
+    monkeypatch.setattr(os, "open", raced)
+    if again:
+        with pytest.raises(Untrusted, match="was changed each time that it was opened, and is in a folder"):
+            resolved(within / "ca.crt")
+    else:
+        with descriptors.at(f"{within}/ca.crt") as place:
+            assert not place.exists
+    assert handles(f"{tmp_path}/") == handles_before
+
+
+@needs_root
+@pytest.mark.parametrize(("owner", "mode"), [(EVE, 0o755), (0, 0o1777), (EVE, 0o775)])
+@pytest.mark.parametrize("of", [0, EVE])
+def test_a_new_file_in_a_folder_of_others_is_opened(tmp_path: Path, owner: int, mode: int, of: int) -> None:
+    file = folder(tmp_path / "f", owner, mode) / "ca.crt"
+    for content in ("old", "new"):
+        file.write_text(content)
+        os.chown(file, of, 0)
+        with descriptors.at(str(file)) as place:
+            assert descriptors.read(place, 9) == content.encode()
+
+
+@needs_root
+@pytest.mark.parametrize("clock", [-(10**12), 0, 10**12])
+def test_the_age_of_a_file_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: int
+) -> None:
+    file = folder(tmp_path / "f", EVE, 0o755) / "ca.crt"
+    file.write_text("root's")
+    now, coarse = time.time_ns, time.clock_gettime_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + clock)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda which: coarse(which) + clock)
+    assert resolved(file) == str(file)
 
 
 def test_names_are_shown_without_control_characters(tmp_path: Path) -> None:
