@@ -16,9 +16,11 @@ from ..contract import (
     UNKNOWN,
     WOULD_CHANGE,
 )
-from . import fencing, files, guard, health, liveness, rollback, ssh_session, worker
+from . import fencing, files, guard, health, liveness, origin, roleparts, rollback, ssh_session, worker
 from .activations.apparmor import ApparmorLoad, require_unneeded
 from .activations.docker import engine_of
+from .activations.interface import Begun
+from .activations.modules import ModulesLoad
 from .backup import Store
 from .errors import Refused
 from .fencing import Number
@@ -91,19 +93,19 @@ def back_to(
         changes, notes = _predicted(store, runs)
         gone = {change.path for change in changes if not change.after.exists}
         profiles = {name for run in runs for path, name in _profiles(store, run).items() if path in gone}
-        notes += require_unneeded(profiles, Finder())
+        left = [*require_unneeded(profiles, Finder()), *_left(store, runs)]
         result = {
             "changed": bool(runs),
             "runs": runs,
             "changes": [change.describe() for change in changes],
             "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
             "activations": sorted({name for run in runs for name in _activations(store, run)}),
-            "notes": notes,
+            "notes": [*notes, *left],
         }
         if check or not runs:
             return {**result, "outcome": WOULD_CHANGE if runs else UNCHANGED}
         done = worker.run(lambda: _roll_back(store, runs, who), name=f"rollback-{runs[-1]}")
-        return {**result, **done}
+        return {**result, **done, "notes": [*done.get("notes", ()), *left]}
 
 
 def _runs_to_roll_back(store: Store, before: str) -> list[str]:
@@ -193,6 +195,15 @@ def _profiles(store: Store, run: str) -> Mapping[str, str]:
     settings = journal.activations.get(ApparmorLoad.name, {}) if journal is not None else {}
     profiles: Mapping[str, str] = settings.get("profiles", {})
     return profiles
+
+
+def _left(store: Store, runs: Sequence[str]) -> list[str]:
+    """Return notes on what stays after a rollback although the runs may have brought it."""
+    documents = (names for run in runs for names in origin.documents(store.record(run)).values())
+    journals = [journal for run in runs if (journal := _journal(store, run)) is not None]
+    loads = [journal.activations.get(ModulesLoad.name) for journal in journals]
+    modules = ModulesLoad.former([Begun(settings, {}) for settings in loads if settings])
+    return [*roleparts.packages(name for names in documents for name in names), *modules.left]
 
 
 def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:

@@ -131,10 +131,11 @@ def _past(store: Store, run: str, written: Mapping[str, Sequence[str]]) -> Past 
     journal = Journal.of(store, run)
     if record.get("outcome") in OVER or journal is None:
         return None
-    return Past(store, run, journal, store.manifest(run), _documents(record), written)
+    return Past(store, run, journal, store.manifest(run), documents(record), written)
 
 
-def _documents(record: Mapping[str, object]) -> dict[str, frozenset[str]]:
+def documents(record: Mapping[str, object]) -> dict[str, frozenset[str]]:
+    """Return the documents of each path that a run has changed, from its record."""
     changes = record.get("changes")
     return {
         str(change["path"]): frozenset(map(str, change.get("documents", ())))

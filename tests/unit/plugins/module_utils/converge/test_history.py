@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import activations, history, liveness
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    activations,
+    history,
+    liveness,
+    system,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 
 from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, tree, when
+
+isdir = os.path.isdir
 
 
 class Loaded(Activation):
@@ -90,6 +97,25 @@ def test_a_run_and_all_later_ones_are_rolled_back_newest_first(host: Host, loade
     }
     assert {name: found for name, found in visible(host).items() if name != "undone"} == before
     assert back(host) == {**back(host), "changed": False, "outcome": "unchanged", "runs": []}
+
+
+def test_packages_and_kernel_modules_that_stay_are_named(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Modules(Recorded):
+        name, log = "modules-load", host.folder / "log"
+        known = frozenset({"when", "modules"})
+
+    monkeypatch.setattr(activations, "KINDS", {"modules-load": Modules})
+    monkeypatch.setattr(system, "installed", lambda program: True)
+    monkeypatch.setattr(os.path, "isdir", lambda path: path == "/sys/module/br_netfilter" or isdir(path))
+    load = {"name": "modules-load", "when": [host.path("x")], "modules": ["br_netfilter", "absent"]}
+    host.converge_all(
+        {"name": "audit_rules_files", "resources": [host.file("x", "1")], "activations": [load]},
+    )
+    module = "the kernel module br_netfilter stays loaded until the next boot"
+    package = (
+        "auditd or audit stays installed, even if hardener installed it: remove it if nothing else needs it"
+    )
+    assert back(host, check=True)["notes"] == back(host)["notes"] == [package, module]
 
 
 @pytest.mark.parametrize("check", [True, False])
