@@ -29,7 +29,7 @@ TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-sta
     docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor \
     mandoc
 # For tests that make test leaves out.
-SLOW_PACKAGES := bpftrace crun
+SLOW_PACKAGES := crun
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 BPF_PACKAGES := clang-19 libbpf-dev bpftool

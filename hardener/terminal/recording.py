@@ -17,8 +17,6 @@ from hardener.workload.recording import Recording
 def screen(recording: Recording) -> Iterator[RenderableType]:
     """Return the parts of the screen of a recording."""
     yield Padding(Text(_headline(recording), style="bold"), (0, 1))
-    if recording.recorder.title:
-        yield Padding(_recorder(recording), (0, 1))
     yield Padding(_phases(recording), (1, 1, 0, 1))
     for name, text in _used(recording):
         yield Padding(Text.assemble((f"{name} ", "bold"), text), (1, 1, 0, 1))
@@ -47,8 +45,6 @@ def overview(recordings: Sequence[Recording]) -> Iterator[RenderableType]:
     for recording in recordings:
         left = [phase for phase in recording.phases if not phase.exercised]
         yield Padding(Text(_service(recording), style="bold"), (1, 1, 0, 1))
-        if recording.recorder.title:
-            yield Padding(_recorder(recording), (0, 1, 0, 3))
         for phase in left:
             yield Padding(Text(f"{phase.name} was not exercised: {line(phase.reason, 200)}"), (0, 1, 0, 3))
         for sentence in _missing(recording):
@@ -59,10 +55,6 @@ def _missing(recording: Recording) -> list[str]:
     """Return the ports that the exercise did not reach, and what could not be recorded."""
     ports = (unreached(port) for port in recording.network.ports if not port.reached)
     return [*ports, *recording.recorder.missing]
-
-
-def _recorder(recording: Recording) -> Text:
-    return Text(f"recorded by {line(recording.recorder.title)}", style="yellow")
 
 
 def _service(recording: Recording) -> str:

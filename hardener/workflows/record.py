@@ -64,7 +64,7 @@ class Listener(Watcher, Protocol):
 
         Args:
             addresses: of the twins, by port.
-            problems: what the recorder is if it is not the usual one, and remains of earlier runs.
+            problems: remains of earlier runs.
         """
 
     def warn(self, problems: Sequence[str]) -> None:

@@ -59,8 +59,6 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "container": answer["container"],
         "twin": {"network": answer["network"], "companions": answer["companions"]},
         "recorder": {
-            "kind": answer["kind"],
-            "instead": answer["instead"],
             "complete": answer["complete"],
             "missing": _missing(answer),
             "unseen": _unseen(answer),

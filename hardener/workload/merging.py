@@ -105,18 +105,13 @@ class Merged:
         return tuple(sorted(missing | {unreached(port) for port in ports if str(port) not in reached}))
 
     @property
-    def recorders(self) -> tuple[str, ...]:
-        """Return the recorders other than the usual one, each with the reason why it was used."""
-        return tuple(sorted({each.recorder.title for each in self.recordings} - {""}))
-
-    @property
     def unseen(self) -> frozenset[Unseen]:
-        """Return the parts that are empty in some recording because its recorder could not observe them."""
+        """Return the parts that are empty in some recording because the recorder could not observe them."""
         return frozenset(part for each in self.recordings for part in each.recorder.unseen)
 
     @property
     def complete(self) -> bool:
-        """Return whether each recorder observed everything that its type can."""
+        """Return whether each recorder observed everything that it can."""
         return all(each.recorder.complete for each in self.recordings)
 
 

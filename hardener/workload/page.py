@@ -88,7 +88,6 @@ def _head(profile: Profile) -> Section:
             Name(f"{host.kernel} {host.architecture}"),
         ),
     ]
-    sentences += [("recorded by ", Name(each)) for each in merged.recorders]
     restarted = sum(each.restarted for each in merged.recordings)
     if restarted:
         some = f"{restarted} of {merged.total} " if restarted < merged.total else ""

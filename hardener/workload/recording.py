@@ -64,18 +64,11 @@ Unseen = Literal["capabilities"]
 class Recorder(Part):
     """The recorder, and what it could not observe."""
 
-    kind: Literal["bpf", "bpftrace"]
-    instead: Text = Field(default="", description="why no better kind was used; empty for `bpf`")
-    complete: bool = Field(description="whether the recorder observed everything that its kind can observe")
+    complete: bool = Field(description="whether the recorder observed everything that it can observe")
     missing: Words = Field(description="sentences: what was not seen, and why")
     unseen: Annotated[tuple[Unseen, ...], AfterValidator(in_sequence)] = Field(
-        default=(), description="parts that are empty because this recorder cannot observe them"
+        default=(), description="parts that are empty because the kernel does not let them be observed"
     )
-
-    @property
-    def title(self) -> str:
-        """Return the recorder's name and why it was used, if it is not the usual one; else an empty text."""
-        return f"{self.kind}: {self.instead}" if self.kind != "bpf" else ""
 
 
 class Twin(Part):

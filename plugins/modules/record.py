@@ -54,7 +54,7 @@ options:
     type: bool
     default: false
   install:
-    description: Whether bpftool or bpftrace is fetched for this recording if the host has none.
+    description: Whether bpftool is fetched for this recording if the host has none.
     type: bool
     default: false
   forward:
@@ -114,7 +114,7 @@ ssh:
   returned: by the stage C(begin) with O(forward)
 problems:
   description:
-    - Remains of earlier runs that could not be removed, and why the usual recorder is not used.
+    - Remains of earlier runs that could not be removed.
     - What of this run could not be removed.
   type: list
   elements: str

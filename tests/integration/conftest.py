@@ -12,14 +12,14 @@ import pytest
 
 from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
-from tests.integration.fixtures import bpftrace, dockerd
+from tests.integration.fixtures import dockerd
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.registries import Authority, Cosign, Registry
 from tests.integration.sshd import sshd
 from tests.integration.supply import Supply
 from tests.leftovers import scratch
 
-__all__ = ["bpftrace", "dockerd", "sshd"]
+__all__ = ["dockerd", "sshd"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils import record
-from ansible_collections.hardener.docker.plugins.module_utils.record import choice, main, prove, workspace
+from ansible_collections.hardener.docker.plugins.module_utils.record import main, prove, workspace
 from ansible_collections.hardener.docker.plugins.module_utils.record.twin import LABEL
 from ansible_collections.hardener.docker.plugins.plugin_utils.objects import objects
 
@@ -34,10 +34,6 @@ _BEGIN, _BEGIN_PROOF = (
     "print(json.dumps(begin(json.loads(sys.stdin.read()))))"
     for module in (main, prove)
 )
-_WITHOUT = f"""
-from {choice.__name__.rpartition(".")[0]} import bpftrace, choice
-def refused(*_, **__): raise choice.Failed("not here")
-"""
 
 
 def programs(*ours: str) -> set[int]:
@@ -71,18 +67,8 @@ def names(engine: Dockerd) -> set[str]:
     return found
 
 
-def begin(
-    engine: Dockerd,
-    container: str = "",
-    *,
-    without: Sequence[str] = (),
-    bpftrace: str = "",
-    **more: Any,
-) -> dict[str, Any]:
-    """Begin a recording as the action does: in a process that ends when the twin serves.
-
-    ``without``: sources that do not work on this host; ``bpftrace``: its path.
-    """
+def begin(engine: Dockerd, container: str = "", **more: Any) -> dict[str, Any]:
+    """Begin a recording as the action does: in a process that ends when the twin serves."""
     arguments = {
         "container": container,
         "seconds": 60,
@@ -91,10 +77,7 @@ def begin(
         "socket": str(engine.socket),
         **more,
     }
-    before = "".join(f"choice.{name} = refused\n" for name in without)
-    before += f"bpftrace.find_program = lambda _name: {bpftrace!r}\n"
-    text = f"{_WITHOUT}{before}{_BEGIN}" if without else _BEGIN
-    begun: dict[str, Any] = _began(text, arguments)
+    begun: dict[str, Any] = _began(_BEGIN, arguments)
     return begun
 
 

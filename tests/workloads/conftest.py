@@ -8,10 +8,10 @@ import pytest
 
 from bench.workloads import images
 from tests.integration.dockerd import Dockerd
-from tests.integration.fixtures import bpftrace, dockerd
+from tests.integration.fixtures import dockerd
 from tests.integration.namespaces import OwnNetwork
 
-__all__ = ["bpftrace", "dockerd"]
+__all__ = ["dockerd"]
 
 
 @pytest.fixture(scope="session")

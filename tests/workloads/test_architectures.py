@@ -12,7 +12,6 @@ from bench.workloads.running import container, hardener
 from hardener.workload.proof import ProofDocument
 from hardener.workload.recording import load
 from tests.integration.dockerd import Dockerd
-from tests.integration.twinning import begin, end
 
 
 def test_a_profile_without_the_architecture_of_a_32_bit_program_is_not_safe(
@@ -37,18 +36,6 @@ def test_a_profile_without_the_architecture_of_a_32_bit_program_is_not_safe(
     proof = ProofDocument.model_validate_json((profile / "proof.json").read_text())
     assert proof.verdict == "not safe"
     assert "starts failed" in proof.reasons[0]
-
-
-def test_bpftrace_records_the_same_of_a_32_bit_program_as_the_bpf_objects(
-    prepared: Dockerd, built: Mapping[str, bytes], bpftrace: str
-) -> None:
-    with container(prepared, I386, built) as (name,):
-        usual = end(begin(prepared, name))
-        found = end(begin(prepared, name, without=("Recorder",), bpftrace=bpftrace))
-    assert (usual.recorder.kind, found.recorder.kind) == ("bpf", "bpftrace")
-    assert set(found.network.families) == set(usual.network.families) == {"AF_INET", "AF_INET6"}
-    assert found.capset == usual.capset
-    assert usual.capset
 
 
 def _without_i386(profile: Path) -> list[str]:

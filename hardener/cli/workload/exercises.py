@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 from ansible_collections.hardener.docker.plugins.module_utils.contract import LONGEST_TWINS
@@ -53,12 +52,6 @@ run_in_option = click.option(
 )
 
 
-def install_option(tools: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the option to fetch tools that the host does not have.
-
-    Args:
-        tools: their names, as in a sentence.
-    """
-    return click.option(
-        "--install", is_flag=True, help=f"Fetch {tools} by apt for this run, where the Debian host has none."
-    )
+install_option = click.option(
+    "--install", is_flag=True, help="Fetch bpftool by apt for this run, where the Debian host has none."
+)

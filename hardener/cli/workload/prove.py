@@ -39,7 +39,7 @@ from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
     metavar="TIME",
     help="Time limit of the whole proof.",
 )
-@install_option("bpftool")
+@install_option
 @click.option(
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),

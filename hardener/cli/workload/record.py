@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Record the container itself, which is restarted once, instead of a twin.",
 )
-@install_option("bpftool or bpftrace")
+@install_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

@@ -8,7 +8,7 @@ from typing import Any
 from ..host import processes
 from ..host.errors import Failed
 from . import observe, rootfiles, runtime
-from .source import Source
+from .recorder import Recorder
 from .subject import Subject
 from .text import shown
 
@@ -23,7 +23,7 @@ class Account:
         own_seccomp: whether it has a seccomp profile of its own.
     """
 
-    def __init__(self, source: Source, slot: int, *, unfiltered: bool, own_seccomp: bool) -> None:
+    def __init__(self, source: Recorder, slot: int, *, unfiltered: bool, own_seccomp: bool) -> None:
         self.seccomp: dict[str, Any] | None = None  # its own profile, if that could be read
         self.sampler = observe.Sampler(processes.label_file())
         self.programs: dict[str, dict[str, Any]] = {}

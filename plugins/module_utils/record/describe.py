@@ -40,8 +40,6 @@ class Seen(NamedTuple):
     companions: list[str]  # services whose twins ran as well
     missing: list[str]
     complete: bool
-    kind: str  # of the recorder
-    instead: str  # why it is not a better one
     capabilities_by: str
     phases: list[dict[str, Any]]
     found: Mapping[str, list[dict[str, Any]]]  # counts of the recorder
@@ -90,8 +88,6 @@ def answer(
         "companions": sorted(shown(name, 255) for name in seen.companions),
         "missing": [_sentence(each) for each in seen.missing][:_MAX_WORDS],
         "complete": seen.complete,
-        "kind": seen.kind,
-        "instead": shown(seen.instead, 900),
         "capabilities_by": seen.capabilities_by,
         "phases": [{**phase, "reason": shown(phase["reason"], 900)} for phase in seen.phases],
         "calls": [_bare(each) for each in mine["calls"]],

@@ -11,10 +11,8 @@ from ..host import limits
 from ..host.errors import Failed
 from . import recorder as kernel
 from . import worker, workspace
-from .choice import choose
 from .engine import Engine
 from .session import Request, Session
-from .source import Source
 
 
 def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,14 +27,13 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
-        the containers; ``problems``, what of earlier runs could not be removed, and what this recorder is if
-        it is not the usual one.
+        the containers; ``problems``, what of earlier runs could not be removed.
 
     Raises:
         Failed: it cannot be recorded here, or the container has no twin.
     """
     hold(arguments)
-    reason = kernel.unsuitable()
+    reason = kernel.unusable()
     if reason:
         raise Failed(reason)
     request = Request(arguments)
@@ -47,8 +44,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     fetch_into = workspace.tools(run) if arguments.get("install") else ""
 
     def make() -> _Recording:
-        source = choose(objects, fetch_into=fetch_into, seconds=worker.longest(request.seconds))
-        return _Recording(Session(engine, run, source, request), source)
+        source = kernel.Recorder(objects, fetch_into=fetch_into)
+        return _Recording(Session(engine, run, source, request))
 
     return worker.start(run, engine, make, seconds=request.seconds, owner=arguments.get("owner"))
 
@@ -98,16 +95,13 @@ def abandon(arguments: Mapping[str, Any]) -> Any:
 class _Recording:
     """A recording as a task of a run's process."""
 
-    def __init__(self, session: Session, source: Source) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._source = source
         self.close = session.close
 
     def begin(self) -> dict[str, Any]:
         """Begin the recording; return the addresses at which the twins serve."""
-        instead = self._source.instead
-        problems = [f"recorded by {self._source.title}: {instead}"] if instead else []
-        return {"addresses": self._session.begin(), "problems": problems}
+        return {"addresses": self._session.begin()}
 
     def told(self, message: Mapping[str, Any]) -> Any:
         """End the recording if the message requests that."""

@@ -17,10 +17,8 @@ from ..host.errors import Failed, describe
 from ..host.run import run
 from . import layout, mounts, tools
 from .attach import attach
-from .source import Source
 
 TYPES = "/sys/kernel/btf/vmlinux"
-_TOOL = "bpftool"
 _BPFFS = "/sys/fs/bpf"  # a folder that exists on every kernel with BPF
 # Where programs are attached that do not contain their target.
 _TRACEPOINTS = {"on_call": "sys_enter", "on_return": "sys_exit", "on_exec": "sched_process_exec"}
@@ -37,18 +35,13 @@ _READERS = {
 
 
 def unusable() -> str:
-    """Return why this kernel accepts no BPF programs; empty if it accepts them."""
-    if not os.path.exists(TYPES):
-        return unsuitable() or f"the kernel has no type information ({TYPES})"
-    return unsuitable()
-
-
-def unsuitable() -> str:
-    """Return why containers cannot be recorded on this host; empty if they can."""
+    """Return why this host accepts no BPF programs that count by container; empty if it accepts them."""
     if os.geteuid() != 0:
         return "only root may attach programs to the kernel"
     if unified_cgroups() is None:
         return "there is no cgroup hierarchy of version 2"
+    if not os.path.exists(TYPES):
+        return f"the kernel has no type information ({TYPES})"
     return ""
 
 
@@ -82,7 +75,7 @@ class Programs(ABC):
             raise Failed(reason)
         self._maps: dict[str, str] = {}  # where each is pinned: with the first object that has it
         mounts.leave()
-        self._tool = tools.provide(_TOOL, fetch_into)
+        self._tool = tools.provide(fetch_into)
         mounts.mount("bpf", _BPFFS)
         self._attach(objects)
 
@@ -115,7 +108,12 @@ class Programs(ABC):
             self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
 
     def want(self, identity: str, slot: int = 0) -> None:
-        """Start to count the events of a container; see ``Source.want``."""
+        """Start to count the events of a container, which may not have started yet.
+
+        Args:
+            identity: its id.
+            slot: the slot with its settings; each recorded twin has its own.
+        """
         self._update("wanted", layout.container_name(identity), layout.slot(slot))
 
     def forget(self, identity: str) -> None:
@@ -129,7 +127,7 @@ class Programs(ABC):
         self._update("config", struct.pack("=I", slot), settings)
 
     def cgroups(self, slot: int = 0) -> set[int]:
-        """Return the cgroups that the containers of a slot had."""
+        """Return the numbers of the cgroups of a slot's containers, as in the result of ``read``."""
         return layout.wanted(self._dump("cgroups"), slot)
 
     def _lost(self) -> Mapping[str, int]:
@@ -149,14 +147,18 @@ class Programs(ABC):
             raise Failed(f"bpftool's answer cannot be read: {error}") from None
 
 
-class Recorder(Programs, Source):
-    """Counts the events of wanted containers by phase."""
+class Recorder(Programs):
+    """Counts the events of wanted containers by phase.
 
-    kind = "bpf"
-    title = "BPF objects"
+    Attributes:
+        capabilities_by: how capability checks are counted: ``tracepoint``, ``fexit``; empty if they are not.
+        problems: what keeps it from counting everything.
+    """
+
+    capabilities_by = ""
 
     def _attach(self, objects: Mapping[str, bytes]) -> None:
-        Source.__init__(self)
+        self.problems: list[str] = []
         self._load("calls", objects["calls.bpf.o"])
         with suppress(Failed):  # the kernel cannot attach to the end of a function
             self._load("opens", objects["opens.bpf.o"], {})
@@ -179,7 +181,7 @@ class Recorder(Programs, Source):
         ]
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
-        """Return all counts, by map."""
+        """Return all counts, by map: ``calls``, ``execs``, ``capsets``, ``sockets``, ``capabilities``."""
         return {name: self.read_one(name) for name in _READERS}
 
     def reads(self) -> list[dict[str, Any]] | None:

@@ -17,7 +17,7 @@ from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
 from .parts import Part, doors, not_recorded, reached, wait_for_others
-from .source import Source
+from .recorder import Recorder
 from .twins import Twin, TwinLife
 from .world import World
 
@@ -57,7 +57,7 @@ class Session:
         request: the options.
     """
 
-    def __init__(self, engine: Engine, run: str, source: Source, request: Request) -> None:
+    def __init__(self, engine: Engine, run: str, source: Recorder, request: Request) -> None:
         self._engine = engine
         self._run = run
         self._source = source
@@ -284,8 +284,6 @@ class Session:
                     *losses,
                 ],
                 complete=not losses and not problems and base is not None,
-                kind=self._source.kind,
-                instead=self._source.instead,
                 capabilities_by=self._source.capabilities_by,
                 phases=[life.phases[phase] for phase in PHASES],
                 found=found,

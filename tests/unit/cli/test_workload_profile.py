@@ -81,7 +81,7 @@ def test_profile_files_do_not_depend_on_the_folder_they_are_written_to(recording
 
 
 def test_an_incomplete_recording_gives_exit_code_4(recording: Path) -> None:
-    write(recording, recorder={"kind": "bpf", "complete": False, "missing": ["a map was full"]})
+    write(recording, recorder={"complete": False, "missing": ["a map was full"]})
     result = run(recording)
     assert result.exit_code == ExitCode.INCOMPLETE
     assert "Not observed: a map was full" in result.stdout

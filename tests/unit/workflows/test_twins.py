@@ -14,7 +14,7 @@ from hardener.workflows import twins
 @pytest.mark.parametrize(
     ("told", "shown"),
     [
-        (["recorded by bpftrace: there is no bpftool"], ["recorded by bpftrace: there is no bpftool"]),
+        (["the network of run 7 remains"], ["the network of run 7 remains"]),
         (["a\x1b[31m\nb", 7, None, ["c"]], ["a\\x1b[31m b"]),
         (["a"] * 1000, ["a"] * 10),
         ("text", []),

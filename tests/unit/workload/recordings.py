@@ -42,7 +42,7 @@ _DOCUMENT: dict[str, Any] = {
         "compose": None,
     },
     "twin": {"network": "own"},
-    "recorder": {"kind": "bpf", "complete": True, "missing": []},
+    "recorder": {"complete": True, "missing": []},
     "phases": [
         {"name": "start-empty", "exercised": True, "reason": "a first start", "seconds": 2.5},
         {"name": "reload", "exercised": False, "reason": "the image declares no way", "seconds": 0.0},

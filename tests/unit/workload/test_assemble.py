@@ -27,8 +27,6 @@ def answer() -> dict[str, Any]:
         "companions": ["db"],
         "missing": [],
         "complete": True,
-        "kind": "bpf",
-        "instead": "",
         "capabilities_by": "tracepoint",
         "calls": [
             {"program": "nginx", "phase": 0, "kind": 0, "runtime": False, "numbers": [257, 3]},
@@ -147,27 +145,11 @@ def test_a_remapped_container_has_its_own_user_namespace() -> None:
 
 def test_data_that_could_not_be_recorded_is_reported() -> None:
     data = answer()
+    assert recording("h", data).recorder.unseen == ()
     data["capabilities_by"] = ""
     found = recording("h", data).recorder
     assert found.unseen == ("capabilities",)
     assert "Capability checks could not be recorded: a profile keeps all capabilities." in found.missing
-
-
-@pytest.mark.parametrize(
-    ("kind", "by", "unseen", "title"),
-    [
-        ("bpf", "fexit", (), ""),
-        ("bpftrace", "tracepoint", (), "bpftrace: no bpftool"),
-        ("bpftrace", "", ("capabilities",), "bpftrace: no bpftool"),
-    ],
-)
-def test_the_recorder_is_described_with_what_it_cannot_observe(
-    kind: str, by: str, unseen: tuple[str, ...], title: str
-) -> None:
-    data = answer()
-    data.update(kind=kind, instead="no bpftool", capabilities_by=by)
-    found = recording("h", data).recorder
-    assert (found.kind, found.unseen, found.title) == (kind, unseen, title)
 
 
 @pytest.mark.parametrize("key", sorted(answer()))

@@ -15,19 +15,8 @@ def test_the_page_says_that_a_container_itself_was_recorded() -> None:
     assert sentence not in markdown(sections(profile(recorded())))
 
 
-def test_the_page_names_a_fallback_recorder_and_the_reason() -> None:
-    other = {"kind": "bpftrace", "instead": "no bpftool", "complete": True, "missing": []}
-    found = profile(recorded(recorder=other))
-    assert "recorded by `bpftrace: no bpftool`" in markdown(sections(found))
-    assert found.capabilities == ("CAP_CHOWN",)
-
-
 def test_the_page_names_unexercised_phases_and_gaps() -> None:
-    page = markdown(
-        sections(
-            profile(recorded(recorder={"kind": "bpf", "complete": False, "missing": ["3 records lost"]}))
-        )
-    )
+    page = markdown(sections(profile(recorded(recorder={"complete": False, "missing": ["3 records lost"]}))))
     assert "- `reload`: not exercised: `the image declares no way`" in page
     assert "Not observed: `3 records lost`" in page
     assert "The recording is incomplete." in page

@@ -290,7 +290,7 @@ def test_the_same_recordings_give_the_same_bytes(make_it: Callable[[], dict[str,
 
 
 def test_permissions_that_no_recorder_could_observe_are_kept() -> None:
-    blind = {"kind": "bpf", "complete": False, "missing": [], "unseen": ["capabilities"]}
+    blind = {"complete": False, "missing": [], "unseen": ["capabilities"]}
     data = recorded(recorder=blind, capabilities=[], ended="2026-11-27T10:00:00Z")
     seeing = recorded()
     assert seeing["capabilities"]

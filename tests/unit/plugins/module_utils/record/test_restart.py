@@ -17,7 +17,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.record import (
 from ansible_collections.hardener.docker.plugins.module_utils.record.account import Account
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.record.parts import Part
-from ansible_collections.hardener.docker.plugins.module_utils.record.source import Source
+from ansible_collections.hardener.docker.plugins.module_utils.record.recorder import Recorder
 
 from tests.unit.plugins.module_utils.record.inspected import IDENTITY, container
 
@@ -92,7 +92,7 @@ def made(engine: FakeEngine) -> Part:
     found = engine.get(f"/containers/{IDENTITY}/json")
     member = project.Member("web", found, True, {}, restarted=True)
     return restart.part(
-        cast(Engine, engine), member, Account(cast(Source, source), 3, unfiltered=False, own_seccomp=False)
+        cast(Engine, engine), member, Account(cast(Recorder, source), 3, unfiltered=False, own_seccomp=False)
     )
 
 
