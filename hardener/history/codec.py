@@ -10,8 +10,9 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 Convert = Callable[[Any], Any]
@@ -40,7 +41,7 @@ class Codec:
         """Decode a dataclass.
 
         Raises:
-            TypeError, KeyError, ValueError, AttributeError: the data do not come from ``encode``.
+            TypeError, KeyError, ValueError: the data do not come from ``encode``.
         """
         value: _T = self._decoder(kind)(data)
         return value
@@ -79,21 +80,23 @@ class Codec:
     def _make_decoder(self, kind: Any) -> Convert:
         shape, inner = _shape(kind)
         if shape is None:
-            return _unchanged
+            return partial(_checked, (int, float) if kind is float else kind)
         if shape is date:
-            return kind.fromisoformat  # type: ignore[no-any-return]
+            return partial(_moment, kind)
         if shape is Enum:
             return kind  # type: ignore[no-any-return]
         if shape == "record":
             return self._record_decoder(kind)
         if shape == "places":
             places = [self._decoder(each) for each in inner]
-            return lambda data: tuple([decode(each) for decode, each in zip(places, data, strict=True)])
+            return lambda data: tuple(
+                [decode(each) for decode, each in zip(places, _checked(list, data), strict=True)]
+            )
         decode = self._decoder(inner)
         if shape is tuple:
-            return lambda data: tuple([decode(each) for each in data])
+            return lambda data: tuple([decode(each) for each in _checked(list, data)])
         if shape is Mapping:
-            return lambda data: {name: decode(each) for name, each in data.items()}
+            return lambda data: {name: decode(each) for name, each in _checked(dict, data).items()}
         return lambda data: None if data is None else decode(data)
 
     def _record_decoder(self, kind: Any) -> Convert:
@@ -104,6 +107,7 @@ class Codec:
         }
 
         def decode(data: Mapping[str, Any]) -> Any:
+            _checked(dict, data)
             return kind(**{name: read(data[name]) for name, read in parts if name in data or name in needed})
 
         return decode
@@ -111,6 +115,19 @@ class Codec:
 
 def _unchanged(value: Any) -> Any:
     return value
+
+
+def _checked(kind: Any, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} has another type than it was stored with")
+    return value
+
+
+def _moment(kind: Any, value: Any) -> Any:
+    found = kind.fromisoformat(value)
+    if isinstance(found, datetime) and found.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return found
 
 
 def _shape(kind: Any) -> tuple[Any, Any]:

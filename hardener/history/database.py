@@ -10,9 +10,10 @@ read back are compressed JSON (verdicts with evidence, controls at the time of t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hardener.errors import HardenerError
 from hardener.history.home import Home
@@ -103,8 +104,26 @@ def connected(home: Home) -> Iterator[sqlite3.Connection]:
     try:
         with opened(home.database) as connection:
             yield connection
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeError) as error:
         raise home.failure(error) from error
+
+
+def select(
+    connection: sqlite3.Connection,
+    statement: str,
+    values: Sequence[str | int] = (),
+    *,
+    kinds: tuple[Any, ...],
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a statement, whose values must have these types: SQLite stores any type.
+
+    Raises:
+        sqlite3.Error: a value has another type, or the rows cannot be read.
+    """
+    for row in connection.execute(statement, values):
+        if not all(map(isinstance, row, kinds)):
+            raise sqlite3.DataError("a row is damaged: a value has another type than it was stored with")
+        yield row
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import Self
 from hardener.files import sync_folder
 from hardener.history.assessment_store import AssessmentStore, pack
 from hardener.history.codec import Codec
-from hardener.history.database import opened, transaction
+from hardener.history.database import opened, select, transaction
 from hardener.history.home import Home
 from hardener.history.runs import RunRecord
 from hardener.model import Control
@@ -152,8 +152,8 @@ def _control_id(connection: sqlite3.Connection, control: Control) -> int:
     """Return the row of a control's slug and section, which all runs share."""
     key = (scalar(control.slug), scalar(control.section))
     connection.execute("INSERT OR IGNORE INTO control (slug, section) VALUES (?, ?)", key)
-    found = connection.execute("SELECT id FROM control WHERE slug = ? AND section = ?", key).fetchone()
-    return int(found[0])
+    found = select(connection, "SELECT id FROM control WHERE slug = ? AND section = ?", key, kinds=(int,))
+    return int(next(found, (0,))[0])
 
 
 def _compress(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from hardener.errors import HardenerError
 from hardener.history.assessment_store import unpack
 from hardener.history.codec import Codec
-from hardener.history.database import connected
+from hardener.history.database import connected, select
 from hardener.history.home import Home
 from hardener.history.inventories import inventory_key
 from hardener.model import Assessment, Control, Status
@@ -64,9 +64,12 @@ class StoredRun:
     """
 
     def __init__(
-        self, home: Home, row: tuple[int, int, int, str, str], sections: Mapping[str, Mapping[Status, int]]
+        self, home: Home, row: tuple[Any, ...], sections: Mapping[str, Mapping[Status, int]]
     ) -> None:
         self._home = home
+        self.number: int
+        self.hosts: int
+        self._unreachable: int
         self.number, self.hosts, self._unreachable, self._catalogue, record = row
         self.record = Codec().decode(RunRecord, json.loads(record))
         self._sections = sections
@@ -112,16 +115,14 @@ class StoredRun:
     def assessments(self) -> Iterator[Assessment]:
         """Yield the assessments host by host in the order of the reports, exactly as they were added."""
         with self._reading() as connection:
-            yield from self._decoded(
-                connection.execute("SELECT assessment FROM host WHERE run = ? ORDER BY place", (self.number,))
-            )
+            statement = "SELECT assessment FROM host WHERE run = ? ORDER BY place"
+            yield from self._decoded(select(connection, statement, (self.number,), kinds=(bytes,)))
 
     def names(self) -> Iterator[str]:
         """Yield the names of the hosts, in the order of the reports."""
         with self._reading() as connection:
-            for (name,) in connection.execute(
-                "SELECT name FROM host WHERE run = ? ORDER BY place", (self.number,)
-            ):
+            statement = "SELECT name FROM host WHERE run = ? ORDER BY place"
+            for (name,) in select(connection, statement, (self.number,), kinds=(str,)):
                 yield name
 
     def assessment(self, host: str) -> Assessment | None:
@@ -131,29 +132,23 @@ class StoredRun:
 
     def named(self, connection: sqlite3.Connection, name: str) -> Iterator[Assessment]:
         """Yield the assessments of the hosts that have a name in the database."""
-        return self._decoded(
-            connection.execute(
-                "SELECT assessment FROM host WHERE run = ? AND name = ? ORDER BY place", (self.number, name)
-            )
-        )
+        statement = "SELECT assessment FROM host WHERE run = ? AND name = ? ORDER BY place"
+        return self._decoded(select(connection, statement, (self.number, name), kinds=(bytes,)))
 
     def snapshots(self) -> Iterator[tuple[str, bytes]]:
         """Yield each host with its snapshot document in the order of the reports; omit hosts without one."""
         with self._reading() as connection:
-            hosts = connection.execute(
-                "SELECT name, snapshot FROM host WHERE run = ? AND snapshot IS NOT NULL ORDER BY place",
-                (self.number,),
+            statement = (
+                "SELECT name, snapshot FROM host WHERE run = ? AND snapshot IS NOT NULL ORDER BY place"
             )
-            for name, file in hosts:
+            for name, file in select(connection, statement, (self.number,), kinds=(str, str)):
                 yield name, self._snapshot(file)
 
     def snapshot(self, host: str) -> bytes | None:
         """Return the snapshot document of one host; None without one."""
         with self._reading() as connection:
-            found = connection.execute(
-                "SELECT snapshot FROM host WHERE run = ? AND name = ? AND snapshot IS NOT NULL",
-                (self.number, scalar(host)),
-            ).fetchone()
+            statement = "SELECT snapshot FROM host WHERE run = ? AND name = ? AND snapshot IS NOT NULL"
+            found = next(select(connection, statement, (self.number, scalar(host)), kinds=(str,)), None)
         return self._snapshot(found[0]) if found else None
 
     @cached_property
@@ -161,16 +156,18 @@ class StoredRun:
         """Return the controls as they were at the time of the run."""
         codec = Codec()
         with self._reading() as connection:
-            (packed,) = connection.execute(
-                "SELECT controls FROM catalogue WHERE digest = ?", (self._catalogue,)
-            ).fetchone()
-        return tuple(codec.decode(Control, each) for each in unpack(packed))
+            statement = "SELECT controls FROM catalogue WHERE digest = ?"
+            ((packed,),) = select(connection, statement, (self._catalogue,), kinds=(bytes,))
+            found = tuple(codec.decode(Control, each) for each in unpack(packed))
+            if not all(self.info.benchmark in each.benchmarks for each in found):
+                raise ValueError(f"its controls are not of the benchmark {self.info.benchmark}")
+            return found
 
     @cached_property
     def _codec(self) -> Codec:
         return Codec({Control: (_no_encoder, self.controls.__getitem__)})
 
-    def _decoded(self, rows: Iterator[tuple[bytes]]) -> Iterator[Assessment]:
+    def _decoded(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[Assessment]:
         for (packed,) in rows:
             yield self._codec.decode(Assessment, unpack(packed))
 
@@ -178,7 +175,7 @@ class StoredRun:
         path = self._home.runs / self.id / file
         try:
             return gzip.decompress(path.read_bytes())
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise HardenerError(f"cannot read the snapshot {path}: {line(reason)}") from error
 
@@ -187,7 +184,7 @@ class StoredRun:
         try:
             with connected(self._home) as connection:
                 yield connection
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
+        except (ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
             raise HardenerError(f"run {self.id} is damaged in the history: {line(repr(error))}") from error
 
 

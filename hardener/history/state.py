@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from hardener.history.database import select
 from hardener.history.home import Home
 from hardener.history.runs import StoredRun
 from hardener.model import Assessment, Control, Status
@@ -123,10 +124,11 @@ class LatestState(StoredRun):
         base = self._runs[-1]
         by_number = {run.number: run for run in self._runs}
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT name, run FROM host"  # noqa: S608 - integers from the database
-                f" WHERE run IN ({','.join(map(str, by_number))}) ORDER BY run, place"
-            ).fetchall()
+            statement = (
+                f"SELECT name, run FROM host WHERE run IN ({','.join(map(str, by_number))})"  # noqa: S608
+                " ORDER BY run, place"
+            )
+            rows = list(select(connection, statement, kinds=(str, int)))
         found: dict[str, list[StoredRun]] = {}
         for name, number in rows:  # oldest first, so that the hosts of the last run over all come first
             run = by_number[number]

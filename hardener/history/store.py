@@ -17,7 +17,7 @@ from typing import Any
 
 from hardener.errors import HardenerError
 from hardener.history import retention
-from hardener.history.database import connected, transaction
+from hardener.history.database import connected, select, transaction
 from hardener.history.home import Home
 from hardener.history.inventories import KnownInventory, inventory_key, listed
 from hardener.history.inventory_lock import inventory_lock
@@ -111,11 +111,10 @@ class History:
         """Return the inventories that have runs, sorted by their last run, newest first."""
         known: dict[str, KnownInventory] = {}
         for name, runs, ended in self._rows(
-            "SELECT inventory, count(*), max(ended) FROM run GROUP BY inventory ORDER BY max(number) DESC"
+            "SELECT inventory, count(*), max(ended) FROM run GROUP BY inventory ORDER BY max(number) DESC",
+            kinds=(str, int, float),
         ):
-            one = known.setdefault(
-                inventory_key(name), KnownInventory(name, 0, datetime.fromtimestamp(ended, UTC))
-            )
+            one = known.setdefault(inventory_key(name), KnownInventory(name, 0, self._moment(ended)))
             known[inventory_key(name)] = replace(one, runs=one.runs + runs)
         return list(known.values())
 
@@ -203,8 +202,9 @@ class History:
             " ORDER BY number DESC LIMIT 1",
             *names,
             scalar(host),
+            kinds=(float,),
         )
-        return datetime.fromtimestamp(found[0][0], UTC) if found else None
+        return self._moment(found[0][0]) if found else None
 
     def set_baseline(self, run: StoredRun) -> None:
         """Make a run the baseline of its inventory; retention never removes a baseline."""
@@ -254,7 +254,7 @@ class History:
     def _spellings(self, inventory: str) -> list[str]:
         """Return the names of an inventory in its stored runs."""
         key = inventory_key(scalar(inventory))
-        names = [name for (name,) in self._rows("SELECT DISTINCT inventory FROM run")]
+        names = [name for (name,) in self._rows("SELECT DISTINCT inventory FROM run", kinds=(str,))]
         return [name for name in names if inventory_key(name) == key]
 
     def _runs_of(self, inventory: str, then: str, *values: int) -> Iterator[StoredRun]:
@@ -262,22 +262,26 @@ class History:
         names = self._spellings(inventory)
         return self._load(f"WHERE inventory IN ({_places(names)}) {then}", *names, *values)
 
-    def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: str, *values: str, kinds: tuple[type, ...]) -> list[tuple[Any, ...]]:
         if not self._home.database.exists():
             return []
         with connected(self._home) as connection:
-            return connection.execute(statement, values).fetchall()
+            return list(select(connection, statement, values, kinds=kinds))
+
+    def _moment(self, seconds: float) -> datetime:
+        with self._believed():
+            return datetime.fromtimestamp(seconds, UTC)
 
     def _load(self, where: str, *values: str | int) -> Iterator[StoredRun]:
         """Load the runs that the given end of an SQL statement (``WHERE …``) selects."""
         if not self._home.database.exists():
             return
         with connected(self._home) as connection:
-            rows = connection.execute(f"{_COLUMNS} {where}", values).fetchall()
+            kinds: tuple[type, ...] = (int, int, int, str, str)
+            rows = list(select(connection, f"{_COLUMNS} {where}", values, kinds=kinds))
             numbers = ",".join(str(row[0]) for row in rows)
-            counted = connection.execute(
-                f"SELECT run, section, status, findings FROM tally WHERE run IN ({numbers})"  # noqa: S608
-            ).fetchall()
+            statement = f"SELECT run, section, status, findings FROM tally WHERE run IN ({numbers})"  # noqa: S608
+            counted = list(select(connection, statement, kinds=(int, str, str, int)))
         sections: dict[int, dict[str, dict[Status, int]]] = {}
         with self._believed():
             for run, section, status, findings in counted:
@@ -290,7 +294,7 @@ class History:
     def _sweep(self) -> None:
         """Remove the leftovers of killed runs."""
         with connected(self._home) as connection, transaction(connection):
-            known = {name for (name,) in connection.execute("SELECT id FROM run")}
+            known = {name for (name,) in select(connection, "SELECT id FROM run", kinds=(str,))}
             for path in self._home.runs.iterdir():
                 if path.name not in known:
                     shutil.rmtree(path, ignore_errors=True)
@@ -323,14 +327,15 @@ class History:
     def _remove_folders(self, runs: Iterable[str]) -> None:
         """Remove the snapshots of deleted runs; after a crash before that, the next run removes them."""
         for name in runs:
-            shutil.rmtree(self._home.runs / name, ignore_errors=True)
+            if "/" not in name and name.strip("."):  # a damaged name could be another folder
+                shutil.rmtree(self._home.runs / name, ignore_errors=True)
 
     @contextmanager
     def _believed(self) -> Iterator[None]:
         """Raise the error for a damaged history if the context reads malformed data from the database."""
         try:
             yield
-        except (ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, OSError, RecursionError) as error:
             raise HardenerError(
                 f"the history in {line(str(self._home.path), 1000)} is damaged: {line(str(error))}",
                 hint="begin another one: --home, or move the folder away",

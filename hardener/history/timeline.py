@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hardener.history.database import connected
+from hardener.history.database import connected, select
 from hardener.history.home import Home
 from hardener.history.runs import StoredRun
 from hardener.model import Status
@@ -44,9 +44,8 @@ class Timeline:
     def hosts(self) -> Mapping[str, StoredRun]:
         """Return the last run of each host, by the host's name in the database."""
         with self._reading() as connection:
-            found = connection.execute(
-                f"SELECT name, max(run) FROM host WHERE run IN ({self._numbers}) GROUP BY name"  # noqa: S608
-            ).fetchall()
+            statement = f"SELECT name, max(run) FROM host WHERE run IN ({self._numbers}) GROUP BY name"  # noqa: S608
+            found = list(select(connection, statement, kinds=(str, int)))
         return {name: self.runs[self._places[run]] for name, run in found}
 
     def controls(self) -> Mapping[str, list[Counter[Status]]]:
@@ -58,7 +57,7 @@ class Timeline:
             " JOIN control ON id = control"
         )
         with self._reading() as connection:
-            for run, slug, status, hosts in connection.execute(statement):
+            for run, slug, status, hosts in select(connection, statement, kinds=(int, str, str, int)):
                 of_control = counts.setdefault(slug, [Counter() for _ in self.runs])
                 of_control[self._places[run]][Status(status)] += hosts
         return counts
@@ -66,8 +65,9 @@ class Timeline:
     def steps(self, host: str) -> list[StatusStep]:
         """Return the first status of each control of a host, and each later change of it."""
         with self._reading() as connection:
-            found = connection.execute(steps_statement(self._numbers), (scalar(host),)).fetchall()
-        return [StatusStep(slug, self._places[run], Status(status)) for slug, run, status in found]
+            statement = steps_statement(self._numbers)
+            found = select(connection, statement, (scalar(host),), kinds=(str, int, str))
+            return [StatusStep(slug, self._places[run], Status(status)) for slug, run, status in found]
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -87,6 +87,28 @@ def test_a_missing_required_field_is_an_error() -> None:
         through_json(ONE, without="number")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("text", 3),
+        ("text", None),
+        ("number", "3"),
+        ("share", "1"),
+        ("moment", "2026-11-25T01:02:03"),
+        ("moment", 3),
+        ("pairs", "ab"),
+        ("pairs", [{"a": 1}]),
+        ("names", "ab"),
+        ("parts", []),
+        ("maybe", "x"),
+    ],
+)
+def test_a_value_of_another_type_is_an_error(name: str, value: object) -> None:
+    data = {**json.loads(json.dumps(Codec().encode(ONE))), name: value}
+    with pytest.raises((TypeError, ValueError)):
+        Codec().decode(Everything, data)
+
+
 def test_unknown_fields_are_ignored() -> None:
     assert Codec().decode(Small, {"name": "a", "colour": "red"}) == Small("a")
 

@@ -13,7 +13,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import History
 from hardener.model import Status
-from tests.unit.history.runs import NOW, put, record
+from tests.unit.history.runs import NOW, put, record, stored
 from tests.unit.reports.assessments import HOSTILE, assessment, gone, hostile_assessment
 
 
@@ -118,6 +118,21 @@ def test_the_oldest_runs_are_removed(history: History, snapshot: Callable[[str],
     assert [run.id for run in history.runs()] == ["c", "b", "base"]
     assert sorted(path.name for path in (history.path / "runs").iterdir()) == ["b", "base", "c"]
     assert history.run("base").controls
+
+
+@pytest.mark.parametrize("damaged", ["", ".", "..", "../precious"])
+def test_a_damaged_id_removes_no_other_folder(history: History, damaged: str) -> None:
+    (history.path / "retention.yml").parent.mkdir()
+    (history.path / "retention.yml").write_text("keep_runs: 1\n")
+    put(history, "old")
+    (history.path / "precious").mkdir()
+    with history.begin() as recording:
+        with sqlite3.connect(history.path / "history.sqlite3") as connection:
+            connection.execute("UPDATE run SET id = ?", (damaged,))
+        recording.finish(record("new"), stored([assessment()]))
+    assert [run.number for run in history.runs()] == [2]
+    assert {"precious", "runs", "history.sqlite3"} <= {path.name for path in history.path.iterdir()}
+    assert (history.path / "runs" / "new").is_dir()
 
 
 def test_the_run_that_drift_compares_with_is_kept_while_its_inventory_has_runs(history: History) -> None:
