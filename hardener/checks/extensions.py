@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker.extensions import (
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import (
     CDI_FOLDERS,
     NRI_FOLDERS,
     NRI_SOCKET,

@@ -20,7 +20,7 @@ from pathlib import PurePath
 from typing import Any
 
 import yaml
-from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split
 
 from hardener.errors import HardenerError
 from hardener.text import line

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split
 from pydantic import Field
 
 from hardener.errors import HardenerError

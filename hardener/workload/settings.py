@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split
 
 from hardener.workload.profile_document import Document
 

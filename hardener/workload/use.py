@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker.security_options import split
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split
 
 from hardener.bounded import read
 from hardener.checks.lib.containers import Container

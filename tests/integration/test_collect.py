@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.docker import engine as finding
-from ansible_collections.hardener.docker.plugins.module_utils.host.debversion import newer
+from ansible_collections.hardener.docker.plugins.module_utils.host.debian import newer
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.filestat import Files
 
 from hardener.assess import assess

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 from ansible_collections.hardener.docker.plugins.module_utils.scan.main import scan
-from ansible_collections.hardener.docker.plugins.module_utils.scan.tailoring import LEFT_OUT
+from ansible_collections.hardener.docker.plugins.module_utils.scan.openscap import LEFT_OUT
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot

@@ -13,7 +13,7 @@ from pathlib import Path
 from stat import S_IFBLK, S_ISDIR, S_ISREG, S_ISSOCK
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.host.namespaces import MOUNT, enter
+from ansible_collections.hardener.docker.plugins.module_utils.host.processes import MOUNT, enter
 
 from tests.integration.dockerd import Dockerd
 

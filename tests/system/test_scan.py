@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.hardener.docker.plugins.module_utils.scan.tailoring import LEFT_OUT
+from ansible_collections.hardener.docker.plugins.module_utils.scan.openscap import LEFT_OUT
 
 from hardener import lab
 from tests.hosts.command import findings, hardener

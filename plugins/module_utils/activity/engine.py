@@ -14,9 +14,9 @@ from ..docker import client
 from ..docker.api import Connection
 from ..docker.client import Lines
 from ..docker.http import NoAnswer, NotFound
+from ..host.text import NAME, shown
 from .containers import Container, Directory
 from .events import EngineEvent, reported_events, risks
-from .text import NAME, printable
 
 _LIST = 16 * 1024 * 1024
 # Bytes; parsed JSON takes up to 20 times that, and an image may have a million labels.
@@ -62,7 +62,7 @@ class Engine:
                 self.problem = "the engine has ended the connection"
             except Exception as error:  # without this nothing would report that the thread has ended
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                self.problem = printable(f"{self._path}: {reason}", 300)
+                self.problem = shown(f"{self._path}: {reason}", 300)
             if self._heard:
                 self.cuts += 1
                 failures = 0
@@ -111,8 +111,8 @@ class Engine:
             attributes = actor.get("Attributes") if isinstance(actor, dict) else None
             attributes = attributes if isinstance(attributes, dict) else {}
             container = container._replace(
-                name=printable(str(attributes.get("name", "")), NAME),
-                image=printable(str(attributes.get("image", "")), NAME),
+                name=shown(str(attributes.get("name", "")), NAME),
+                image=shown(str(attributes.get("image", "")), NAME),
             )
             self._directory.put(container._replace(ended=time.time(), inspected=False))
         for happening in reported_events(event, container):
@@ -157,8 +157,8 @@ def container(identity: str, inspected: Mapping[str, Any]) -> Container:
     profile = str(inspected.get("AppArmorProfile") or "")[:200]
     return Container(
         identity,
-        printable(str(inspected.get("Name", "")).lstrip("/"), NAME),
-        printable(str(config.get("Image") or inspected.get("Image") or ""), NAME),
+        shown(str(inspected.get("Name", "")).lstrip("/"), NAME),
+        shown(str(config.get("Image") or inspected.get("Image") or ""), NAME),
         profile,
         str(inspected.get("ProcessLabel") or "")[:300],
         tuple(risks(host)),

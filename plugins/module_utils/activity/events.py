@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 from typing import Any, Iterator, Mapping, NamedTuple
 
+from ..host.text import SHORT, shown
 from .containers import Container
 from .severity import HIGH, LOW, MEDIUM
-from .text import printable
 
 _ENDS = {
     "137": ("ended with exit code 137, as by SIGKILL", LOW),
@@ -77,4 +77,4 @@ def risks(host_config: Mapping[str, Any]) -> list[str]:
 def _program(command: str) -> str:
     """Return the program of a command line without its arguments, which may hold a password."""
     words = command.split(None, 1)
-    return printable(posixpath.basename(words[0])) if words else ""
+    return shown(posixpath.basename(words[0]), SHORT) if words else ""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, Mapping
 
 from .. import host
 from ..contract import ACTIVITY_FORMAT
 from ..docker.api import USUAL_SOCKET
 from ..host.layout import ACTIVITY
 from . import VERSION, record
-from .drops import DropCounters
 from .tally import Baseline, Tally
 from .watch import READY, STEP, Watch, summary
 
@@ -22,6 +22,7 @@ _WRITE = 60.0
 _KEEP = 7 * 24 * 3600.0
 _SILENT = 300.0  # seconds without a collector that are reported; restarts and boots take less
 _RENEWED = 75  # exit code that makes systemd start the new version
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def main() -> None:
@@ -156,3 +157,47 @@ def _installed() -> tuple[tuple[str, int, int], ...]:
 
 def _end(*_: object) -> None:
     raise SystemExit(0)
+
+
+class DropCounters:
+    """The losses of each UTC day, computed from counters that increase.
+
+    Args:
+        data: an earlier result of ``data``; malformed parts are dropped.
+    """
+
+    def __init__(self, data: object = None) -> None:
+        self._last: dict[str, int] = {}
+        self._days: dict[str, dict[str, int]] = {}
+        for day, counts in data.items() if isinstance(data, dict) else ():
+            if _DAY.fullmatch(str(day)) and isinstance(counts, dict):
+                self._days[day] = {
+                    str(key): number
+                    for key, number in counts.items()
+                    if isinstance(number, int) and not isinstance(number, bool)
+                }
+
+    def note(self, counts: Mapping[str, int], now: float) -> None:
+        """Store the values of counters at ``now``; counters never decrease while this process lives."""
+        today = self._days.setdefault(_day(now), {})
+        for name, number in counts.items():
+            today[name] = today.get(name, 0) + number - self._last.get(name, 0)
+            self._last[name] = number
+
+    def forget(self, before: float) -> None:
+        """Remove the days that ended before a time."""
+        first = _day(before)
+        self._days = {day: counts for day, counts in self._days.items() if day >= first}
+
+    def total(self) -> dict[str, int]:
+        """Return the losses by counter, summed over the stored days."""
+        names = dict.fromkeys(name for counts in self._days.values() for name in counts)
+        return {name: sum(counts.get(name, 0) for counts in self._days.values()) for name in names}
+
+    def data(self) -> dict[str, Any]:
+        """Return the losses as JSON data."""
+        return self._days
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, NamedTuple, Tuple
 
+from ..host.text import NAME, SHORT, shown
 from .severity import RANKS
-from .text import NAME, printable
 
 _MAX_ENTRIES = 2000
 _MAX_OF_A_CONTAINER = 100
@@ -116,8 +116,8 @@ class _Entry:
         self.count += 1
         self.first, self.last = min(self.first, sighting.at), max(self.last, sighting.at)
         for examples, text in ((self.targets, sighting.target), (self.commands, sighting.command)):
-            if text and len(examples) < _MAX_EXAMPLES and printable(text) not in examples:
-                examples.append(printable(text))
+            if text and len(examples) < _MAX_EXAMPLES and shown(text, SHORT) not in examples:
+                examples.append(shown(text, SHORT))
 
 
 class Tally:
@@ -204,17 +204,17 @@ class Tally:
         for each in entries:
             sighting = Sighting(
                 float(each["first"]),
-                printable(str(each["source"]), NAME),
-                printable(str(each["kind"]), NAME),
-                printable(str(each["verdict"]), NAME),
-                printable(str(each["class"]), NAME),
-                printable(str(each["severity"]), NAME),
+                shown(str(each["source"]), NAME),
+                shown(str(each["kind"]), NAME),
+                shown(str(each["verdict"]), NAME),
+                shown(str(each["class"]), NAME),
+                shown(str(each["severity"]), NAME),
                 "",
                 "",
-                printable(str(each["container"]), NAME),
-                printable(str(each["name"]), NAME),
-                printable(str(each["image"]), NAME),
-                printable(str(each["attributed_by"]), NAME),
+                shown(str(each["container"]), NAME),
+                shown(str(each["name"]), NAME),
+                shown(str(each["image"]), NAME),
+                shown(str(each["attributed_by"]), NAME),
             )
             if sighting.severity not in RANKS or len(self._entries) >= _MAX_ENTRIES:
                 continue
@@ -222,8 +222,8 @@ class Tally:
             entry = self._entries.get(_key(sighting))
             if entry is not None:
                 entry.count, entry.last = int(each["count"]), float(each["last"])
-                entry.targets = [printable(str(text)) for text in each["targets"]][:_MAX_EXAMPLES]
-                entry.commands = [printable(str(text)) for text in each["commands"]][:_MAX_EXAMPLES]
+                entry.targets = [shown(str(text), SHORT) for text in each["targets"]][:_MAX_EXAMPLES]
+                entry.commands = [shown(str(text), SHORT) for text in each["commands"]][:_MAX_EXAMPLES]
 
 
 def _key(sighting: Sighting) -> _Key:

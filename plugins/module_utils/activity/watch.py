@@ -9,15 +9,14 @@ from queue import Empty
 from typing import Any, NamedTuple
 
 from ..host.audit import AuditSocket, Gaps, serial
-from ..host.cgroups import Process, look_up
-from .containers import Directory
+from ..host.text import SHORT, shown
+from .containers import Directory, Process, look_up
 from .coverage import unavailable_sources, unrecorded_actions
 from .engine import Engine
 from .events import EngineEvent
 from .records import Denial, parse
 from .severity import classify
 from .tally import Baseline, Sighting, Tally
-from .text import printable
 
 READY = 20.0  # seconds in which the engine must list the running containers
 STEP = 0.5
@@ -146,7 +145,7 @@ class Watch:
             name=container.name,
             # The process is gone and several containers share its profile: the profile is all that is known.
             image=container.image if identity else "",
-            how=how or f"not attributed ({printable(denial.confinement) or 'no profile'})",
+            how=how or f"not attributed ({shown(denial.confinement, SHORT) or 'no profile'})",
         )
 
     def _count(self, sighting: Sighting) -> None:

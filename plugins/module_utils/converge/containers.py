@@ -12,7 +12,8 @@ import time
 from calendar import timegm
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from . import swarm
+from ..docker.http import NoAnswer
+from .engine import Engine
 
 Windows = Sequence[Sequence[float]]  # intervals in which the engine was down, in seconds since the epoch
 
@@ -54,7 +55,7 @@ def known(container: Mapping[str, Any], *, now: float) -> dict[str, Any]:
         "name": name(container),
         "restarts": restarts,
         "restless": bool(state.get("Restarting")) or (restarts > 0 and up < _STEADY),
-        "task": swarm.is_task(container),
+        "task": is_task(container),
         "healthy": _health(state) == "healthy",
     }
 
@@ -123,7 +124,7 @@ def _of_running(before: Mapping[str, Any], state: Mapping[str, Any], restarts: i
 def stays_down(container: Mapping[str, Any]) -> bool:
     """Return whether a container stays down after the engine stopped it."""
     policy = (container["HostConfig"].get("RestartPolicy") or {}).get("Name")
-    return policy in ("", "no", "on-failure", None) and not swarm.is_task(container)
+    return policy in ("", "no", "on-failure", None) and not is_task(container)
 
 
 def grace(container: Mapping[str, Any]) -> float:
@@ -182,3 +183,38 @@ def _seconds(text: Any) -> float | None:
     if match is None or match[1].startswith("0001"):
         return None
     return timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S")) + float(match[2] or 0)
+
+
+def is_task(container: Mapping[str, Any]) -> bool:
+    """Return whether a container is a swarm task, which the swarm replaces."""
+    labels = (container.get("Config") or {}).get("Labels") or {}
+    return "com.docker.swarm.task.id" in labels
+
+
+def running_tasks(engine: Engine) -> dict[str, int] | None:
+    """Return the number of tasks that each service runs in the whole swarm; None if unknown.
+
+    Only a manager knows, and only while the swarm has a quorum.
+    """
+    try:
+        services = engine.get("/services?status=true")
+    except NoAnswer:
+        return None
+    return {
+        str(service["Spec"]["Name"]): int((service.get("ServiceStatus") or {}).get("RunningTasks") or 0)
+        for service in services or ()
+    }
+
+
+def lost(before: Mapping[str, int], engine: Engine) -> list[str]:
+    """Return the services that run fewer tasks than before, without removed services."""
+    if not before:
+        return []
+    now = running_tasks(engine)
+    if now is None:
+        return ["the manager of the swarm does not answer any more"]
+    return [
+        f"the service {name} runs only {now[name]} of {count} tasks"
+        for name, count in before.items()
+        if now.get(name, count) < count
+    ]

@@ -15,7 +15,7 @@ import time
 from typing import Any, Iterable, Mapping, Sequence
 
 from ..docker.http import NoAnswer, NotFound
-from . import containers, probes, swarm
+from . import containers, probes
 from .containers import Windows
 from .engine import Engine
 
@@ -73,7 +73,7 @@ def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str])
     if missing:
         baseline["unread"] = missing[:_MAX_UNREAD]
     baseline["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
-    baseline["services"] = swarm.running_tasks(engine) or {}
+    baseline["services"] = containers.running_tasks(engine) or {}
     ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
     answering = probes.answering(map(_target, ports))
     baseline["ports"] = [port for port in ports if _target(port) in answering]
@@ -186,7 +186,7 @@ def _differences(
         )
     except NoAnswer as error:
         return [*problems, str(error)], notes
-    problems += [*found, *swarm.lost(baseline["services"], engine)]
+    problems += [*found, *containers.lost(baseline["services"], engine)]
     notes += said
     ports = [port for port in baseline["ports"] if port["container"] in running]
     answering = probes.answering(map(_target, ports))

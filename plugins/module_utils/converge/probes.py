@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import Any, Callable, Collection, Iterable, Mapping, Tuple
 
-from ..host import limits, namespaces
+from ..host import limits, processes
 
 Target = Tuple[str, int]  # an address and a TCP port
 
@@ -141,7 +141,7 @@ def _enter(pid: int) -> None:
     handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     if os.path.samestat(os.fstat(handle), os.stat("/proc/self/ns/net")):
         raise OSError("the network namespace is that of this process")
-    namespaces.enter(handle, namespaces.NETWORK)
+    processes.enter(handle, processes.NETWORK)
 
 
 def _read(reader: int, deadline: float) -> bytes:

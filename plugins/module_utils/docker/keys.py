@@ -10,6 +10,10 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Mapping
+    from typing import Any
+
 # key: as it stands in daemon.json; "-" where only the command line has it
 # flag: its name without the dashes; "=" where it is the key's, "-" where only daemon.json has it
 # type: of the key's value. A bool is a switch, whose flag takes no word after it; a list and a dict are given
@@ -159,6 +163,13 @@ _SPOKEN = {
     "list": "a list",
     "dict": "an object",
 }
+# Default folders of the engine.
+CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
+NRI_FOLDERS = {
+    "plugin-path": "/usr/libexec/docker/nri-plugins",
+    "plugin-config-path": "/etc/docker/nri/conf.d",
+}
+NRI_SOCKET = "socket-path"
 
 
 class Key:
@@ -317,3 +328,16 @@ def problem_before_23(config: Mapping[str, Any]) -> str:
         if key.kind in _TYPES and found != key.kind:
             return f"{name} has to be {_SPOKEN[key.kind]}"
     return ""
+
+
+def nri_options(value: Any) -> Mapping[str, Any] | None:
+    """Parse the declared ``nri-opts``: an object, or the words of a flag (``enable=true,socket-path=/x``).
+
+    Returns:
+        The options; empty where nothing is declared, None where it is neither.
+    """
+    if isinstance(value, list):
+        return dict(word.partition("=")[::2] for text in value for word in str(text).split(","))
+    if value is None or isinstance(value, dict):
+        return value or {}
+    return None

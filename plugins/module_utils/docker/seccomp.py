@@ -8,6 +8,7 @@ from __future__ import annotations
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping
+    from typing import Any
 
 # Capabilities of a container with default settings (moby: daemon/pkg/oci/caps/defaults.go).
 _CAPABILITIES = """
@@ -69,3 +70,23 @@ def _without(capabilities: frozenset[str]) -> frozenset[str]:
 REFUSED = _without(CAPABILITIES)
 # Those of them that a snapshot reports where a container's profile permits them.
 REPORTED = REFUSED - frozenset(_HARMLESS.split())
+
+
+def split(option: str) -> tuple[str, str]:
+    """Return kind and value of an option; ``true`` is the value of one without a value.
+
+    The engine splits at ``=``, or else at ``:``: the value of a label can contain colons.
+    """
+    kind, separator, value = option.partition("=" if "=" in option else ":")
+    return kind, value if separator else "true"
+
+
+def value(host: Mapping[str, Any], kind: str) -> str:
+    """Return the value of the last option of a kind, which is the effective one; empty without one.
+
+    Args:
+        host: HostConfig of the container.
+        kind: such as ``apparmor``.
+    """
+    options = [split(str(option)) for option in host.get("SecurityOpt") or ()]
+    return next((value for found, value in reversed(options) if found == kind), "")

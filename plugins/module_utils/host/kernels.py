@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .debversion import sort_key
+from .debian import sort_key
 from .read import read_or
 
 KERNELS = "/lib/modules"

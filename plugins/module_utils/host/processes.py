@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 
-from . import limits, namespaces
+from . import limits
 from .read import read_bytes, read_pseudo, read_text
+
+MOUNT, NETWORK = 0x20000, 0x40000000  # CLONE_NEWNS, CLONE_NEWNET
 
 
 def scan() -> dict[int, str]:
@@ -60,7 +62,7 @@ class Process:
         if self.link("root") in ("/", None):
             return self.text("mountinfo")
         namespace = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder)
-        entered, enter = os.pipe()
+        entered, entering = os.pipe()
         end, ended = os.pipe()
         parent = os.getpid()
         child = os.fork()
@@ -70,14 +72,14 @@ class Process:
                 os.close(ended)
                 error = 0
                 try:
-                    namespaces.enter(namespace, namespaces.MOUNT)
+                    enter(namespace, MOUNT)
                 except OSError as refused:
                     error = refused.errno or 1
-                os.write(enter, bytes([error]))
+                os.write(entering, bytes([error]))
                 os.read(end, 1)
             finally:
                 os._exit(0)
-        os.close(enter)
+        os.close(entering)
         os.close(end)
         try:
             error = (os.read(entered, 1) or b"\1")[0]
@@ -188,3 +190,23 @@ def label(pid: int) -> str:
         return read_pseudo(f"/proc/{pid}/{name}").strip("\0\n ") if name else ""
     except OSError:
         return ""
+
+
+def enter(handle: int, kind: int) -> None:
+    """Move the calling thread into a namespace.
+
+    Args:
+        handle: of a file in /proc/PID/ns.
+        kind: of the namespace, which has to be that of the file.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    if hasattr(os, "setns"):
+        os.setns(handle, kind)
+        return
+    import ctypes  # before Python 3.12
+
+    if ctypes.CDLL(None, use_errno=True).setns(handle, kind):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 LONGEST = 300
+SHORT, NAME = 120, 200  # characters of a text in a record
 
 
 def one_line(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
@@ -24,3 +25,10 @@ def visible(text: str, keep: str = "") -> str:
 def printable_path(path: str) -> str:
     """Return a path as valid Unicode: names on disk are bytes, JSON needs Unicode."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def shown(text: str | bytes, limit: int = 4096) -> str:
+    """Return a text with all invisible characters escaped, such as control characters."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return visible(text[:limit])[:limit]

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..host import processes
 from ..host.errors import Failed
+from ..host.text import shown
 from . import observe, rootfiles, runtime
 from .recorder import Recorder
 from .subject import Subject
-from .text import shown
 
 
 class Account:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Callable, Sequence, Tuple
 
-from ..host import namespaces
+from ..host import processes
 
 Port = Tuple[int, str]
 
@@ -75,7 +75,7 @@ def inside(pid: int, make: Callable[[], socket.socket]) -> socket.socket:
         try:
             handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
-                namespaces.enter(handle, namespaces.NETWORK)
+                processes.enter(handle, processes.NETWORK)
             finally:
                 os.close(handle)
             made = make()

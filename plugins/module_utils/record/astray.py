@@ -7,8 +7,8 @@ import time
 from typing import Any, Iterable, Mapping
 
 from ..host.errors import Failed
+from ..host.text import shown
 from .engine import Engine
-from .text import shown
 
 _CREATED = "exec_create: "  # begins the action of an engine's event; the command follows
 

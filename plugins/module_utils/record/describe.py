@@ -7,19 +7,20 @@ import re
 import time
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from ..docker import runtimes, security_options
+from ..docker import runtimes, seccomp
 from ..host.read import read_or
 from ..host.redact import Redactor
-from . import opened, remap, runtime
-from .text import shown
+from ..host.text import shown
+from . import remap, runtime
 
 _MAX_WORDS = 1000
 _HONOURS_PROFILE = (27, 0)  # the first engine that applies the profile of a privileged container
+_GONE = " (deleted)"  # the kernel's mark of a file that has no name
 
 
 def unfiltered(original: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     """Return whether the engine starts a container without a seccomp filter."""
-    profile = security_options.value(original["HostConfig"], "seccomp")
+    profile = seccomp.value(original["HostConfig"], "seccomp")
     if original["HostConfig"].get("Privileged"):
         return profile in ("", "unconfined") or _version(info) < _HONOURS_PROFILE
     if profile:
@@ -94,8 +95,8 @@ def answer(
         "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
         "capabilities": [_bare(each) for each in mine["capabilities"]],
         "executed": executed,
-        "read": None if seen.reads is None else opened.read(seen.reads),
-        "used_by": None if seen.uses is None else opened.used_by(seen.uses, changed, set(executed)),
+        "read": None if seen.reads is None else read(seen.reads),
+        "used_by": None if seen.uses is None else used_by(seen.uses, changed, set(executed)),
         "programs": {files[path]: each for path, each in seen.programs.items() if files[path] in executed},
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],
@@ -225,7 +226,7 @@ def _mode(value: Any) -> str:
 
 
 def _option(option: str) -> str:
-    kind, value = security_options.split(option)
+    kind, value = seccomp.split(option)
     if kind == "seccomp" and value not in ("unconfined", "builtin"):
         from hashlib import sha256
 
@@ -240,3 +241,48 @@ def _published(bindings: Mapping[str, Any]) -> list[dict[str, Any]]:
         if number.isdigit():
             found.append({"container_port": int(number), "protocol": protocol or "tcp"})
     return found
+
+
+def read(reads: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the paths that were opened to read, those of folders with a slash at the end.
+
+    Args:
+        reads: files that were opened to read (``layout.reads``).
+    """
+    found = set()
+    for each in reads:
+        path = shown(each["path"])
+        if not path.endswith(_GONE):
+            found.add(f"{path.rstrip('/')}/" if each["folder"] else path)
+    return sorted(found)
+
+
+def used_by(
+    uses: Iterable[Mapping[str, Any]], changed: set[str], executed: set[str]
+) -> dict[str, dict[str, list[Any]]]:
+    """Return which programs opened a path to write or to execute it, and the numbers of the phases.
+
+    Args:
+        uses: files that were opened for that (``layout.uses``).
+        changed: paths; one with a slash at the end stands for the files in the folder that are not listed.
+        executed: paths.
+    """
+    found: dict[str, tuple[set[str], set[int]]] = {}
+    for each in uses:
+        path = shown(each["path"])
+        ways = []
+        if each["written"]:
+            ways.append(
+                (path if path in changed else f"{path.rpartition('/')[0]}/", changed, each["written"])
+            )
+        if each["executed"]:
+            ways.append((path, executed, each["executed"]))
+        for key, listed, when in ways:
+            if key in listed:
+                programs, phases = found.setdefault(key, (set(), set()))
+                programs.add(each["program"])
+                phases.update(when)
+    return {
+        path: {"programs": sorted(programs), "phases": sorted(phases)}
+        for path, (programs, phases) in sorted(found.items())
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Mapping, Tuple
 
-from .text import shown
+from ..host.text import shown
 
 PHASES = (
     "start-empty",

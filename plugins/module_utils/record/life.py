@@ -11,13 +11,13 @@ from typing import Any, Callable, Iterator, Mapping
 from ..contract import NO_HEALTH_CHECK
 from ..host import steps
 from ..host.errors import Failed, describe
+from ..host.text import shown
 from . import observe
 from .arrivals import Arrivals
 from .astray import health_words
 from .layout import PHASES
 from .recorder import unified_cgroups
 from .subject import Subject
-from .text import shown
 
 _NO_PROGRAM = "/hardener-there-is-no-such-program"
 _ABSENT = re.compile(r"no such file|not found", re.IGNORECASE)  # runc, crun

@@ -10,8 +10,8 @@ import time
 from typing import Any, Iterable
 
 from ..host.read import read_or, read_pseudo
+from ..host.text import shown
 from .rootfiles import Ids
-from .text import shown
 
 _MAX_PROCESSES = 4096
 _MAX_IDENTITIES = 2000

@@ -8,9 +8,9 @@ from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple, Seq
 from ..docker.client import quoted
 from ..docker.http import NotFound
 from ..host.errors import Failed
+from ..host.text import shown
 from . import workspace
 from .engine import Engine
-from .text import shown
 
 LABEL = "com.docker.compose."
 MOST = 24  # containers of a project that may get twins

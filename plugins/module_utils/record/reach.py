@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping
 
-from ..docker.security_options import split, value
+from ..docker.seccomp import split, value
 
 # Devices for which each open file has its own state.
 _STATELESS = re.compile(r"/dev/(?:null|zero|full|random|urandom|tty|fuse|kvm|net/tun|vhost-net)")

@@ -6,6 +6,7 @@ process has links that keep programs attached. When it ends for any reason, the 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import struct
@@ -15,8 +16,7 @@ from typing import Any, Mapping
 
 from ..host.errors import Failed, describe
 from ..host.run import run
-from . import layout, mounts, tools
-from .attach import attach
+from . import layout, tools
 
 TYPES = "/sys/kernel/btf/vmlinux"
 _BPFFS = "/sys/fs/bpf"  # a folder that exists on every kernel with BPF
@@ -32,6 +32,8 @@ _READERS = {
     "sockets": layout.sockets,
     "capabilities": layout.capabilities,
 }
+_CALLS = {"x86_64": 321, "aarch64": 280}
+_OBJ_GET, _RAW_TRACEPOINT_OPEN = 7, 17  # include/uapi/linux/bpf.h
 
 
 def unusable() -> str:
@@ -74,9 +76,9 @@ class Programs(ABC):
         if reason:
             raise Failed(reason)
         self._maps: dict[str, str] = {}  # where each is pinned: with the first object that has it
-        mounts.leave()
+        tools.leave()
         self._tool = tools.provide(fetch_into)
-        mounts.mount("bpf", _BPFFS)
+        tools.mount("bpf", _BPFFS)
         self._attach(objects)
 
     @abstractmethod
@@ -227,3 +229,38 @@ def _hex(data: bytes) -> list[str]:
 
 def _bytes(words: list[str]) -> bytes:
     return bytes(int(word, 16) for word in words)
+
+
+def attach(program: str, tracepoint: str = "") -> int:
+    """Attach a program; return the descriptor of the link, which keeps it attached.
+
+    It uses the system call bpf(2), since bpftool before 7.2 (Debian 12) cannot attach programs.
+
+    Args:
+        program: the path where it is pinned.
+        tracepoint: for a raw tracepoint, its name; empty for a program that contains its target.
+
+    Raises:
+        Failed: the kernel refuses.
+    """
+    path = ctypes.create_string_buffer(os.fsencode(program))
+    descriptor = _bpf(_OBJ_GET, struct.pack("=QII", ctypes.addressof(path), 0, 0), program)
+    try:
+        name = ctypes.create_string_buffer(tracepoint.encode())
+        target = ctypes.addressof(name) if tracepoint else 0
+        return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QII", target, descriptor, 0), program)
+    finally:
+        os.close(descriptor)
+
+
+def _bpf(command: int, attributes: bytes, program: str) -> int:
+    machine = os.uname().machine
+    if machine not in _CALLS:
+        raise Failed(f"BPF programs cannot be attached on {machine}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    given = ctypes.create_string_buffer(attributes, len(attributes))
+    found = int(libc.syscall(_CALLS[machine], command, given, len(attributes)))
+    if found < 0:
+        reason = os.strerror(ctypes.get_errno())
+        raise Failed(f"the BPF program {os.path.basename(program)} cannot be attached: {reason}")
+    return found

@@ -13,13 +13,13 @@ from typing import Any, Mapping
 from ..docker.client import quoted
 from ..docker.http import NotFound
 from ..host.errors import Failed, describe
+from ..host.text import shown
 from . import project, runtime, workspace
 from .account import Account
 from .engine import Engine
 from .life import Life
 from .parts import Part
 from .subject import Subject
-from .text import shown
 from .twin import SWARM, is_shared
 
 _STOP_SECONDS = 10  # of the engine, if the container has no time of its own

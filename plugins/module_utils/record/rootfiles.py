@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable
 
 from ..host import limits
 from ..host.read import read_pseudo
-from .text import shown
+from ..host.text import shown
 
 _RESOLVE_SECONDS = 10
 _MAX_ANSWER = 16 << 20

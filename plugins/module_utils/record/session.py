@@ -10,7 +10,7 @@ from typing import Any, Mapping
 from ..host import steps
 from ..host.errors import Failed, describe
 from . import describe as description
-from . import elf, observe, project, restart, runtime
+from . import observe, project, restart, runtime
 from .account import Account
 from .astray import checked
 from .engine import Engine
@@ -219,7 +219,7 @@ class Session:
         if not self._request.starts:
             self._missing.append("the runtime's own calls were not measured: not requested")
             return
-        archive = elf.image(os.uname().machine)
+        archive = runtime.image(os.uname().machine)
         problem = "this architecture is not supported" if archive is None else ""
         if archive is not None:
             steps.begin("measure the runtime")

@@ -11,10 +11,10 @@ from typing import Any, Iterator, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed
+from ..host.text import shown
 from . import observe, rootfiles, twin, volumes
 from .engine import Engine
 from .forward import Target
-from .text import shown
 
 # How a container started, in words.
 STARTED = "it started"

@@ -6,18 +6,20 @@ process, and the host's packages are unchanged.
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import os
 import re
 
 from ..host.errors import Absent, Failed, describe
 from ..host.run import find_program, run
-from . import mounts
 
 _NAME = "bpftool"  # of the tool, and of its package
 _TIMEOUT = 180
 _INSTALLED = re.compile(r"^Inst (\S+) ", re.MULTILINE)
 _MOST = 16  # packages
+_CLONE_NEWNS = 0x20000
+_MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
 
 
 def provide(folder: str) -> str:
@@ -40,7 +42,7 @@ def provide(folder: str) -> str:
     absent = [each for each in ("apt-get", "dpkg-deb") if find_program(each) is None]
     if absent:
         raise Failed(f"{_NAME} cannot be fetched: there is no {absent[0]} (is this Debian?)")
-    mounts.mount("tmpfs", f"{folder}/{_NAME}", executable=True)
+    mount("tmpfs", f"{folder}/{_NAME}", executable=True)
     return fetch(f"{folder}/{_NAME}")
 
 
@@ -97,3 +99,36 @@ def _packages() -> list[str]:
             f" {_MOST} are allowed"
         )
     return found
+
+
+def leave() -> None:
+    """Leave the mount namespace of the host.
+
+    Raises:
+        Failed: that is not permitted.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    _check(libc.unshare(_CLONE_NEWNS), "cannot leave the mount namespace")
+    # Not private: an unmount on the host must reach this namespace, or the device stays busy.
+    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "cannot separate the mounts")
+
+
+def mount(kind: str, folder: str, *, executable: bool = False) -> None:
+    """Mount a new file system on a folder, which is made if it does not exist.
+
+    Raises:
+        Failed: that is not possible.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _MS_NOSUID | _MS_NODEV | (0 if executable else _MS_NOEXEC)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    name = kind.encode()
+    _check(
+        libc.mount(name, os.fsencode(folder), name, flags, b"mode=0700"),
+        f"cannot mount a file system ({kind})",
+    )
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        raise Failed(f"{what}: {os.strerror(ctypes.get_errno())}")

@@ -10,6 +10,7 @@ from typing import Any, Iterable, Mapping
 from ..docker.client import quoted
 from ..host import processes
 from ..host.errors import Failed, describe
+from ..host.text import shown
 from . import apparmor, observe, project, remap, runtime, twin
 from . import describe as description
 from .astray import checked
@@ -19,7 +20,6 @@ from .life import Life
 from .parts import Part, doors, not_recorded, reached, wait_for_others
 from .recorder import Refusals
 from .subject import SILENT, STARTED
-from .text import shown
 from .twins import Twin, TwinLife
 from .world import World
 

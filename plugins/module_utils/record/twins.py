@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import signal
+import socket
+import struct
 import time
+from contextlib import suppress
+from functools import partial
 from typing import Any, Callable, Iterable, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed, describe
 from ..host.read import read_or
 from . import observe, twin, workspace
+from .arrivals import inside
 from .engine import Engine
-from .hangup import hang_up
+from .forward import Target
 from .life import GONE, Life
 from .subject import LOOK, Subject
 from .world import World
@@ -21,6 +26,10 @@ _STOP_SECONDS = 30
 _ORDINARY = ("SIGUSR1", "SIGHUP")
 # Init programs, which only forward signals.
 _INITS = frozenset({"docker-init", "tini", "dumb-init"})
+_CONNECT = 5  # seconds
+_AT_ONCE = struct.pack("ii", 1, 0)  # closing resets the connection
+_SAID = (b"", b"\n")
+_READS = 0.1  # seconds for the program to read what was said
 
 
 class Twin(Subject):
@@ -246,3 +255,17 @@ class TwinLife(Life):
         self._sampler.look()
         self._sampler.leave()
         phase["reason"] = self._subject.stop()
+
+
+def hang_up(target: Target, port: int) -> None:
+    """Connect to a TCP port from inside the container's network, and end the connection without waiting.
+
+    Nothing happens where nothing listens.
+    """
+    for said in _SAID:
+        with suppress(OSError), inside(target.pid, partial(socket.socket, socket.AF_INET)) as client:
+            client.settimeout(_CONNECT)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            client.connect((target.address, port))
+            client.sendall(said)
+            time.sleep(_READS)

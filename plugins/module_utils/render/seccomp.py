@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..contract import DAEMON_RESTART, NONE
-from ..docker import security_options
+from ..docker import seccomp
 from ..docker.seccomp import CAPABILITIES, REFUSED, refused
 from .hostview import NO_ENGINE, HostView, listed, name_of
 
@@ -223,7 +223,7 @@ def _unconfined(host: HostView) -> list[str]:
 
 def _remedy(inspect: Mapping[str, Any]) -> str:
     settings = inspect.get("HostConfig") or {}
-    if security_options.value(settings, "seccomp") == "unconfined":
+    if seccomp.value(settings, "seccomp") == "unconfined":
         return "create them again without --security-opt seccomp=unconfined"
     if settings.get("Privileged"):
         return "create them again without --privileged, with the capabilities and devices that they need"

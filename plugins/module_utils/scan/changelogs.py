@@ -18,7 +18,7 @@ from io import BytesIO
 from typing import Any, Iterable, Mapping
 
 from ..host import atomic, descriptors
-from ..host.debversion import newer
+from ..host.debian import newer
 from ..host.errors import Absent, Failed
 from ..host.run import run_bytes
 from .index import Indexes

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+from ..host.debian import newer
 from ..host.text import one_line
 from .changelogs import Changelogs
-from .compare import outdated
 from .index import Indexes
+from .lists import Fix
 from .releases import Release
 
 _KINDS = {"apk": "Alpine's packages", "rpm": "packages of the RPM family"}
@@ -71,3 +72,31 @@ def _not_compared(kinds: Sequence[str]) -> str:
 
 def _unknown(reason: str) -> dict[str, str]:
     return {"state": "unknown", "reason": reason}
+
+
+def outdated(
+    packages: Sequence[Sequence[str]], index: Mapping[str, Mapping[str, Fix]]
+) -> list[dict[str, Any]]:
+    """Return the packages that have a security update.
+
+    Args:
+        packages: name, architecture and version of what is installed.
+        index: the newest version of each name, by architecture.
+    """
+    found = []
+    natives = {arch for _name, arch, _version in packages} - {"all"}
+    for name, arch, version in packages:
+        offers = index.get(name)
+        if not offers:
+            continue
+        # A package may change to or from architecture all.
+        arches = [arch, "all"] if arch != "all" else ["all", *sorted(natives)]
+        fixes = [offers[each] for each in arches if each in offers and newer(offers[each].version, version)]
+        if fixes:
+            fix = fixes[0]
+            for other in fixes[1:]:
+                fix = other if newer(other.version, fix.version) else fix
+            found.append(
+                {"name": name, "arch": arch, "installed": version, "fixed": fix.version, "source": fix.source}
+            )
+    return found

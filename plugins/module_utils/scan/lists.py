@@ -7,8 +7,7 @@ import os
 import re
 from typing import Iterable, Mapping, NamedTuple
 
-from ..host.debian import field
-from ..host.debversion import newer
+from ..host.debian import field, newer
 from ..host.errors import Absent, Failed
 from ..host.read import read_bytes
 from ..host.run import run_bytes

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..host.debian import field, parse_release, parse_status, timestamp
-from ..host.debversion import newer
+from ..host.debian import field, newer, parse_release, parse_status, timestamp
 from ..host.read import read_bytes, read_or
 from ..host.run import run, run_bytes
 

@@ -8,9 +8,8 @@ from functools import partial
 from ..docker.http import NotFound, parse
 from ..host.errors import Failed, describe
 from . import containerproc, docker, filestat, seccomp, unixsockets
-from .entries import Entries
+from .entries import Entries, redact_config
 from .filestat import Files, record_key
-from .runconfig import redact_config
 from .scheduler import Source
 
 MYPY = False

@@ -13,6 +13,11 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
     from typing import Any
 
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from ..host.redact import Redactor
+
 _MAX_ENTRY = 4 * 1024 * 1024  # bytes of one entry, with long texts already cut
 _MAX_ENTRY_MARKS = 200_000
 _MARKS = "{[,:"  # as the controller counts values
@@ -52,3 +57,26 @@ class Entries:
     def encoded(self) -> Encoded:
         """Return all entries as one list."""
         return Encoded("[" + ",".join(self._texts) + "]")
+
+
+def redact_config(config: dict[str, Any], redactor: Redactor, where: str) -> None:
+    """Redact the ``Config`` of a container or an image, in place."""
+    if config.get("Env"):
+        config["Env"] = redactor.assignments(config["Env"], where)
+    if config.get("Cmd"):
+        config["Cmd"] = redactor.words(config["Cmd"], f"{where} Cmd", config.get("Entrypoint"))
+    for key in ("Entrypoint", "Shell"):
+        if config.get(key):
+            config[key] = redactor.words(config[key], f"{where} {key}")
+    if config.get("OnBuild"):
+        from . import history
+
+        config["OnBuild"] = [
+            history.instruction(str(line), frozenset(), frozenset(), redactor, f"{where} OnBuild")
+            for line in config["OnBuild"]
+        ]
+    if config.get("Labels"):
+        config["Labels"] = redactor.options(config["Labels"], f"{where} label")
+    healthcheck = config.get("Healthcheck") or {}
+    if healthcheck.get("Test"):
+        healthcheck["Test"] = redactor.words(healthcheck["Test"], f"{where} healthcheck")

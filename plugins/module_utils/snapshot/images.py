@@ -7,8 +7,7 @@ from functools import partial
 from ..docker.http import NoAnswer, NotFound, parse
 from ..host.errors import describe
 from . import docker, history
-from .entries import Entries
-from .runconfig import redact_config
+from .entries import Entries, redact_config
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

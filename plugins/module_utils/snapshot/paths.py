@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..docker import extensions, runtimes
+from ..docker import keys, runtimes
 from ..host.units import listens
 from ..subjects import files as subjects
 from ..subjects.host import CONFIG_FOLDER, TLS_FILES, commands, parents
@@ -99,14 +99,14 @@ def look(
 def cdi_folders(engine: Engine) -> list[str]:
     """Return the engine's folders of CDI device descriptions, which name mounts of the host."""
     declared = engine.declared("cdi-spec-dirs")
-    return _absolute(declared if isinstance(declared, list) and declared else extensions.CDI_FOLDERS)
+    return _absolute(declared if isinstance(declared, list) and declared else keys.CDI_FOLDERS)
 
 
 def nri_places(engine: Engine) -> list[str]:
     """Return the folders of NRI plugins and their configuration, and the socket where plugins register."""
-    options = extensions.nri_options(engine.declared("nri-opts")) or {}
-    folders = [options.get(key) or default for key, default in extensions.NRI_FOLDERS.items()]
-    return _absolute([*folders, options.get(extensions.NRI_SOCKET) or ""])
+    options = keys.nri_options(engine.declared("nri-opts")) or {}
+    folders = [options.get(key) or default for key, default in keys.NRI_FOLDERS.items()]
+    return _absolute([*folders, options.get(keys.NRI_SOCKET) or ""])
 
 
 def _absolute(paths: Iterable[object]) -> list[str]:

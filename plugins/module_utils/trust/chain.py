@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
-from . import references, signatures
+from . import references, statements
 from .engine import texts
 from .findings import (
     ALLOWED,
@@ -17,6 +18,10 @@ from .findings import (
     PINNED,
     SWAPPED,
     UNREACHABLE,
+    UNSIGNED,
+    UNVERIFIABLE,
+    VERIFIED,
+    WRONG_KEY,
     Finding,
     NotFound,
     Tampered,
@@ -92,9 +97,7 @@ class Verifier:
             return Finding(MOVED, f"{digest[:19]} is not one of the policy's digests", rule.prefix)
         if not rule.keys:
             return Finding(ALLOWED, "no signature is required", rule.prefix)
-        found = signatures.verify(
-            self._registries, image, digest, keys=self._keys, wanted=rule.keys, every=rule.every
-        )
+        found = verify(self._registries, image, digest, keys=self._keys, wanted=rule.keys, every=rule.every)
         return found._replace(rule=rule.prefix)
 
     def matches(self, identity: str, image: references.Reference, digest: str) -> Iterator[str]:
@@ -215,3 +218,43 @@ def _parsed(text: str) -> references.Reference | None:
         return references.parse(text)
     except ValueError:
         return None
+
+
+def verify(
+    registries: Registries,
+    image: references.Reference,
+    digest: str,
+    *,
+    keys: Keys,
+    wanted: Sequence[str],
+    every: bool,
+) -> Finding:
+    """Return the finding on whether a digest is signed by one of the required keys, or by all of them.
+
+    Raises:
+        Tampered, Unreachable: of the registry.
+    """
+    registry = registries.at(image.registry)
+    asked = set(wanted)
+    missing = set(asked)
+    reasons, unreadable = [], []
+    forms = (statements.classic(registry, image, digest), statements.bundles(registry, image, digest))
+    for each in chain.from_iterable(forms):
+        found = {key for key in missing if each.signature and keys.signed(key, each.data, each.signature)}
+        if not found and each.unreadable:
+            unreadable.append(each.unreadable)
+        elif not found:
+            reasons.append("no key of the policy has made the signature")
+        elif each.about_other:
+            reasons.append(each.about_other)
+        else:
+            missing -= found
+            if not missing or not every:
+                return Finding(VERIFIED, "signed")
+    if len(missing) < len(asked):
+        return Finding(WRONG_KEY, f"{len(asked) - len(missing)} of {len(asked)} keys have signed")
+    if reasons:
+        return Finding(WRONG_KEY, reasons[0])
+    if unreadable:
+        return Finding(UNVERIFIABLE, f"its signature cannot be verified here: {unreadable[0]}")
+    return Finding(UNSIGNED, "the registry has no signature of the image")

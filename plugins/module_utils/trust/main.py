@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any, Iterable, Mapping
 
 from ..contract import TRUST_FORMAT
-from ..host import layout, limits
+from ..host import atomic, descriptors, layout, limits
 from ..host.errors import Failed
+from ..host.layout import TRUST_RECORD
 from ..host.text import one_line
-from . import VERSION, policy, record
+from . import VERSION, policy
 from .chain import Verifier
 from .engine import Engine, texts
 from .findings import EXEMPT, GOOD, NO_DIGEST, NOT_ALLOWED, UNREACHABLE, Finding, PolicyError
@@ -56,7 +58,7 @@ def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
         "policy": wanted.digest,
         "images": images,
     }
-    record.write(found, str(arguments.get("record") or layout.TRUST_RECORD))
+    write(found, str(arguments.get("record") or layout.TRUST_RECORD))
     return found
 
 
@@ -153,3 +155,16 @@ def _container(container: Mapping[str, Any]) -> dict[str, Any]:
         # A tag may refer to another image the next time the container is created.
         "by_digest": "@sha256:" in called or called.startswith("sha256:"),
     }
+
+
+def write(record: Mapping[str, Any], path: str = TRUST_RECORD) -> None:
+    """Replace the record.
+
+    Raises:
+        Failed: it cannot be written; the one before stays.
+    """
+    try:
+        atomic.make_folders(os.path.dirname(path), 0o700)
+        atomic.write(path, json.dumps(record, separators=(",", ":")).encode())
+    except OSError as error:
+        raise Failed(f"cannot write {descriptors.described(error, path)}") from None

@@ -49,11 +49,9 @@ TABLES = frozenset(
     [
         "contract",
         "docker.content_trust",
-        "docker.extensions",
         "docker.keys",
         "docker.runtimes",
         "docker.seccomp",
-        "docker.security_options",
         "snapshot.sysctls",
         "subjects.audit",
         "subjects.files",

@@ -137,8 +137,7 @@ BY_PATH = {
     "record/worker.py": {"open"},
     "record/rootfiles.py": {"fdopen"},
     # what is mounted for the process alone
-    "record/mounts.py": {"makedirs"},
-    "record/tools.py": {"chmod", "open", "remove"},
+    "record/tools.py": {"chmod", "makedirs", "open", "remove"},
     "record/workspace.py": {"makedirs", "open", "rmtree"},  # below /run
     # by links of the kernel's to what it has opened
     "converge/migration/tree.py": {"chown", "chmod", "setxattr", "utime"},

@@ -17,13 +17,14 @@ from typing import Any, Iterable, Mapping, Sequence
 from ... import contract
 from ...docker.http import NoAnswer
 from ...docker.keys import RELOADABLE, changed_since, value_of
-from .. import containers, daemonconfig, effective_values, engine_unit, files, jsonkeys, system
+from .. import containers, daemonconfig, effective_values, files, jsonkeys, system
+from .. import engine as engine_unit
+from ..daemonconfig import TemporaryKeys
 from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
 from ..files import State
 from ..planning import Plan, digest
 from ..serving import FORMER, UNIT, Finder
-from ..temporary_keys import TemporaryKeys
 from .interface import Activation, AtEngine, Begun, Former, united
 
 _REMAP = "userns-remap"

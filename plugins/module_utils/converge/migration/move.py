@@ -16,12 +16,10 @@ from ...host import atomic, descriptors
 from .. import containers, health
 from ..errors import Failed
 from . import definition, remains, restart, staging, survey, tree
-from .client import Client
 from .definition import Inspected
 from .ids import Range, Shift
-from .stages import DONE, MAKING, STAGING, STARTING, STOPPED, SWITCHING
-from .survey import Holdings, Survey
-from .undo import Undo
+from .survey import Client, Holdings, Survey
+from .undo import DONE, MAKING, STAGING, STARTING, STOPPED, SWITCHING, Undo
 
 _SETTLED = 5  # seconds of uptime after which a container counts as running
 _HEALTHY = 120

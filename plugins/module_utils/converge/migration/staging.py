@@ -20,7 +20,7 @@ from .. import files
 from ..engine import wait_for
 from ..errors import Failed
 from ..planning import redacted
-from .client import Client
+from .survey import Client
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

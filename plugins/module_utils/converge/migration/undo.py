@@ -18,9 +18,19 @@ from ...host.mountpoints import mounted_below
 from .. import containers, system
 from ..errors import Failed
 from . import definition, remains, restart, staging
-from .client import Client
-from .stages import DONE, IN_NEW_ROOT, STARTING, STOPPED, SWITCHING
+from .survey import Client
 
+# The stages of a migration. The name of each is stored before it begins, so that the undo knows how far the
+# migration got.
+STAGING, STOPPED, SWITCHING, MAKING, STARTING, DONE = (
+    "staging",  # a second engine imports the images into the new root, without interruption
+    "stopped",  # containers are stopped, their volumes copied
+    "switching",  # the engine restarts, on the new root
+    "making",  # networks and containers are created again
+    "starting",  # containers that ran are started
+    "done",
+)
+IN_NEW_ROOT = (SWITCHING, MAKING, STARTING, DONE)
 _AT_ONCE = 8
 _KILLED = 10  # seconds within which a killed container has ended, also on a busy host
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import binascii
+import random
 import subprocess
 import sys
 import zlib
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible_collections.hardener.docker.plugins.module_utils.contract import STEP
 from ansible_collections.hardener.docker.plugins.plugin_utils import answer_size, host_script
+from ansible_collections.hardener.docker.plugins.plugin_utils.host_script import Steps, without_steps
 
 from tests.unit.plugins.loading import action as action_module
 
@@ -305,3 +308,52 @@ def test_output_of_the_host_is_shown_as_one_short_line() -> None:
 def test_a_folder_that_is_not_a_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnsibleActionFail, match=r"no __init__\.py"):
         host_script.bundle(source=tmp_path, entry="main:f", arguments={}, marker=MARKER)
+
+
+def told(*pieces: bytes) -> list[str]:
+    found: list[str] = []
+    steps = Steps(found.append)
+    for piece in pieces:
+        steps.read(piece)
+    return found
+
+
+def line(name: str) -> bytes:
+    return f"{STEP} {name}\n".encode()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_steps_are_found_in_any_chunks(seed: int) -> None:
+    chosen = random.Random(seed)
+    names = ["back up", "write files", "restart docker", "check health"]
+    text = b"warning: x\n".join(line(name) for name in names) + b"no step"
+    cuts = sorted(chosen.randrange(len(text)) for _ in range(chosen.randrange(12)))
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert told(*pieces) == names
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "Restart", "x" * 41, "\x1b[31mred", "a\u202eb", "a: b", "a{{ b }}", "a;b"]
+)
+def test_a_line_with_an_invalid_step_name_is_not_a_step(name: str) -> None:
+    assert told(line(name)) == []
+
+
+def test_endless_output_takes_bounded_memory() -> None:
+    assert len(told(*[line("x") * 100] * 100)) == 200
+    found: list[str] = []
+    steps = Steps(found.append)
+    for _ in range(100):
+        steps.read(f"{STEP} ".encode() + b"x" * 100_000)
+    assert len(steps._rest) <= 100
+    assert found == []
+
+
+def test_a_truncated_line_is_not_a_step() -> None:
+    assert told(b"x" * 200, line("restart docker")) == []
+    assert told(f"{STEP} ".encode() + b"x" * 500, b"y\n") == []
+
+
+def test_steps_are_removed_from_the_reason_of_a_failure() -> None:
+    said = "sudo: lecture\n" + line("back up").decode() + "Traceback\n" + line("roll back").decode()
+    assert without_steps(said) == "sudo: lecture\nTraceback\n"

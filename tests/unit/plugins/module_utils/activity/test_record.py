@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.activity import record
 from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Sighting, Tally
-from ansible_collections.hardener.docker.plugins.module_utils.activity.text import NAME, printable
 from ansible_collections.hardener.docker.plugins.module_utils.contract import ACTIVITY_FORMAT
+from ansible_collections.hardener.docker.plugins.module_utils.host.text import NAME, SHORT, shown
 
 from tests.small_disk import no_file_past
 
@@ -96,14 +96,14 @@ def test_the_largest_possible_record_can_be_read(tmp_path: Path) -> None:
                 f"{example}{worst}",
                 f"{example}{worst}",
                 f"{number:064x}",
-                printable(worst, NAME),
-                printable(f"{number}{worst}", NAME),
-                f"not attributed ({printable(worst)})",
+                shown(worst, NAME),
+                shown(f"{number}{worst}", NAME),
+                f"not attributed ({shown(worst, SHORT)})",
             )
             tally.add(one)
     for image in range(200):
         for kind in range(100):
-            one = one._replace(image=printable(f"{image}{worst}", NAME), kind=f"{kind} {'x' * 190}")
+            one = one._replace(image=shown(f"{image}{worst}", NAME), kind=f"{kind} {'x' * 190}")
             baseline.learn(one)
     full = {**GOOD, "entries": tally.data(baseline), "baseline": baseline.data()}
     record.write(full, str(tmp_path))

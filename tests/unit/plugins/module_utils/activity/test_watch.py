@@ -10,12 +10,15 @@ from typing import Any, Protocol
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.activity import watch as module
-from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container, Directory
+from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import (
+    Container,
+    Directory,
+    Process,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.activity.events import EngineEvent
 from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Tally
 from ansible_collections.hardener.docker.plugins.module_utils.activity.watch import Watch, summary
 from ansible_collections.hardener.docker.plugins.module_utils.host.audit import Record
-from ansible_collections.hardener.docker.plugins.module_utils.host.cgroups import Process
 
 A, B = "a" * 64, "b" * 64
 WEB = Container(A, "web", "nginx")

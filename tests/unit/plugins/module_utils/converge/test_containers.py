@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, health, swarm
+from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, health
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer, NotFound
 
 SEEN, GONE, BACK, NOW = 1000.0, 1010.0, 1014.0, 1030.0  # the picture, the engine goes and is back, the look
@@ -325,7 +325,7 @@ def test_a_rollback_starts_each_container_once_and_names_what_does_not_stay_up(
         "time",
         SimpleNamespace(monotonic=lambda: next(clock), sleep=engine.pause, time=lambda: NOW),
     )
-    monkeypatch.setattr(swarm, "lost", lambda *_: [])
+    monkeypatch.setattr(containers, "lost", lambda *_: [])
     baseline = {
         "engine": engine.path,
         "containers": {name: {**before(), "name": name} for name in ("job", "with --rm")},

@@ -5,14 +5,15 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import engine, health, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge import engine as engine_module
-from ansible_collections.hardener.docker.plugins.module_utils.converge import health
 from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import survey
-from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.client import Client
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.survey import Client
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer, NotFound
 
 from tests.hanging import must_end
@@ -126,3 +127,48 @@ def test_hanging_containers_take_a_bounded_time(tmp_path: Path, monkeypatch: pyt
             over.set()
     assert (found, len(unread)) == ([], 50)
     assert len(asked) < 10  # the patience is for all together
+
+
+@pytest.mark.parametrize(
+    ("state", "socket", "asleep"),
+    [("active", "active", False), ("inactive", "active", True), ("inactive", "inactive", False)],
+)
+def test_a_stopped_unit_that_its_active_socket_would_start_is_recognised(
+    monkeypatch: pytest.MonkeyPatch, state: str, socket: str, *, asleep: bool
+) -> None:
+    def run(*command: str, **_: Any) -> system.Outcome:
+        if command[1] == "is-active":
+            return system.Outcome(0, f"{socket}\n", "")
+        return system.Outcome(0, f"ActiveState={state}\nTriggeredBy=docker.socket\nMainPID=7\n", "")
+
+    monkeypatch.setattr(system, "has_systemd", lambda: True)
+    monkeypatch.setattr(system, "run", run)
+    found = engine.state("docker.service")
+    assert ("asleep" in found, found["MainPID"]) == (asleep, "7")
+
+
+def test_without_systemd_a_unit_has_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "has_systemd", lambda: False)
+    assert engine.state("docker.service") == {}
+
+
+def test_only_errors_logged_by_this_start_of_the_engine_are_quoted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [
+        ("1", 'level=error msg="Force shutdown daemon"'),
+        ("2", 'level=info msg="Starting up"'),
+        ("2", 'level=error msg="token=hunter2 is \\"bad\\""'),
+        ("1", "killed"),
+    ]
+    lines = "\n".join(json.dumps({"_PID": pid, "MESSAGE": message}) for pid, message in said)
+    ran: list[tuple[str, ...]] = []
+
+    def run(*command: str, **_: Any) -> system.Outcome:
+        ran.append(command)
+        return system.Outcome(0, lines if len(ran) == 1 else "", "")
+
+    monkeypatch.setattr(system, "run", run)
+    assert engine.last_words("/usr/sbin/dockerd", since=1.5, former="1").endswith('is \\"bad\\"')
+    assert {"--identifier=dockerd", "--since=@1.500000"} <= set(ran[0])
+    assert engine.last_words("", since=1.5, former="1") == ""

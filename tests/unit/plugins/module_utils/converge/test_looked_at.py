@@ -10,10 +10,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     activations,
     departure,
     documents,
-    engine_unit,
     health,
     history,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.converge import engine as engine_unit
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.docker import (
     Docker,
     engine_of,

@@ -21,10 +21,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     rollback,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
+from ansible_collections.hardener.docker.plugins.module_utils.converge.daemonconfig import TemporaryKeys
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
-from ansible_collections.hardener.docker.plugins.module_utils.converge.temporary_keys import TemporaryKeys
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
 
 from tests.unit.plugins.loading import action

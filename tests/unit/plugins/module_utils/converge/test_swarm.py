@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, swarm
+from ansible_collections.hardener.docker.plugins.module_utils.converge import containers
 from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer
 
@@ -28,19 +28,19 @@ class Manager(Engine):
 
 
 def test_a_swarm_task_is_not_expected_to_stay_down_after_a_restart() -> None:
-    assert swarm.is_task(TASK)
+    assert containers.is_task(TASK)
     assert not containers.stays_down(TASK)
     other = {"Config": {"Labels": None}, "HostConfig": {}}
-    assert not swarm.is_task(other)
+    assert not containers.is_task(other)
     assert containers.stays_down(other)
 
 
 def test_running_tasks_are_known_only_on_a_manager() -> None:
-    assert swarm.running_tasks(Manager({"shop": 2})) == {"shop": 2}
-    assert swarm.running_tasks(Manager(None)) is None
+    assert containers.running_tasks(Manager({"shop": 2})) == {"shop": 2}
+    assert containers.running_tasks(Manager(None)) is None
     never_started = Manager({})
     never_started.get = lambda *_: [{"Spec": {"Name": "shop"}}]  # type: ignore[method-assign]
-    assert swarm.running_tasks(never_started) == {"shop": 0}
+    assert containers.running_tasks(never_started) == {"shop": 0}
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_running_tasks_are_known_only_on_a_manager() -> None:
 def test_services_with_fewer_tasks_are_reported(
     before: dict[str, int], after: dict[str, int] | None, lost: list[str]
 ) -> None:
-    assert swarm.lost(before, Manager(after)) == lost
+    assert containers.lost(before, Manager(after)) == lost

@@ -7,10 +7,11 @@ import subprocess
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.docker import engine, flags, keys
-from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import BY_NAME, KEYS
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import BY_NAME, KEYS, nri_options
 
 needs_dockerd = pytest.mark.skipif(not shutil.which("dockerd"), reason="asks the dockerd of this machine")
 # Flags that dockerd has and does not show, and those that came later than the key they set.
@@ -226,3 +227,23 @@ def test_flags_without_a_key_declare_no_value() -> None:
     assert keys.declared({"a-key-of-tomorrow": 1}, said) == {
         "a-key-of-tomorrow": {"value": 1, "origin": "file"}
     }
+
+
+@pytest.mark.parametrize(
+    ("declared", "options"),
+    [
+        (None, {}),
+        ({}, {}),
+        ([], {}),
+        ({"enable": True, "socket-path": "/x"}, {"enable": True, "socket-path": "/x"}),
+        (["enable=true,socket-path=/x"], {"enable": "true", "socket-path": "/x"}),
+        (["enable=true", "socket-path=/x=y"], {"enable": "true", "socket-path": "/x=y"}),
+        (["enable"], {"enable": ""}),
+        ([7, None], {"7": "", "None": ""}),
+        ("enable=true", None),
+        (1, None),
+        (True, None),
+    ],
+)
+def test_nri_options_are_read_from_an_object_or_a_list(declared: Any, options: dict[str, Any] | None) -> None:
+    assert nri_options(declared) == options

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.docker import seccomp
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split, value
 
 from tests.unit.workload.engines import DEFAULTS
 
@@ -42,3 +44,25 @@ def test_only_calls_that_the_default_profile_refuses_are_reported() -> None:
     assert seccomp.REPORTED < seccomp.REFUSED
     assert {"bpf", "keyctl", "mount", "userfaultfd"} <= seccomp.REPORTED
     assert not {"kcmp", "umount", "vhangup"} & seccomp.REPORTED
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("seccomp=unconfined", ("seccomp", "unconfined")),
+        ("apparmor:own", ("apparmor", "own")),
+        ("label=type:svirt_t", ("label", "type:svirt_t")),
+        ('seccomp={"a": "b=c"}', ("seccomp", '{"a": "b=c"}')),
+        ("no-new-privileges", ("no-new-privileges", "true")),
+        ("no-new-privileges:false", ("no-new-privileges", "false")),
+        ("seccomp=", ("seccomp", "")),
+    ],
+)
+def test_an_option_has_a_kind_and_a_value(option: str, expected: tuple[str, str]) -> None:
+    assert split(option) == expected
+
+
+def test_the_last_option_of_a_kind_is_effective() -> None:
+    host = {"SecurityOpt": ["seccomp=unconfined", "label=disable", "seccomp={}"]}
+    assert value(host, "seccomp") == "{}"
+    assert value(host, "apparmor") == value({"SecurityOpt": None}, "seccomp") == ""

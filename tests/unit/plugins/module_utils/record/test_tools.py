@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
-from ansible_collections.hardener.docker.plugins.module_utils.record import mounts, tools
+from ansible_collections.hardener.docker.plugins.module_utils.record import tools
 
 SIMULATED = (
     "Inst libelf1t64 (0.192-4 Debian:13 [amd64])\nInst bpftool (7.5.0 Debian:13 [amd64])\nConf bpftool (7)\n"
@@ -76,7 +76,7 @@ def test_a_missing_tool_is_fetched_on_request_only(monkeypatch: pytest.MonkeyPat
     mounted: list[str] = []
     monkeypatch.setattr(tools, "find_program", there.get)
     monkeypatch.setattr(tools, "fetch", lambda folder: f"{folder}: fetched")
-    monkeypatch.setattr(mounts, "mount", lambda _kind, folder, **_options: mounted.append(folder))
+    monkeypatch.setattr(tools, "mount", lambda _kind, folder, **_options: mounted.append(folder))
     with pytest.raises(Absent, match="there is no bpftool: apt-get install bpftool, or give --install"):
         tools.provide("")
     assert tools.provide("/x") == "/x/bpftool: fetched"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
-from ansible_collections.hardener.docker.plugins.module_utils.scan import openscap, tailoring
+from ansible_collections.hardener.docker.plugins.module_utils.scan import openscap
 from ansible_collections.hardener.docker.plugins.module_utils.scan.releases import Release
 
 TRIXIE = Release("debian", "13", "trixie", "Debian 13")
@@ -51,7 +51,7 @@ def test_results_of_openscap_are_read(oscap: Path) -> None:
     assert found["counts"] == {"pass": 1, "fail": 2, "notapplicable": 1, "error": 1}
     assert found["failed"][0] == {"id": "b", "severity": "high", "title": "Have b"}
     assert (found["tool"], found["content"], found["profile"]) == ("oscap 1.4", "ds.xml", "cis_level1_server")
-    assert (oscap / "asked").read_text().split()[4:6] == ["--profile", tailoring.PROFILE]
+    assert (oscap / "asked").read_text().split()[4:6] == ["--profile", openscap.PROFILE]
     tailored = (oscap / "tailoring.xml").read_text()
     assert 'extends="xccdf_org.ssgproject.content_profile_cis_level1_server"' in tailored
     assert f'idref="{RULE}kernel_module_overlayfs_disabled" selected="false"' in tailored
@@ -100,4 +100,4 @@ def test_a_profile_must_be_a_valid_name(profile: str) -> None:
 
 
 def test_every_tailored_rule_has_a_reason() -> None:
-    assert all(len(reason) > 20 for reason in tailoring.LEFT_OUT.values())
+    assert all(len(reason) > 20 for reason in openscap.LEFT_OUT.values())

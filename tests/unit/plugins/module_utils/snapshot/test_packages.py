@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import debian
-from ansible_collections.hardener.docker.plugins.module_utils.host.debversion import newer, sort_key
+from ansible_collections.hardener.docker.plugins.module_utils.host.debian import newer, sort_key
 from ansible_collections.hardener.docker.plugins.module_utils.host.kernels import newest_kernel
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import apt, packages
 from hypothesis import given

@@ -174,3 +174,27 @@ def test_an_interrupt_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(main, "read_policy", interrupted)
     assert main.main() == 130
+
+
+def test_a_record_is_written_atomically_for_root_alone(tmp_path: Path) -> None:
+    path = tmp_path / "hardener" / "trust" / "record.json"
+    main.write({"a": 1}, str(path))
+    main.write({"a": 2}, str(path))
+    assert json.loads(path.read_text()) == {"a": 2}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert [each.name for each in path.parent.iterdir()] == ["record.json"]
+
+
+def test_a_full_disk_keeps_the_previous_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "trust" / "record.json"
+    main.write({"a": 1}, str(path))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(Failed, match="No space left on device"):
+        main.write({"a": 2}, str(path))
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [each.name for each in path.parent.iterdir()] == ["record.json"]

@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     daemonconfig,
     effective_values,
-    engine_unit,
     files,
     system,
 )
@@ -125,9 +124,7 @@ def engine(host: Host) -> Engine:
 def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes the activation on the fake engine."""
     unit = {"ActiveState": "active", "KillMode": "process", "MainPID": "4711"}
-    monkeypatch.setattr(
-        engine_unit, "state", lambda _: unit if engine.up else {**unit, "ActiveState": "failed"}
-    )
+    monkeypatch.setattr(asking, "state", lambda _: unit if engine.up else {**unit, "ActiveState": "failed"})
     monkeypatch.setattr(docker, "Engine", lambda _: engine)
     monkeypatch.setattr(Docker, "_reload", lambda _: engine.reload())
     monkeypatch.setattr(Docker, "_restart", lambda _: engine.restart())
@@ -262,7 +259,7 @@ def test_a_unit_that_kills_all_processes_disables_live_restore(
     engine.run_container("web")
     engine.live = True
     unit = {"ActiveState": "active", "KillMode": "control-group"}
-    monkeypatch.setattr(engine_unit, "state", lambda _: unit)
+    monkeypatch.setattr(asking, "state", lambda _: unit)
     activation = prepare(host, make(), {"icc": False, "live-restore": True})
     assert activation.impact == "containers-stop"
     assert "KillMode is control-group" in activation.costs
@@ -370,7 +367,7 @@ def test_a_stopped_engine_is_not_started(host: Host, make: Make, engine: Engine)
 def test_a_socket_activated_engine_is_not_started(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_unit, "state", lambda _: {"ActiveState": "inactive", "asleep": "yes"})
+    monkeypatch.setattr(asking, "state", lambda _: {"ActiveState": "inactive", "asleep": "yes"})
     monkeypatch.setattr(engine, "info", lambda: pytest.fail("asking would start it"))
     assert not prepare(host, make(), {"icc": False}).due
 
@@ -378,7 +375,7 @@ def test_a_socket_activated_engine_is_not_started(
 def test_an_engine_outside_of_the_unit_is_not_restarted(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_unit, "state", lambda _: {})
+    monkeypatch.setattr(asking, "state", lambda _: {})
     with pytest.raises(Refused, match=r"is not run by docker\.service \(no systemd\)"):
         prepare(host, make(), {"icc": False})
 
@@ -446,7 +443,7 @@ def systemctl(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
         told.append(command)
         return system.Outcome(0, "", "")
 
-    monkeypatch.setattr(engine_unit, "state", lambda _: unit)
+    monkeypatch.setattr(asking, "state", lambda _: unit)
     monkeypatch.setattr(system, "run", run)
     return told
 
@@ -487,7 +484,7 @@ def test_a_socket_unit_that_was_active_before_stays_active(
     host: Host, make: Make, engine: Engine, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asleep = {"ActiveState": "inactive", "TriggeredBy": "docker.socket", "asleep": "yes"}
-    monkeypatch.setattr(engine_unit, "state", lambda _: asleep)
+    monkeypatch.setattr(asking, "state", lambda _: asleep)
     activation = prepare(host, make(start=True), {"icc": False})
     activation.perform()
     undo(host, activation, None)
@@ -502,7 +499,7 @@ def test_without_systemd_the_engine_cannot_be_started(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.up = False
-    monkeypatch.setattr(engine_unit, "state", lambda _: {})
+    monkeypatch.setattr(asking, "state", lambda _: {})
     with pytest.raises(Refused, match="needs systemd, which does not run here"):
         prepare(host, make(start=True), {"icc": False})
 

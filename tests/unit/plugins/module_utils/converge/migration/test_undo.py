@@ -10,12 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
-from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import (
-    restart,
-    stages,
-    staging,
-    undo,
-)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import restart, staging, undo
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.undo import Undo
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 
@@ -79,7 +74,7 @@ class Host:
         Path(self.new).mkdir()
         self.engine = Engine(self.new)
         self.memory: dict[str, Any] = {
-            "stage": stages.MAKING,
+            "stage": undo.MAKING,
             "old_root": self.old,
             "new_root": self.new,
             "is_new": True,
@@ -131,7 +126,7 @@ def test_an_undo_stops_containers_of_the_new_root_and_starts_the_former_ones(hos
 
 
 def test_an_engine_that_still_uses_its_old_data_root_is_not_restarted(host: Host) -> None:
-    host.memory["stage"], host.engine.root = stages.STOPPED, host.old
+    host.memory["stage"], host.engine.root = undo.STOPPED, host.old
     host.undo.run()
     assert host.engine.asked == ["POST /containers/one/start", "POST /containers/one/pause"]
 
@@ -151,7 +146,7 @@ def test_an_engine_that_still_uses_its_old_data_root_is_not_restarted(host: Host
 def test_containers_are_started_once_the_stops_of_a_killed_worker_have_ended(
     host: Host, timeout: int | None, down_at: float | None, waited: float
 ) -> None:
-    host.memory["stage"], host.engine.root = stages.STOPPED, host.old
+    host.memory["stage"], host.engine.root = undo.STOPPED, host.old
     host.engine.timeout = timeout
     if down_at is not None:
         host.engine.down_at["one"] = down_at
@@ -160,7 +155,7 @@ def test_containers_are_started_once_the_stops_of_a_killed_worker_have_ended(
     assert host.engine.clock == waited
 
 
-@pytest.mark.parametrize("stage", [stages.STAGING, *stages.IN_NEW_ROOT])
+@pytest.mark.parametrize("stage", [undo.STAGING, *undo.IN_NEW_ROOT])
 def test_no_stop_is_waited_for_where_none_can_be_in_progress(host: Host, stage: str) -> None:
     host.memory["stage"] = stage
     host.undo.run()
@@ -168,7 +163,7 @@ def test_no_stop_is_waited_for_where_none_can_be_in_progress(host: Host, stage: 
 
 
 def test_an_engine_that_may_be_about_to_restart_is_restarted(host: Host) -> None:
-    host.memory["stage"], host.engine.root = stages.SWITCHING, host.old
+    host.memory["stage"], host.engine.root = undo.SWITCHING, host.old
     host.undo.run()
     assert host.engine.asked[0] == "restart docker.service within 1 s"
 
@@ -193,7 +188,7 @@ def test_an_engine_that_stays_on_the_new_data_root_is_an_error(
 
 
 def test_files_that_containers_may_have_changed_are_kept(host: Host) -> None:
-    host.memory["stage"] = stages.DONE
+    host.memory["stage"] = undo.DONE
     host.undo.run()
     assert host.roots() == [".undone-"]
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.activity.text import printable
+from ansible_collections.hardener.docker.plugins.module_utils.host.text import SHORT, shown
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity.text impo
     ],
 )
 def test_texts_are_shortened_and_escaped(text: str, expected: str) -> None:
-    assert printable(text) == expected
+    assert shown(text, SHORT) == expected
