@@ -119,14 +119,14 @@ def _unchanged(value: Any) -> Any:
 
 def _checked(kind: Any, value: Any) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{value!r} has another type than it was stored with")
+        raise TypeError(f"{repr(value)[:100]} has another type than it was stored with")
     return value
 
 
 def _moment(kind: Any, value: Any) -> Any:
     found = kind.fromisoformat(value)
     if isinstance(found, datetime) and found.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone")
+        raise ValueError(f"{repr(value)[:100]} has no time zone")
     return found
 
 

@@ -135,11 +135,12 @@ def _past(store: Store, run: str, written: Mapping[str, Sequence[str]]) -> Past 
 
 
 def documents(record: Mapping[str, object]) -> dict[str, frozenset[str]]:
-    """Return the documents of each path that a run has changed, from its record."""
+    """Return the documents of each path that a run has changed, from its record; omit damaged entries."""
     changes = record.get("changes")
     return {
-        str(change["path"]): frozenset(map(str, change.get("documents", ())))
+        str(change.get("path")): frozenset(map(str, change["documents"]))
         for change in (changes if isinstance(changes, list) else ())
+        if isinstance(change, dict) and isinstance(change.get("documents"), list)
     }
 
 
