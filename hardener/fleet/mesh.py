@@ -7,12 +7,10 @@ artifacts of their slice have arrived.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
 import tempfile
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -22,8 +20,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import unquote
 
+from hardener.bounded import Archive, parse, values
 from hardener.errors import HardenerError
-from hardener.fleet.events import Event, Hosts, Idle, Outcome, TaskResult, translate
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
 from hardener.fleet.executor import Execution, Job
 from hardener.fleet.failure import failure
 from hardener.fleet.mesh_file import MeshFile
@@ -32,13 +31,17 @@ from hardener.fleet.receptor import Receptor, ReceptorError
 from hardener.fleet.run import outcome_of
 from hardener.fleet.sliced import SlicedExecution
 from hardener.fleet.unit_output import UnitOutput
-from hardener.text import line
+from hardener.text import LONGEST, line
 from hardener.workfolder import temporary_folder
 
 _MOST = 50  # hosts of a slice, where the user does not say: what a lost one costs
 _SIGNS = 4  # signs of life within a lease
-_LARGEST = 4 << 30  # bytes of the artifacts
-_LARGEST_FILE = 256 << 20  # bytes of a file in them
+# Limits of what a node sends. Those of a host alone lose its result, since a host can cause them.
+_EVENT_VALUES = 1_000_000
+_EVENT_LEVELS = 120  # those of a result, and of the event around it
+_OF_A_HOST = 16 << 20  # bytes of the events of a host: a node drops results of more than seven million
+_HELD = 1 << 20  # bytes of an event that is held until the artifacts arrive
+_EVENTS, _FILES, _SIZE = (1 << 30, 64 << 20), (10_000, 1_000), (256 << 20, 64 << 20)  # for all, and a host
 _PRINTED_LINES = 1000
 
 
@@ -133,11 +136,12 @@ class MeshAttempt:
         self._exit = temporary_folder()
         self._stats: dict[str, Any] | None = None
         self._reasons: dict[str, str] = {}
-        self._held: list[TaskResult] = []
+        self._held: dict[str, TaskResult] = {}
+        self._sizes = dict.fromkeys(job.hosts or (), 0)
         self._printed: deque[str] = deque(maxlen=_PRINTED_LINES)
         self._problem = ""
         self._arrived = False
-        self.groups: dict[str, tuple[str, ...]] = {}
+        self.groups = {host: inventory.groups_of(host) for host in self._sizes}
 
     def __enter__(self) -> Self:
         self._folder = self._exit.__enter__()
@@ -182,10 +186,10 @@ class MeshAttempt:
             yield from self._receive()
         except HardenerError as error:
             self._problem = str(error)
-        except (OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError) as error:
             self._problem = f"its answer cannot be read: {line(str(error) or repr(error))}"
         if self._stats is not None and self._arrived:
-            yield from self._held
+            yield from self._held.values()
 
     def _submit(self) -> Iterator[Event]:
         node = self._receptor.nodes(self._mesh.work_type).get(self._node)
@@ -212,12 +216,18 @@ class MeshAttempt:
 
     def _receive(self) -> Iterator[Event]:
         stream = UnitOutput(self._receptor, self._unit, self._mesh.lease)
+        left = self._allowed(_EVENTS)
         try:
             while True:
                 text = yield from stream.line()
+                left -= len(text)
+                if left < 0:
+                    raise ReceptorError(f"its events have more than {self._allowed(_EVENTS)} bytes")
+                if values(text) > _EVENT_VALUES:
+                    continue  # its host has no result
                 try:
-                    said = json.loads(text)
-                except (ValueError, RecursionError):
+                    said = parse(text, most_values=_EVENT_VALUES, most_levels=_EVENT_LEVELS, strict=False)
+                except ValueError:
                     said = None
                 if not isinstance(said, dict):
                     raise ReceptorError(
@@ -233,44 +243,50 @@ class MeshAttempt:
                 elif "eof" in said:
                     return
                 elif said.get("event") != "keepalive":
-                    yield from self._handle(said)
+                    yield from self._handle(said, len(text))
         finally:
             stream.close()
 
-    def _handle(self, raw: Mapping[str, Any]) -> Iterator[Event]:
+    def _allowed(self, limit: tuple[int, int]) -> int:
+        return limit[0] + limit[1] * len(self._sizes)
+
+    def _handle(self, raw: Mapping[str, Any], size: int) -> Iterator[Event]:
         if text := raw.get("stdout"):
-            self._printed.append(str(text))
+            self._printed.append(str(text)[:LONGEST])
             if self._job.echo:
                 self._job.echo(str(text))
         if raw.get("event") == "playbook_on_stats":
             self._stats = raw["event_data"]
         event = translate(raw)
         if isinstance(event, Hosts):
-            self.groups |= event.groups
+            event = Hosts(tuple(self.groups), self.groups)  # as the inventory has them, not as the node says
         elif isinstance(event, TaskResult):
+            if event.host not in self._sizes:
+                return  # a node may answer for its slice alone
+            self._sizes[event.host] += size
+            if self._sizes[event.host] > _OF_A_HOST or ("snapshot" in event.data and size > _HELD):
+                event = replace(event, state=State.FAILED, reason="its results are too large", data={})
             if event.reason:
                 self._reasons[event.host] = event.reason
-            if event.host not in (self._job.hosts or ()):
-                return  # a node may answer for its slice alone
             if "snapshot" in event.data:
-                self._held.append(event)
+                self._held[event.host] = event
                 return
         if event:
             yield event
 
     def _unpack(self, stream: UnitOutput, length: int) -> Iterator[Event]:
         """Receive the artifacts, and take the snapshots out of them."""
-        if not 0 <= length <= _LARGEST:
+        if not 0 <= length <= self._allowed(_SIZE):
             raise ValueError(f"{length} bytes is not a valid size of artifacts")
         with tempfile.TemporaryFile(dir=self._folder) as file:
             yield from stream.decode(length, file)
-            with zipfile.ZipFile(file) as archive:
-                if self._job.artifacts:
-                    _keep_artifacts(archive, self._job.artifacts / f"{self._job.label}-{self._node}")
-                self._held = [self._with_file(archive, event) for event in self._held]
+            archive = Archive(file, most_files=self._allowed(_FILES), most_bytes=self._allowed(_SIZE))
+            if self._job.artifacts:
+                _keep_artifacts(archive, self._job.artifacts / f"{self._job.label}-{self._node}")
+            self._held = {host: self._with_file(archive, each) for host, each in self._held.items()}
         self._arrived = True
 
-    def _with_file(self, archive: zipfile.ZipFile, event: TaskResult) -> TaskResult:
+    def _with_file(self, archive: Archive, event: TaskResult) -> TaskResult:
         name = Path(str(event.data["snapshot"])).name
         if unquote(name.removesuffix(".json"), errors="surrogatepass") != event.host:
             raise ReceptorError(f"the snapshot of {line(event.host)} has a wrong file name: {line(name)}")
@@ -278,12 +294,13 @@ class MeshAttempt:
         destination.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = destination.with_name(f".{name}.{self._job.label}")
         try:
-            info = _bounded(archive.getinfo(f"{SNAPSHOTS}/{name}"))
-            with archive.open(info) as source, _private(partial) as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+            with _private(partial) as target:
+                archive.unpack(f"{SNAPSHOTS}/{name}", target)
+            partial.replace(destination)
         except KeyError:
             raise ReceptorError(f"the snapshot of {line(event.host)} did not arrive") from None
-        partial.replace(destination)
+        finally:
+            partial.unlink(missing_ok=True)
         return replace(event, data={**event.data, "snapshot": str(destination)})
 
 
@@ -301,36 +318,16 @@ def _checked(inventory: Inventory) -> Callable[[tuple[str, ...]], None]:
     return check
 
 
-def _keep_artifacts(archive: zipfile.ZipFile, folder: Path) -> None:
+def _keep_artifacts(archive: Archive, folder: Path) -> None:
     """Keep the regular files of the artifacts, without the environment and the snapshots."""
-    for info in archive.infolist():
-        parts = Path(info.filename).parts
-        if (
-            info.is_dir()
-            or ".." in parts
-            or info.filename.startswith("/")
-            or parts[0] in ("command", SNAPSHOTS)
-        ):
-            continue
-        if (info.external_attr >> 16) & 0o170000 not in (0, 0o100000):
+    for name in archive.files():
+        parts = Path(name).parts
+        if ".." in parts or name.startswith("/") or parts[0] in ("command", SNAPSHOTS):
             continue
         path = folder.joinpath(*parts)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with archive.open(_bounded(info)) as source, _private(path) as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-
-
-def _bounded(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return the entry of a file in an archive; refuse it if the file is too large.
-
-    Raises:
-        ReceptorError: it is too large.
-    """
-    if info.file_size > _LARGEST_FILE:
-        raise ReceptorError(
-            f"a file in the artifacts is too large: {info.file_size} bytes, at most {_LARGEST_FILE}"
-        )
-    return info
+        with _private(path) as target:
+            archive.unpack(name, target)
 
 
 def _private(path: Path) -> IO[bytes]:

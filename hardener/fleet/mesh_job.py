@@ -44,6 +44,10 @@ class Inventory:
     groups: Mapping[str, frozenset[str]]
     variables: Mapping[str, Mapping[str, Any]]
 
+    def groups_of(self, host: str) -> tuple[str, ...]:
+        """Return the groups of a host but for ``all``, as Ansible would name them."""
+        return tuple(sorted(name for name, hosts in self.groups.items() if name != "all" and host in hosts))
+
     def part(self, hosts: tuple[str, ...]) -> dict[str, Any]:
         """Return a part of the hosts as an inventory of Ansible, in the given order, with their groups."""
         inside = {name: [host for host in hosts if host in group] for name, group in self.groups.items()}

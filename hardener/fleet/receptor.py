@@ -15,16 +15,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRWPair
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from hardener.bounded import parse
 from hardener.errors import HardenerError
 from hardener.text import line
 
 _TIMEOUT_S = 20.0
 _FRESH_S = 1.0  # how long the state of the mesh is not asked for again
 _LARGEST = 16 << 20  # bytes of an answer
+_MOST_VALUES = 1_000_000  # in it: a thousand nodes need a hundred thousand
 _CREATED = re.compile(r"Work unit created with ID (\w+)\. Send stdin data and EOF\.")
+_LONGEST_LINE = 10_000  # bytes of a greeting
 _OWNER = "hardener"  # a parameter that Receptor stores, and no work command reads
 _ENDED = {2: "succeeded", 3: "failed", 4: "was cancelled"}  # Receptor's states of a unit of work
 
@@ -187,8 +191,8 @@ class Receptor:
             stream.flush()
             said = _line(stream)
         try:
-            found = json.loads(said)
-        except (ValueError, RecursionError):
+            found = parse(said.encode(), most_values=_MOST_VALUES)
+        except ValueError:
             found = None
         if not isinstance(found, dict):
             raise ReceptorError(f"receptor at {self._path}: {_quoted(said)}")
@@ -217,7 +221,9 @@ class Receptor:
 
 def _bytes(connection: socket.socket) -> Iterator[bytes]:
     """Read a line byte by byte."""
-    while (byte := connection.recv(1)) not in (b"", b"\n"):
+    for byte in islice(iter(lambda: connection.recv(1), b""), _LONGEST_LINE):
+        if byte == b"\n":
+            return
         yield byte
 
 

@@ -26,7 +26,7 @@ from hardener.errors import HardenerError, InternalError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, StepStarted, TaskResult, translate
 from hardener.fleet.failure import failure
 from hardener.fleet.interrupts import delayed, interruptible
-from hardener.text import line
+from hardener.text import LONGEST, line
 from hardener.workfolder import temporary_folder
 
 _IDLE_S = 1.0
@@ -242,7 +242,7 @@ class Run:
     def _on_event(self, raw: dict[str, Any]) -> bool:
         """Receive an event; the result says whether ansible-runner writes it to a file."""
         if text := raw.get("stdout"):
-            self._printed.append(text)
+            self._printed.append(text[:LONGEST])
             if self._echo:
                 self._echo(text)
         self._queue.put(raw)

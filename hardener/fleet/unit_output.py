@@ -16,6 +16,7 @@ from hardener.fleet.receptor import Receptor, ReceptorError
 
 _WAIT_S = 1.0
 _LONGEST = 64 << 20  # bytes of an event
+_LONGEST_S = 25 * 3600.0  # the time of a slice: a host may be listened to for 24 hours
 
 
 class EndedError(HardenerError):
@@ -31,6 +32,7 @@ class UnitOutput:
         self._buffer = bytearray()
         self._position = 0  # of what was received
         self._alive = time.monotonic()
+        self._end = self._alive + _LONGEST_S
 
     def close(self) -> None:
         """Close the connection; the unit goes on."""
@@ -67,8 +69,10 @@ class UnitOutput:
 
         Raises:
             EndedError: the unit has ended.
-            ReceptorError: there was no output for its lease.
+            ReceptorError: there was no output for its lease, or the work takes too long.
         """
+        if time.monotonic() > self._end:
+            raise ReceptorError(f"the work did not end in {_LONGEST_S:g} s")
         if time.monotonic() > self._alive + self._lease:
             raise ReceptorError(f"the node sent no output for {self._lease:g} s")
         try:

@@ -273,14 +273,38 @@ def test_a_link_in_the_artifacts_becomes_a_file(
     assert (tmp_path / "snapshots" / "link.json").read_text() == "/etc/shadow"
 
 
-def test_a_file_above_the_size_limit_is_not_unpacked_from_the_artifacts(
+def test_artifacts_above_the_sum_of_sizes_are_not_unpacked(
     fake: FakeReceptor, run: Slice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LARGEST_FILE", 1000)
-    fake.output = [HEAD + ANSWERS + STATS + archive(**{"snapshots/a.json": bytes(1001)}) + EOF]
+    monkeypatch.setattr(module, "_SIZE", (2000, 0))
+    fake.output = [HEAD + ANSWERS + STATS + archive(**{"snapshots/a.json": bytes(1001), "b": bytes(1000)})]
     attempt, _ = run()
-    assert attempt.reason == "node w1: a file in the artifacts is too large: 1001 bytes, at most 1000"
+    assert not attempt.is_complete
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_result_too_large_to_be_held_fails_its_host_alone(fake: FakeReceptor, run: Slice) -> None:
+    large = event("runner_on_ok", "b", snapshot="b.json", x="x" * (1 << 20))
+    fake.output = [HEAD + event("runner_on_ok", snapshot=SNAPSHOT) + large + WHOLE[len(HEAD) :]]
+    attempt, events = run()
+    assert attempt.is_complete, attempt.reason
+    failed = next(each for each in events if isinstance(each, TaskResult) and each.host == "b")
+    assert (failed.reason, failed.data) == ("its results are too large", {})
+
+
+def test_a_node_sets_no_groups(fake: FakeReceptor, run: Slice) -> None:
+    fake.output = [HEAD + event("runner_on_ok", action="hardener.docker.hosts", hosts={"z": ["web"]}) + EOF]
+    attempt, _ = run()
+    assert attempt.groups == {"a": (), "b": ()}
+
+
+def test_signs_of_life_do_not_extend_a_slice_without_end(
+    fake: FakeReceptor, run: Slice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_output, "_LONGEST_S", -1)
+    fake.output = [HEAD + KEEPALIVE]
+    attempt, _ = run()
+    assert attempt.reason == "node w1: the work did not end in -1 s"
 
 
 def test_a_slice_without_output_ends_when_its_lease_expires(fake: FakeReceptor, run: Slice) -> None:
