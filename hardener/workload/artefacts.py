@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from hardener.workload import profile_document
-from hardener.workload.override import override
+from hardener.workload.compose_nodes import OVERRIDE as OVERRIDE_TAG
+from hardener.workload.compose_nodes import entry, quoted
 from hardener.workload.profile import Profile
-from hardener.workload.settings import APPARMOR, SECCOMP, run_text
+from hardener.workload.settings import APPARMOR, SECCOMP, interpolated, recorded_keys, run_text, service_keys
 
 OVERRIDE = "compose.override.yaml"
 RUN = "docker-run.txt"
@@ -29,3 +30,28 @@ def artefacts(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str =
     files[RUN] = run_text(profile)
     files[OVERRIDE] = override(profile, seccomp=seccomp, service=service)
     return {**files, profile_document.NAME: profile_document.text(profile_document.document(profile, files))}
+
+
+def override(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> str:
+    """Return a compose override file: ``docker compose -f compose.yaml -f FILE``.
+
+    Args:
+        profile: the profile.
+        seccomp: the seccomp profile's path from the project's folder.
+        service: its name; without, as recorded.
+    """
+    container = profile.merged.one.container
+    name = service or (container.compose.service if container.compose else profile.name)
+    recorded = recorded_keys(profile)
+    keys = interpolated(service_keys(profile, seccomp=seccomp))
+    replaced = {key for key, values in recorded.items() if values}
+    lines = [
+        "# Written by hardener from recordings of one container; profile.md says what each line is for.",
+        f"# {SECCOMP} is looked for in the folder of the project's first compose file.",
+    ]
+    if replaced:
+        lines.append("# !override replaces a list; docker compose supports it since 2.24.4.")
+    lines += ["services:", f"  {quoted(name)}:"]
+    for key, value in keys.items():
+        lines += entry(key, value, lead="    ", tag=OVERRIDE_TAG if key in replaced else "")
+    return "\n".join(lines) + "\n"

@@ -34,9 +34,10 @@ from hardener.workload.compose_nodes import (
     content,
     effective,
     entries,
+    entry,
+    quoted,
     strings,
 )
-from hardener.workload.yamltext import entry, quoted
 
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
 _BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
