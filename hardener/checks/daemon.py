@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hardener.checks import check
 from hardener.checks.lib import fields, policy
-from hardener.checks.lib import seccomp as seccomp_profiles
+from hardener.checks.lib import filters as seccomp_profiles
 from hardener.checks.lib.containers import readable
 from hardener.checks.lib.ports import published
 from hardener.checks.lib.settings import Facts, Settings

@@ -6,14 +6,16 @@ Untrusted text is written as code, and never in a table.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from hardener.catalogue.words import FRAMEWORKS, SOURCES
 from hardener.comparison.previous_runs import LABELS, PreviousRuns, Since
 from hardener.comparison.runs import ControlChange
 from hardener.model import Assessment, Status
 from hardener.reports.interface import Report
-from hardener.reports.lib.frameworks import FrameworkView, Requirement
 from hardener.reports.lib.groups import Group, GroupTotals
 from hardener.reports.lib.text import code
 from hardener.run import RunInfo
@@ -214,3 +216,56 @@ def _sources(requirements: Iterable[Requirement]) -> list[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+@dataclass(slots=True)
+class Requirement:
+    """A requirement of a framework: its findings by status, and its controls with their mapping source."""
+
+    framework: str
+    id: str
+    counts: Counter[Status] = field(default_factory=Counter)
+    controls: dict[str, str] = field(default_factory=dict)  # slug -> source of its mapping
+
+    @property
+    def open(self) -> bool:
+        """Return whether one of the requirement's controls fails on some host."""
+        return self.counts[Status.FAIL] > 0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the sources of the mappings, without duplicates."""
+        return tuple(sorted(set(self.controls.values())))
+
+
+class FrameworkView:
+    """The findings, counted by the requirements of frameworks that their controls serve.
+
+    If all controls of a requirement pass, it is not necessarily met, since it covers more.
+    """
+
+    def __init__(self) -> None:
+        self._requirements: dict[tuple[str, str], Requirement] = {}
+
+    def add(self, assessment: Assessment) -> None:
+        """Count one host."""
+        for finding in assessment.findings:
+            for mapping in finding.control.mappings:
+                for identifier in mapping.requirements:
+                    key = (mapping.framework, identifier)
+                    requirement = self._requirements.setdefault(key, Requirement(*key))
+                    requirement.counts[finding.status] += 1
+                    requirement.controls[finding.control.slug] = mapping.source
+
+    def by_framework(self) -> Iterator[tuple[str, list[Requirement]]]:
+        """Return the frameworks in the catalogue's order, their requirements in the order of their ids."""
+        for framework in FRAMEWORKS:
+            found = [each for each in self._requirements.values() if each.framework == framework]
+            if found:
+                yield framework, sorted(found, key=lambda each: natural(each.id))
+
+
+def natural(identifier: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts ``4.2`` before ``4.10`` and ``AC-6`` before ``AC-6(5)``."""
+    parts = re.findall(r"\d+|\D+", identifier)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)

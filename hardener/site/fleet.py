@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Control, Finding, Severity, Standing, Status
-from hardener.site.names import file_name
+from hardener.site.place import file_name
 from hardener.site.rendering import shown
 from hardener.summary import SEVERITIES, Summary, compliance
 

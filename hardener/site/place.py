@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +14,15 @@ from markupsafe import Markup
 from hardener.model import Status
 from hardener.reports.lib.statuses import headline
 from hardener.run import RunInfo
-from hardener.site.names import file_name, numbered
 from hardener.site.rendering import ICON, STYLE, File, Link, page, shown
-from hardener.text import utc
+from hardener.text import scalar, utc
 
 INVENTORIES = "inventories"
+_PLAIN = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
+_OTHERS = re.compile(r"[^a-z0-9]+")
+_LONGEST = 80
+_READABLE = 40
+_DIGITS = 20  # of the digest: 80 bits
 
 
 class RunRow(NamedTuple):
@@ -139,3 +145,22 @@ def pager(name: str, number: int, pages: int) -> list[tuple[Link, bool]]:
     if pages == 1:
         return []
     return [(Link(f"{numbered(name, each)}.html", str(each)), each == number) for each in range(1, pages + 1)]
+
+
+def file_name(name: str) -> str:
+    """Return a file name without its ending; different names in the history have different file names.
+
+    A name of small letters, digits, dots and hyphens is its own. Any other name becomes a readable part and a
+    digest, so that no file name leaves its folder, differs from another only by case, or is too long.
+    """
+    name = scalar(name)
+    if len(name) <= _LONGEST and _PLAIN.fullmatch(name):
+        return name
+    readable = _OTHERS.sub("-", name[:_LONGEST].lower()).strip("-")[:_READABLE].strip("-")
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+    return f"{readable}~{digest}"
+
+
+def numbered(name: str, page: int) -> str:
+    """Return the file name of a page of a list; page 1 has the name of the list."""
+    return name if page == 1 else f"{name}~{page}"

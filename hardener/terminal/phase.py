@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from hardener.fleet.answers import ChangeAnswer
     from hardener.workload.trials import Trial
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from hardener.text import utc
+
 _TRIALS = {
     "before": "as it is",
     "control": "under a profile that is too strict",
     "profile": "under the profile",
 }
+_PATHS_SHOWN = 5
 
 
 class Phase(Progress):
@@ -70,9 +76,7 @@ class Phase(Progress):
 
     def runs_listed(self, answer: ChangeAnswer) -> None:
         """List the runs of a host on standard output."""
-        from hardener.terminal.rollback import run_lines
-
-        self.print(run_lines(answer.host, answer.data.get("runs") or ()))
+        self.print(rollback_lines(answer.host, answer.data.get("runs") or ()))
 
     def rolled_back(self, answer: ChangeAnswer) -> None:
         """Show the runs that a host has rolled back."""
@@ -124,3 +128,29 @@ class Phase(Progress):
         self.clear()
         for part in screen(activity):
             console(self._screen).print(part)
+
+
+def rollback_lines(host: str, runs: Any) -> Iterator[str]:
+    """Describe the runs of a host, newest first: a line for each run, and lines for its reason and paths."""
+    if not runs:
+        yield f"{line(host)}: no runs"
+    for each in runs:
+        name, outcome = line(str(each["run"])), line(str(each["outcome"]))
+        yield f"{line(host)}  {name}  {_start_time(each)}  {outcome}{_caller(each)}"
+        if each.get("reason"):
+            yield f"    {line(str(each['reason']))}"
+        paths = [line(str(path)) for path in each.get("paths") or ()]
+        more = f", and {len(paths) - _PATHS_SHOWN} more" if len(paths) > _PATHS_SHOWN else ""
+        if paths:
+            yield f"    {', '.join(paths[:_PATHS_SHOWN])}{more}"
+
+
+def _start_time(run: Mapping[str, Any]) -> str:
+    when = run.get("started") or run.get("ended")
+    if not isinstance(when, (int, float)):
+        return "-"
+    return utc(datetime.fromtimestamp(when, UTC))
+
+
+def _caller(run: Mapping[str, Any]) -> str:
+    return f"  by {line(str(run['who']))}" if run.get("who") else ""

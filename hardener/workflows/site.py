@@ -19,8 +19,7 @@ from hardener.model import Assessment, Status
 from hardener.site import rendering
 from hardener.site.fleet import Gathered, HostRow, host_row
 from hardener.site.folder import SiteFolder, Written
-from hardener.site.names import file_name
-from hardener.site.place import Place, RunRow
+from hardener.site.place import Place, RunRow, file_name
 from hardener.site.views import controls, decisions, front, groups, hosts
 from hardener.site.views import runs as run_pages
 from hardener.summary import Summary

@@ -7,11 +7,12 @@ from typing import Any
 
 from hardener.errors import HardenerError
 from hardener.workload.apparmor import AppArmor
-from hardener.workload.override import override
+from hardener.workload.compose_nodes import OVERRIDE as OVERRIDE_TAG
+from hardener.workload.compose_nodes import entry, quoted
 from hardener.workload.profile import Profile
 from hardener.workload.profile_document import NAME, Document, SeccompPart, digest, document, text
 from hardener.workload.seccomp import AF_ALG, narrowed
-from hardener.workload.settings import APPARMOR, SECCOMP, run_text
+from hardener.workload.settings import APPARMOR, SECCOMP, interpolated, recorded_keys, run_text, service_keys
 
 OVERRIDE = "compose.override.yaml"
 RUN = "docker-run.txt"
@@ -43,6 +44,23 @@ def derived(profile: Document) -> dict[str, str]:
     if apparmor := profile.apparmor:
         files[APPARMOR] = AppArmor(name=apparmor.name, rules=apparmor.rules, left_out=apparmor.left_out).text
     return {**files, RUN: run_text(profile), OVERRIDE: override(profile)}
+
+
+def override(profile: Document) -> str:
+    """Return a compose override file: ``docker compose -f compose.yaml -f FILE``."""
+    recorded = recorded_keys(profile)
+    keys = interpolated(service_keys(profile))
+    replaced = {key for key, values in recorded.items() if values}
+    lines = [
+        "# Written by hardener from recordings of one container; profile.md says what each line is for.",
+        f"# {SECCOMP} is looked for in the folder of the project's first compose file.",
+    ]
+    if replaced:
+        lines.append("# !override replaces a list; docker compose supports it since 2.24.4.")
+    lines += ["services:", f"  {quoted(profile.service)}:"]
+    for key, value in keys.items():
+        lines += entry(key, value, lead="    ", tag=OVERRIDE_TAG if key in replaced else "")
+    return "\n".join(lines) + "\n"
 
 
 def _seccomp(part: SeccompPart, capabilities: tuple[str, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import hardener
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload import callnames, kernel
+from hardener.workload import kernel
 from hardener.workload.fitting import fitted
 from hardener.workload.recording import FORMAT, Recording, build, readable
 from hardener.workload.shapes import MAX_SET, PHASES
@@ -69,8 +69,8 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "runtime_base": None
         if base is None
         else {
-            "calls": [callnames.name(machine, number) for number in base["calls"]],
-            "no_new_privileges": [callnames.name(machine, number) for number in base["no_new_privileges"]],
+            "calls": [kernel.name(machine, number) for number in base["calls"]],
+            "no_new_privileges": [kernel.name(machine, number) for number in base["no_new_privileges"]],
             "starts": base["starts"],
         },
         "capabilities": _capabilities(answer, machine, level),
@@ -127,10 +127,10 @@ def _calls(entries: Iterable[Mapping[str, Any]], machine: str) -> dict[str, Any]
     for entry in entries:
         if entry["runtime"]:
             continue
-        architecture = callnames.architecture(machine, entry["kind"])
+        architecture = kernel.architecture(machine, entry["kind"])
         for number in entry["numbers"]:
             call = found[architecture].setdefault(
-                callnames.name(architecture, number), {"phases": set(), "programs": set()}
+                kernel.name(architecture, number), {"phases": set(), "programs": set()}
             )
             call["phases"].add(PHASES[entry["phase"]])
             call["programs"].add(entry["program"])
@@ -148,7 +148,7 @@ def _runtime_calls(entries: Iterable[Mapping[str, Any]], machine: str) -> dict[s
     for entry in entries:
         if entry["runtime"]:
             for number in entry["numbers"]:
-                found[callnames.name(machine, number)].add(PHASES[entry["phase"]])
+                found[kernel.name(machine, number)].add(PHASES[entry["phase"]])
     return {name: {"phases": list(phases)} for name, phases in found.items()}
 
 
@@ -158,8 +158,8 @@ def _capabilities(answer: Mapping[str, Any], machine: str, level: int) -> list[d
     for entry in answer["capabilities"]:
         if entry["level"] != level:
             continue  # of a namespace that the container created, or of the host's
-        architecture = callnames.architecture(machine, entry["kind"])
-        call = callnames.name(architecture, entry["number"]) if entry["number"] >= 0 else None
+        architecture = kernel.architecture(machine, entry["kind"])
+        call = kernel.name(architecture, entry["number"]) if entry["number"] >= 0 else None
         name = kernel.capability(entry["capability"])
         unaudited = answer["capabilities_by"] == "tracepoint" and (call is None or call in _OVERCOMMIT)
         if name == "CAP_SYS_ADMIN" and unaudited:

@@ -11,6 +11,7 @@ by ``extends`` or an earlier file, to whose lists compose appends its own unless
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,9 +35,10 @@ from hardener.workload.compose_nodes import (
     content,
     effective,
     entries,
+    entry,
+    quoted,
     strings,
 )
-from hardener.workload.yamltext import entry, quoted
 
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # in the numbering of the parser
 _BLOCKS = ("|", ">")  # block scalars, whose end the parser reports on the next line
@@ -329,3 +331,10 @@ def _unordered(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _ordered(plain: Any) -> Any:
     """Return a list in one order, as the order has no meaning for a setting."""
     return sorted(plain, key=repr) if isinstance(plain, list) else plain
+
+
+def difference(before: str, after: str, *, name: str) -> str:
+    """Return the change of a text as a unified diff; empty without a change. Lines end at line feeds only."""
+    shown = line(name)
+    found = difflib.unified_diff(before.split("\n"), after.split("\n"), shown, shown, lineterm="")
+    return "".join(f"{each.removesuffix(chr(13))}\n" for each in found)

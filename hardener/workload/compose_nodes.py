@@ -1,7 +1,10 @@
-"""Read compose files as YAML nodes, which have places in the text."""
+"""Read compose files as YAML nodes, which have places in the text, and write values for them."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -17,6 +20,7 @@ _MOST = 256 * 1024  # characters of a file; the parser takes seconds for more
 _MOST_VALUES = 50_000  # with aliases expanded
 
 Entry = tuple[yaml.ScalarNode, yaml.Node]
+_WORD = re.compile(r"[A-Z][A-Z_]{2,40}")
 
 
 def composed(text: str, *, name: str) -> yaml.Node | None:
@@ -109,3 +113,35 @@ def _reason(error: BaseException) -> str:
     problem = getattr(error, "problem", None) or str(error)
     mark = getattr(error, "problem_mark", None)
     return line(f"line {mark.line + 1}: {problem}" if mark else str(problem), 200)
+
+
+def quoted(value: Any) -> str:
+    """Return a value as JSON, which is valid YAML; words like ``NET_ADMIN`` get no quotes.
+
+    What cannot be seen is escaped as YAML does: the pairs of JSON's escapes would be two characters.
+    """
+    if isinstance(value, list):
+        return f"[{', '.join(map(quoted, value))}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _WORD.fullmatch(value) and value not in ("YES", "NULL", "TRUE", "FALSE", "OFF"):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in text)
+
+
+def entry(key: str, value: Any, *, lead: str, tag: str = "") -> Iterator[str]:
+    """Yield the lines of a mapping's key: a list has one item on each line.
+
+    Args:
+        key: a word that needs no quotes.
+        value: its value.
+        lead: the indentation.
+        tag: of the value, such as ``!override``.
+    """
+    begin = f"{lead}{key}:{f' {tag}' if tag else ''}"
+    if isinstance(value, list) and value:
+        yield begin
+        yield from (f"{lead}  - {quoted(each)}" for each in value)
+    else:
+        yield f"{begin} {quoted(value)}"

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload import callnames
+from hardener.workload import kernel
 from hardener.workload.exercise import Exercise
 from hardener.workload.kernel import capabilities
 from hardener.workload.recording import Identity, Listen, ServedPort
@@ -147,7 +147,7 @@ def _document(
         "refusals": [
             {
                 "program": "the runtime" if each["runtime"] else each["program"],
-                "call": callnames.name(callnames.architecture(machine, each["kind"]), each["number"]),
+                "call": kernel.name(kernel.architecture(machine, each["kind"]), each["number"]),
                 "error": each["error"],
                 "by": by,
                 "times": each["times"],

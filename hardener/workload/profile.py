@@ -18,11 +18,10 @@ from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload import recording
 from hardener.workload.apparmor import AppArmor, apparmor
-from hardener.workload.capabilities import Need, held, named, needs
+from hardener.workload.capabilities import Need, User, held, named, needs, other_user
 from hardener.workload.equal_calls import no_more_than
 from hardener.workload.filesystem import Folder, WriteSet, write_set
 from hardener.workload.merging import Merged, Seen, merge, together
-from hardener.workload.owner import User, other_user
 from hardener.workload.recording import Recording
 from hardener.workload.seccomp import Default, Seccomp, narrowed
 from hardener.workload.shapes import Part

@@ -20,12 +20,11 @@ from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.apparmor import Rule
-from hardener.workload.capabilities import Need
+from hardener.workload.capabilities import Need, User
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.filesystem import Obstacle
 from hardener.workload.merging import Exercise, together
-from hardener.workload.owner import User
 from hardener.workload.profile import GAINING_PRIVILEGES, PARTS, WRITABLE_ROOT, Basis, Hurdle, Profile, Why
 from hardener.workload.recording import Twin
 from hardener.workload.shapes import Part, Phase

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from hardener.workload.artefacts import artefacts
+from hardener.workload.artefacts import artefacts, override
 from hardener.workload.compose import edited
-from hardener.workload.override import override
 from hardener.workload.profile import Profile, make
 from hardener.workload.profile_document import document as settled
 from hardener.workload.recording import build

@@ -7,15 +7,19 @@ resolved it, and gives equal digests to profiles that treat every call alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from hardener.checks.lib import fields, seccomp
+from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import OF_CAPABILITY
+
+from hardener.checks.lib import fields
+from hardener.checks.lib.capability_sets import names_of
 from hardener.checks.lib.containers import SOURCE, Container, readable
+from hardener.checks.lib.verdicts import listed
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 # Errors of reading a malformed value of the collector.
@@ -28,6 +32,8 @@ _DECISIVE = (2, 16, 17, 18, 19, 20, 21, 22, 23, 25, 26, 34, 38, 39)
 # Calls that every engine's default permits with certain arguments only, unless SYS_ADMIN is granted.
 _ALWAYS_LIMITED = frozenset({"clone", "clone3", "personality"})
 _LIMITED_WITH_SYS_ADMIN = frozenset({"personality"})
+_SHOWN = 6
+_MANY = 20  # of the calls that the default refuses: a profile for one program permits a few
 
 
 class FilterKind(StrEnum):
@@ -124,8 +130,8 @@ def compare_running(container: Container) -> Filter:
     )
     if requests_default(container):
         return found.filter(FilterKind.DEFAULT)
-    opens = tuple(seccomp.opened_calls(profile, SOURCE, bounding))
-    if seccomp.filters_nothing(opens):
+    opens = tuple(opened_calls(profile, SOURCE, bounding))
+    if filters_nothing(opens):
         return found.filter(FilterKind.WIDE, opens=opens)
     unlimited = tuple(
         name for name in fields.texts(profile, "unlimited", SOURCE) if name in _limited(reference, bounding)
@@ -147,10 +153,10 @@ def compare_declared(container: Container) -> Filter:
     profile = container.profile
     if profile is None:
         return Filter(kind=FilterKind.UNKNOWN)
-    opens = tuple(seccomp.opened_calls(profile, SOURCE))
+    opens = tuple(opened_calls(profile, SOURCE))
     if not opens:
         return Filter(kind=FilterKind.OTHER)
-    wide = seccomp.filters_nothing(opens)
+    wide = filters_nothing(opens)
     return Filter(kind=FilterKind.WIDE if wide else FilterKind.WIDER, opens=opens)
 
 
@@ -242,3 +248,25 @@ def _limited(reference: Reference | None, bounding: int) -> frozenset[str]:
     limited = _LIMITED_WITH_SYS_ADMIN if bounding >> _SYS_ADMIN & 1 else _ALWAYS_LIMITED
     # Newer engines limit socket() too, which is only visible if a container runs under their default.
     return limited | ({"socket"} - reference.unlimited if reference else frozenset())
+
+
+def opened_calls(profile: JSONObject, source: str, capabilities: int = 0) -> Sequence[str]:
+    """Return the permitted calls that the default profile would refuse with these capabilities."""
+    granted = _granted(capabilities)
+    return [name for name in fields.texts(profile, "open", source) if name not in granted]
+
+
+@lru_cache(maxsize=256)  # most containers share a handful of sets
+def _granted(capabilities: int) -> frozenset[str]:
+    """Return the calls that the default profile permits with some of these capabilities."""
+    return frozenset().union(*(OF_CAPABILITY.get(f"CAP_{name}", ()) for name in names_of(capabilities)))
+
+
+def filters_nothing(calls: Sequence[str]) -> bool:
+    """Return whether a seccomp profile permits 20 or more of the calls that the default refuses."""
+    return len(calls) >= _MANY
+
+
+def sentence(calls: Sequence[str]) -> str:
+    """Return ``the engine's default would refuse bpf, keyctl and 30 more``."""
+    return f"the engine's default would refuse {listed(list(calls), _SHOWN)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hardener.checks import check
 from hardener.checks.lib import fields
-from hardener.checks.lib import seccomp as seccomp_profiles
+from hardener.checks.lib import filters as seccomp_profiles
 from hardener.checks.lib.containers import SOURCE, Container, container_check, every_container, go_bool
 from hardener.checks.lib.filters import (
     Filter,

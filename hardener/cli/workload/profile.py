@@ -156,7 +156,7 @@ def _name_apparmor(folder: Path, name: str) -> None:
 def _show(change: ComposeChange) -> None:
     """Print the change of a compose file on standard output."""
     from hardener.text import block, line
-    from hardener.workload.difference import difference
+    from hardener.workload.compose import difference
 
     if change.before == change.after:
         click.echo(f"{line(str(change.path))} already contains the whole profile", err=True)

@@ -12,8 +12,7 @@ from hardener.model import Status
 from hardener.reports.lib.chart_data import trend
 from hardener.reports.lib.statuses import plain, section_title
 from hardener.site.fleet import STATUS_ORDER, ControlHosts, Gathered
-from hardener.site.names import file_name
-from hardener.site.place import Place
+from hardener.site.place import Place, file_name
 from hardener.site.rendering import File, paged, row
 from hardener.summary import SEVERITIES
 

@@ -11,8 +11,7 @@ from hardener.model import Status
 from hardener.reports.lib.chart_data import columns, trend
 from hardener.reports.lib.statuses import headline, plain
 from hardener.site.fleet import Gathered
-from hardener.site.names import file_name, numbered
-from hardener.site.place import INVENTORIES, Place, RunRow, pager
+from hardener.site.place import INVENTORIES, Place, RunRow, file_name, numbered, pager
 from hardener.site.rendering import ICON, STYLE, File, page, paged, row, shown
 from hardener.site.views.parts import sections, shown_by_title, since_run
 from hardener.summary import SEVERITIES, compliance

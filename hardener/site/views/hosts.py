@@ -13,8 +13,7 @@ from hardener.model import Assessment, Finding, Status
 from hardener.reports.lib.chart_data import trend
 from hardener.reports.lib.statuses import WORDS, headline, plain
 from hardener.site.fleet import STATUS_ORDER, Gathered, HostRow
-from hardener.site.names import file_name
-from hardener.site.place import Place, RunRow
+from hardener.site.place import Place, RunRow, file_name
 from hardener.site.rendering import File, fitting, paged, row, shown
 from hardener.summary import SEVERITIES
 from hardener.text import utc

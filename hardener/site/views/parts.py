@@ -8,7 +8,7 @@ from typing import Any
 from hardener.comparison.finding import ChangeKind
 from hardener.comparison.previous_runs import LABELS, Since
 from hardener.reports.lib.statuses import WORDS, plain, section_title
-from hardener.site.names import file_name
+from hardener.site.place import file_name
 from hardener.site.rendering import shown
 from hardener.summary import Summary, by_title
 from hardener.text import first, utc

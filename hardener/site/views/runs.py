@@ -8,8 +8,7 @@ from typing import NamedTuple
 from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.previous_runs import LABELS, Since
 from hardener.reports.lib.statuses import plain
-from hardener.site.names import file_name
-from hardener.site.place import Place, RunRow
+from hardener.site.place import Place, RunRow, file_name
 from hardener.site.rendering import File, paged, row, shown
 from hardener.site.views.parts import css_class, sections, shown_by_title, since_run
 from hardener.summary import Summary, compliance

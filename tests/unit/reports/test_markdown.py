@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from hardener.model import Assessment, Status, Verdict
+from hardener.model import Assessment, FrameworkMapping, Status, Verdict
+from hardener.reports.markdown import FrameworkView, natural
 from hardener.run import RunInfo
 from tests.unit.reports.assessments import (
     ATTACKS,
@@ -115,3 +117,26 @@ def test_groups_are_listed_if_there_are_several(written: Written) -> None:
     assert "- `database`: 1 host, 1 pass, 2 fail, 1 manual, 1 n/a, 1 waived, 1 error, compliance 20%" in text
     assert "- `production`: 2 hosts, 1 not reached, 1 pass, 2 fail" in text
     assert "By group" not in written(replace(assessment("db1"), groups=("database",)))
+
+
+def test_findings_are_counted_by_requirement() -> None:
+    nist = FrameworkMapping("nist-800-53r5", ("CM-6", "AC-6(10)", "AC-6(5)", "AC-6"), "judgement")
+    first, *rest = CONTROLS
+    controls = (dataclasses.replace(first, mappings=(*first.mappings, nist)), *rest)
+    verdicts = statuses(Status.FAIL, *[Status.PASS] * len(rest))
+    view = FrameworkView()
+    for host in ("a", "b"):
+        view.add(assessment(host, verdicts, controls=controls))
+    found = dict(view.by_framework())
+    assert list(found) == ["cis-controls-v8", "nist-800-53r5"]
+    assert [each.id for each in found["nist-800-53r5"]] == ["AC-6", "AC-6(5)", "AC-6(10)", "CM-6"]
+    cis = found["cis-controls-v8"][0]
+    assert (cis.id, cis.open, cis.sources) == ("4.1", True, ("benchmark",))
+    assert cis.counts == {Status.FAIL: 2, Status.PASS: 2 * len(rest)}
+    assert list(cis.controls) == [each.slug for each in controls]
+    assert found["nist-800-53r5"][0].sources == ("judgement",)
+
+
+def test_identifiers_are_sorted_as_numbers() -> None:
+    ids = ["10.2.1", "2.2.1", "AC-6(5)", "AC-6", "4.10", "4.2", "10.2.1.2"]
+    assert sorted(ids, key=natural) == ["2.2.1", "4.2", "4.10", "10.2.1", "10.2.1.2", "AC-6", "AC-6(5)"]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from hardener.workload.apparmor import AppArmor
-from hardener.workload.globs import pattern, plain, usable
+from hardener.workload.apparmor import AppArmor, pattern, plain, usable
 from hardener.workload.profile import make
 from hardener.workload.recording import build
 from tests.unit.workload.recordings import document

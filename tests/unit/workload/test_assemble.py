@@ -9,7 +9,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.workload.assemble import recording
-from hardener.workload.callnames import architecture, name
+from hardener.workload.kernel import architecture, name
 from hardener.workload.recording import Use, parse
 from tests.unit.workload.recordings import document
 

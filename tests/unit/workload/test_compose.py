@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardener.errors import HardenerError
-from hardener.workload.compose import edited
-from hardener.workload.difference import difference
+from hardener.workload.compose import difference, edited
 
 SETTINGS: dict[str, Any] = {
     "privileged": False,

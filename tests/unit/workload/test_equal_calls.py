@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.workload import callnames
+from hardener.workload import kernel
 from hardener.workload.equal_calls import no_more_than
 from hardener.workload.seccomp import Default
 from hardener.workload.syscalls import GO_RESERVE, LIBRARY_RESERVE
@@ -13,7 +13,7 @@ from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 DEFAULT = Default(common=DEFAULTS["default"], capabilities=CAPABILITIES)
 PERMITTED = DEFAULT.permitted(DEFAULT.capabilities)
 KNOWN = frozenset(
-    name for arch in ("x86_64", "aarch64", "i386", "arm") for name in callnames.names(arch).values()
+    name for arch in ("x86_64", "aarch64", "i386", "arm") for name in kernel.names(arch).values()
 )
 # Calls that are attacks, or lead to another part of the kernel, whatever else a program may do.
 _DANGEROUS = """bpf bind clone3 connect execve execveat io_uring_enter io_uring_register

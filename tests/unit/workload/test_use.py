@@ -18,8 +18,8 @@ from hardener.errors import HardenerError
 from hardener.snapshot import Snapshot
 from hardener.terminal.workload_audit import screen
 from hardener.workload.audit import audit
+from hardener.workload.capabilities import User
 from hardener.workload.document import document as as_json
-from hardener.workload.owner import User
 from hardener.workload.use import MadeProfile, Use, made, use
 from tests.unit.reports.schemas import validator
 from tests.unit.snapshots import make, merge, only

@@ -32,7 +32,7 @@ from hardener.scan.statements import Statements
 from hardener.snapshot import Snapshot
 from hardener.terminal.activity import screen
 from hardener.terminal.console import show_images, show_plan
-from hardener.terminal.rollback import run_lines
+from hardener.terminal.phase import rollback_lines
 from hardener.terminal.scan import scan_screen
 from hardener.terminal.unified_diff import render
 from tests.unit import scans, snapshots
@@ -236,7 +236,7 @@ def test_a_hostile_answer_of_a_rollback_is_refused_or_harmless(run: Any, answer:
         for listing in (True, False):
             result = run("rollback", {"run": "", "list": listing}, each)
             if result and listing:
-                list(run_lines("web1", result.get("runs") or ()))
+                list(rollback_lines("web1", result.get("runs") or ()))
             list(render("web1", (result or {}).get("diff")))
 
 

@@ -7,7 +7,7 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hardener.site.names import file_name, numbered
+from hardener.site.place import file_name, numbered
 from hardener.text import scalar
 from tests.unit.reports.assessments import HOSTILE, hostile_text
 
