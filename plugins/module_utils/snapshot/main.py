@@ -129,7 +129,10 @@ def _without_lone_surrogates(text: str) -> str:
 
 def main() -> None:
     """Print the snapshot; ``--socket=PATH`` names the engine's API socket."""
-    options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
+    if any(not word.startswith("--socket=") for word in sys.argv[1:]):
+        sys.stderr.write("usage: host_snapshot.pyz [--socket=PATH]\n")
+        sys.exit(0 if "--help" in sys.argv else 2)
+    options = dict(word[2:].split("=", 1) for word in sys.argv[1:])
     if sys.stdout is None:
         sys.exit("cannot print the snapshot: there is no standard output")
     known = {"host": os.uname().nodename, "policy": {}}  # there is no inventory

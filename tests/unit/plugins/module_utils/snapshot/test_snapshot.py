@@ -208,3 +208,14 @@ def test_sources_of_a_process_that_gave_no_answer_are_failed(monkeypatch: pytest
     assert problems(document) == []
     assert document["sources"]["files"]["error"] == "the process that read it was lost"
     assert document["collector"]["secrets_cut"] is True
+
+
+@pytest.mark.parametrize(("word", "code"), [("--help", 0), ("--sockets=/x", 2), ("x", 2)])
+def test_a_word_other_than_its_option_prints_the_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str, code: int
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["host_snapshot.pyz", word])
+    with pytest.raises(SystemExit) as caught:
+        main.main()
+    assert caught.value.code == code
+    assert "usage: host_snapshot.pyz [--socket=PATH]" in capsys.readouterr().err
