@@ -21,7 +21,7 @@ _SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").r
 # ended processes would do, did it not count what the test run itself has.
 _PROGRAM = """
 import os, sys
-sys.path.insert(0, sys.argv[1])
+sys.path.insert(0, sys.argv.pop(1))
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main
 leave = os._exit
 def say_peak(code):

@@ -39,7 +39,7 @@ ACL = struct.pack("<I", 2) + b"".join(
 DRIVER = """
 import json, os, signal, subprocess, sys, threading, time
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.hardener.docker.plugins.module_utils.converge import engine_unit, main
+from ansible_collections.hardener.docker.plugins.module_utils.converge import engine, main
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import move, restart
 spec = json.loads(sys.argv[2])
 main.FOLDER = spec["folder"]
@@ -63,7 +63,7 @@ def die(self, stage, go_on=move.Migration._stage):
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 restart.restart, restart.problem = start_again, lambda unit: ""
-engine_unit.state = lambda name: {"ActiveState": "active", "KillMode": "process", "MainPID": "0"}
+engine.state = lambda name: {"ActiveState": "active", "KillMode": "process", "MainPID": "0"}
 move.Migration._stage = die
 print(json.dumps(getattr(main, spec["what"])(spec["arguments"])))
 """
