@@ -67,7 +67,8 @@ class Why(Part):
 class Basis(Part):
     """The seccomp profiles that are narrowed, as recorded."""
 
-    common: recording.Seccomp  # the engine's default; releases of pydantic describe a lone reference differently
+    # The engine's default. Releases of pydantic describe a lone reference differently.
+    common: recording.Seccomp
     capabilities: tuple[str, ...] = Field(description="those that the engine gives by itself")
     own: recording.Seccomp | None = Field(
         description="its default for the container's capabilities, if these are more"
