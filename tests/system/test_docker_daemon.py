@@ -163,3 +163,18 @@ def test_a_custom_seccomp_profile_is_removed_and_containers_without_a_filter_are
     again = converge(busy, tmp_path, roles=("docker_daemon", "seccomp"), docker_daemon_tls=False)
     assert again["outcome"] == "unchanged"
     assert not any("seccomp filter" in note for note in again["notes"])
+
+
+def test_limits_with_which_no_container_starts_are_rolled_back(busy: lab.Guest, tmp_path: Path) -> None:
+    containers = running(shell(busy, ENGINE))
+    config = shell(busy, "cat /etc/docker/daemon.json")
+    most = 2 * int(shell(busy, "cat /proc/sys/fs/nr_open"))
+    limits = {"docker_daemon_default_ulimits": {"nofile": {"soft": most, "hard": most}}}
+    done = converge(busy, tmp_path, converge_allow="connectivity", **limits)
+    assert done["outcome"] == "rolled_back", done
+    assert "a new container does not start any more: " in done["reason"]
+    assert "rlimit" in done["reason"]
+    assert shell(busy, "cat /etc/docker/daemon.json") == config
+    assert running(shell(busy, ENGINE)) == containers
+    assert "hardener-try" not in shell(busy, "docker ps --all; docker images")
+    shell(busy, "docker restart --time 0 web")

@@ -14,6 +14,7 @@ import socket
 import time
 from typing import Any, Iterable, Mapping, Sequence
 
+from ..docker import ports
 from ..docker.http import NoAnswer, NotFound
 from . import containers, probes
 from .containers import Windows
@@ -24,7 +25,6 @@ Baseline = Mapping[str, Any]  # empty if no baseline was taken
 _MAX_PORTS = 500
 _MAX_UNREAD = 10
 _MAX_NETWORKS = 50
-_ANYWHERE = "0.0.0.0"  # noqa: S104 - others listen there
 _RESOLV_CONF = 16384
 # Servers that the engine's name server queries; "host(…)" ones are queried from the host's network.
 _BEHIND = re.compile(r"# ExtServers: \[([^\]#]{0,1000})\]")
@@ -74,9 +74,9 @@ def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str])
         baseline["unread"] = missing[:_MAX_UNREAD]
     baseline["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
     baseline["services"] = containers.running_tasks(engine) or {}
-    ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
-    answering = probes.answering(map(_target, ports))
-    baseline["ports"] = [port for port in ports if _target(port) in answering]
+    published = [port for each in running for port in _published(each)][:_MAX_PORTS]
+    answering = probes.answering(map(_target, published))
+    baseline["ports"] = [port for port in published if _target(port) in answering]
     networks = _networks(running)[:_MAX_NETWORKS]
     for network, seen in zip(networks, _reach(networks)):
         if seen["resolving"] or seen["answering"]:
@@ -188,9 +188,9 @@ def _differences(
         return [*problems, str(error)], notes
     problems += [*found, *containers.lost(baseline["services"], engine)]
     notes += said
-    ports = [port for port in baseline["ports"] if port["container"] in running]
-    answering = probes.answering(map(_target, ports))
-    for port in ports:
+    answered = [port for port in baseline["ports"] if port["container"] in running]
+    answering = probes.answering(map(_target, answered))
+    for port in answered:
         if _target(port) not in answering:
             (notes if port["relayed"] else problems).append(_silent(port))
     networks = [
@@ -256,25 +256,18 @@ def _replaced(engine: Engine, name: str) -> bool:
 
 def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the published TCP ports of a container, with the address at which this host reaches each."""
-    network = container["NetworkSettings"]
-    attached = [each or {} for each in (network.get("Networks") or {}).values()]
-    knows_ipv6 = any(each.get("GlobalIPv6Address") for each in attached)
     found = []
-    for inner, bindings in (network.get("Ports") or {}).items():
-        for binding in bindings or ():
-            published, port = str(binding.get("HostIp") or _ANYWHERE), int(binding.get("HostPort") or 0)
-            address = _reachable(published)
-            if not inner.endswith("/tcp") or not 0 < port < 65536 or not address:
-                continue
+    for each in ports.published(container):
+        address = _reachable(each.address)
+        if each.inner.endswith("/tcp") and 0 < each.port < 65536 and address:
             found.append(
                 {
                     "container": container["Id"],
                     "name": containers.name(container),
-                    "published": f"[{published}]:{port}" if ":" in published else f"{published}:{port}",
+                    "published": each.title,
                     "address": address,
-                    "port": port,
-                    # Only docker-proxy serves it: without docker-proxy this port is closed.
-                    "relayed": ":" in published and not knows_ipv6,
+                    "port": each.port,
+                    "relayed": each.relayed,
                 }
             )
     return found

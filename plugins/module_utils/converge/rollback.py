@@ -8,9 +8,10 @@ from typing import Any, Mapping, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ROLLED_BACK
 from ..host import steps
-from . import activations, guard, health, liveness
+from . import activations, guard, health, liveness, starts
 from .activations.interface import Activation
 from .backup import Store
+from .engine import Engine
 from .errors import Failed, Refused
 from .files import State
 from .journal import ROLLING_BACK, Journal
@@ -105,6 +106,8 @@ def _missing(journal: Journal) -> tuple[list[str], list[str]]:
             found, more = health.recover(picture, seconds=60, undone=journal.stopped, away=journal.away)
             problems += found
             notes += more
+            if picture["engine"]:
+                starts.clear(Engine(picture["engine"]))
     except Exception as error:  # the restore has succeeded all the same
         problems.append(reason_of(error))
     return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))

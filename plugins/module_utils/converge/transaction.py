@@ -31,6 +31,7 @@ from . import (
     pruning,
     rollback,
     ssh_session,
+    starts,
     wishes,
     worker,
 )
@@ -259,7 +260,8 @@ class Transaction:
                 seen.update(picture=self._baseline(choice, came_in), stopped=choice.stops)
             journal.remember(**seen)
             self._store.set_aside(run, record)
-            outcome = self._change(journal, choice, changes, before)
+            tried = self._tried(choice, run)
+            outcome = self._change(journal, choice, changes, before, tried)
             self._store.finish(run, {**record, **noted(outcome), "ended": time.time()})
             left: Sequence[str] = ()
             removed += self._keep_wishes(run)
@@ -312,8 +314,25 @@ class Transaction:
             exceptions=self._terms.restless if self._terms else (),
         )
 
+    def _tried(self, choice: Selection, run: str) -> starts.Starts | None:
+        """Determine which containers start before the change; None if it does not affect starts."""
+        if not any(activation.affects_starts for activation in choice.due):
+            return None
+        engine = engine_of(choice.activations, Finder(self._request.socket))
+        if engine is None:
+            return None
+        steps.begin("try to start containers")
+        tried = starts.Starts(engine, run)
+        tried.try_before()
+        return tried
+
     def _change(
-        self, journal: Journal, choice: Selection, changes: Sequence[Change], before: liveness.Look
+        self,
+        journal: Journal,
+        choice: Selection,
+        changes: Sequence[Change],
+        before: liveness.Look,
+        tried: starts.Starts | None,
     ) -> dict[str, Any]:
         known = list(choice.pending)
         steps.begin("write files")
@@ -331,6 +350,9 @@ class Transaction:
         problems = liveness.lost(before)
         problems += [problem for activation in choice.due for problem in activation.problems()]
         missing, notes = health.compare(journal.baseline, stopped=choice.stops, away=journal.away)
+        if not problems and not missing and tried is not None:
+            problems = tried.problems()
+            notes = [*notes, *tried.notes]
         if problems or missing:
             raise Failed("; ".join([*problems, *missing]))
         if journal.confirm_within:

@@ -5,17 +5,15 @@ Both are measured with containers of a static program that does nothing, which a
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import struct
-import tarfile
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Callable, ContextManager, Dict, Mapping, Set
 
 from ..docker import seccomp as security_options
+from ..docker import waiting
 from ..host import processes
 from ..host.errors import Failed
 from ..host.read import read_bytes
@@ -34,21 +32,6 @@ _PROFILE_KEYS = ("defaultAction", "defaultErrnoRet", "architectures", "flags")
 _RULE_KEYS = ("names", "action", "errnoRet", "args")
 _MAX_BUNDLE = 8 << 20
 _AT_ONCE = 4  # container starts, if there are as many processors
-_BASE = 0x10000
-_HEAD = 64 + 56
-# Machine, and the code: ppoll(NULL, 0, NULL, NULL) in a loop.
-_CODE = {
-    "x86_64": (
-        62,
-        bytes.fromhex("31ff31f631d24d31d2") + bytes.fromhex("b80f010000") + bytes.fromhex("0f05ebee"),
-    ),
-    "aarch64": (
-        183,
-        struct.pack(
-            "<7I", 0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003, 0xD2800928, 0xD4000001, 0x17FFFFFA
-        ),
-    ),
-}
 
 
 class Idle:
@@ -79,7 +62,7 @@ class Idle:
         """Create an idle container; return its id. ``options`` are further keys of its HostConfig."""
         body = {
             "Image": self.image,
-            "Cmd": ["/wait"],
+            "Cmd": [waiting.COMMAND],
             "User": user,
             "Labels": {LABEL: self._run},
             "HostConfig": {
@@ -250,43 +233,3 @@ def cgroup_of(pid: int, container: str = "") -> int | None:
                 path, found, rest = line[3:].rstrip("\n").partition(container or "\n")
                 return os.stat(tree + path + found + (rest.partition("/")[0] if found else "")).st_ino
     return None
-
-
-def program(machine: str) -> bytes | None:
-    """Return the program for a machine; None for an unsupported one."""
-    if machine not in _CODE:
-        return None
-    number, code = _CODE[machine]
-    size = _HEAD + len(code)
-    head = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        b"\x7fELF\2\1\1",
-        2,
-        number,
-        1,
-        _BASE + _HEAD,
-        64,
-        0,
-        0,
-        64,
-        56,
-        1,
-        0,
-        0,
-        0,
-    )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
-    return head + segment + code
-
-
-def image(machine: str) -> bytes | None:
-    """Return a tar archive of a root file system with the program as ``/wait``."""
-    content = program(machine)
-    if content is None:
-        return None
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        member = tarfile.TarInfo("wait")
-        member.mode, member.size = 0o755, len(content)
-        archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()

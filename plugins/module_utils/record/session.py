@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any, Mapping
 
+from ..docker import waiting
 from ..host import steps
 from ..host.errors import Failed, describe
 from . import describe as description
@@ -219,7 +220,7 @@ class Session:
         if not self._request.starts:
             self._missing.append("the runtime's own calls were not measured: not requested")
             return
-        archive = runtime.image(os.uname().machine)
+        archive = waiting.image(os.uname().machine)
         problem = "this architecture is not supported" if archive is None else ""
         if archive is not None:
             steps.begin("measure the runtime")

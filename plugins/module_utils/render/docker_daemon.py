@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..contract import RELOAD
+from ..contract import CONNECTIVITY, DAEMON_RESTART, RELOAD
+from ..docker.ports import published
 from . import docker_daemon_tls
 from .docker_daemon_document import document_of, new_containers_only, refused
 from .firewall_host import has_chain
-from .hostview import HostView, listed
+from .hostview import HostView, listed, name_of
 
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
@@ -70,9 +71,7 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
             "name": "docker_daemon",
             "activations": [host.activation([host.config_path], loaded=True)],
         },
-        document_of(
-            host, "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc
-        ),
+        _icc(host, allowed=icc),
         *_new_networks(host, variables["default_network_opts"]),
         *_ip(host, variables["ip"]),
         _log_level(host, variables["log_level"]),
@@ -84,9 +83,12 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
             costs=new_containers_only(host),
             security=["no-new-privileges"] if privileges and host.version >= (24,) else [],
         ),
-        document_of(host, "userland_proxy", {"userland-proxy": proxy}, needs_bridge_module=not proxy),
+        _userland_proxy(host, wanted=proxy),
         document_of(
-            host, "default_ulimits", _ulimits(variables["default_ulimits"]), costs=new_containers_only(host)
+            host,
+            "default_ulimits",
+            _ulimits(variables["default_ulimits"]),
+            costs=f"applies to these containers after a restart: {listed(host.names)}" if host.names else "",
         ),
         _logging(host, variables["log_driver"], variables["log_opts"]),
         *_packet_filter(host, wanted=variables["iptables"]),
@@ -98,6 +100,47 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
         *_experimental(host, wanted=variables["experimental"]),
     ]
     return [*found, *_given_back(host, variables, found), _extra(host, extra, found)]
+
+
+def _icc(host: HostView, *, allowed: bool) -> dict[str, Any]:
+    """Return the document for traffic between containers of the default bridge."""
+    together = [
+        name_of(inspect)
+        for inspect, _proc in host.running
+        if "bridge" in ((inspect.get("NetworkSettings") or {}).get("Networks") or {})
+    ]
+    cut = not allowed and host.bridge.get(_ICC) != "false" and len(together) > 1
+    when = "once the engine makes its default bridge again, as at a reboot"
+    names = f"{when}, its containers no longer reach each other: {listed(sorted(together))}"
+    return document_of(
+        host,
+        "icc",
+        {"icc": allowed},
+        impact=CONNECTIVITY if cut else DAEMON_RESTART,
+        costs=names if cut else "",
+        bridge={_ICC: "true" if allowed else "false"},
+        needs_bridge_module=not allowed,
+    )
+
+
+def _userland_proxy(host: HostView, *, wanted: bool) -> dict[str, Any]:
+    """Return the document for the userland proxy, which alone forwards IPv6 to containers without IPv6."""
+    lost = [
+        f"{port.title} ({name_of(inspect)})"
+        for inspect, _proc in host.running
+        for port in published(inspect)
+        if not wanted and host.setting("userland-proxy") is not False and port.relayed
+    ]
+    reached = any(host.has_global_ipv6 or not each.startswith("[::]:") for each in lost)
+    reason = "no longer published over IPv6, since these containers have no IPv6 address"
+    return document_of(
+        host,
+        "userland_proxy",
+        {"userland-proxy": wanted},
+        impact=CONNECTIVITY if reached else DAEMON_RESTART,
+        costs=f"{reason}: {listed(sorted(lost))}" if lost else "",
+        needs_bridge_module=not wanted,
+    )
 
 
 def _given_back(

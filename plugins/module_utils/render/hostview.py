@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_interface
 from typing import Any
 
 from ..docker.api import USUAL_SOCKET
@@ -13,6 +14,7 @@ NO_ENGINE = "there is no Docker engine on this host"
 
 _PACKAGES = ("docker-ce", "docker.io", "moby-engine")  # packages of the engine, with its version
 _NETWORKS = ("bridge", "host", "none")  # networks that every engine has
+_ENGINE_BRIDGES = ("docker", "br-")  # begin the names of the bridges that the engine makes
 _NAMED = 10
 
 
@@ -108,6 +110,23 @@ class HostView(Host):
         """Return whether the running engine lists a security option."""
         options = self.info.get("SecurityOptions") or ()
         return any(f"name={name}" in str(option).split(",") for option in options)
+
+    @property
+    def bridge(self) -> Mapping[str, Any]:
+        """Return the options of the default bridge; empty if there is none."""
+        found = [each for each in self.data("docker.networks") or () if each.get("Name") == "bridge"]
+        return (found[0].get("Options") or {}) if found else {}
+
+    @property
+    def has_global_ipv6(self) -> bool:
+        """Return whether the host has an IPv6 address beyond those of loopback, links, and the engine."""
+        addresses = [
+            ip_interface(address).ip
+            for interface in self.data("network").get("interfaces") or ()
+            for address in interface["addresses"]
+            if not interface["name"].startswith(_ENGINE_BRIDGES)
+        ]
+        return any(each.version == 6 and not (each.is_loopback or each.is_link_local) for each in addresses)
 
     def activation(self, when: Sequence[str], **more: Any) -> dict[str, Any]:
         """Return the activation ``docker``, which is due if one of these paths changes."""

@@ -26,6 +26,7 @@ class ApparmorLoad(Activation):
     """
 
     name = "apparmor-load"
+    affects_starts = True
     action = "load AppArmor's profiles"
     known = frozenset({"when", "profiles", "released"})
 

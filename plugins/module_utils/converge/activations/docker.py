@@ -45,6 +45,7 @@ class Docker(AtEngine):
     """
 
     name = "docker"
+    affects_starts = True
     known = frozenset(
         {
             *FORMER,

@@ -48,6 +48,8 @@ class Activation:
     longest = 300.0
     # Whether it can cut off the connection: such activations come last, and are undone first.
     cuts_off = False
+    # Whether it can prevent containers from being started, although running ones stay healthy.
+    affects_starts = False
 
     def __init__(
         self, settings: Mapping[str, Any], *, check: bool = False, finder: Finder | None = None

@@ -21,6 +21,7 @@ class SelinuxEnforce(Activation):
     """
 
     name = "selinux-enforce"
+    affects_starts = True
     action = "set SELinux to enforcing"
     known = frozenset({"when", "permissive"})
 

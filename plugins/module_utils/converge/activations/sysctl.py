@@ -41,6 +41,7 @@ class Sysctl(Activation):
     """
 
     name = "sysctl"
+    affects_starts = True
     action = "set kernel settings"
     cuts_off = True  # network settings can
     known = frozenset({"when", "values", "needed"})

@@ -34,6 +34,7 @@ class UsernsMigrate(AtEngine):
     """
 
     name = "userns-migrate"
+    affects_starts = True
     known = frozenset(
         {
             *FORMER,

@@ -154,10 +154,78 @@ def test_the_bridge_module_is_loaded_where_the_engine_needs_it() -> None:
 
 def test_each_variable_has_the_impact_reload_or_daemon_restart() -> None:
     found = {
-        name: document["impact"] for name, document in documents(make()).items() if "resources" in document
+        name: document["impact"]
+        for name, document in documents(make(**EMPTY)).items()
+        if "resources" in document
     }
     assert found.pop("live_restore") == found.pop("insecure_registries") == "reload"
     assert set(found.values()) == {"daemon-restart"}
+
+
+def running(network: str, *, ipv6: bool = False, **ports: str) -> dict[str, Any]:
+    """A running container in one network, which publishes port 80 at the addresses."""
+    bindings = [{"HostIp": address, "HostPort": port} for port, address in ports.items()]
+    attached = {network: {"GlobalIPv6Address": "fd00::2" if ipv6 else ""}}
+    return {
+        "inspect": {
+            "Name": f"/{network}{len(ports)}",
+            "NetworkSettings": {"Networks": attached, "Ports": {"80/tcp": bindings}},
+        },
+        "proc": {"pid": 7},
+    }
+
+
+def hosting(*containers: dict[str, Any], addresses: tuple[str, ...] = (), **parsed: Any) -> Snapshot:
+    interfaces = [{"name": name, "addresses": list(addresses)} for name in ("eth0",)]
+    engine = {"name": "docker0", "addresses": ["172.17.0.1/16", "fd00::1/64"]}
+    network = {"interfaces": [*interfaces, engine], "routes": [], "cut": False}
+    return make(
+        **{**EMPTY, "docker.containers": only(list(containers)), "network": only(network), **config(**parsed)}
+    )
+
+
+def test_containers_of_the_default_bridge_that_are_cut_off_are_named_and_need_a_permission() -> None:
+    together = hosting(running("bridge"), running("bridge", ipv6=False, **{"81": "127.0.0.1"}), running("shop"))
+    found = documents(together)["icc"]
+    assert found["impact"] == "connectivity"
+    assert found["costs"].endswith("its containers no longer reach each other: bridge0, bridge1")
+    for host, wanted in (
+        (hosting(running("bridge"), running("shop")), False),
+        (together, True),
+        (hosting(), False),
+    ):
+        found = documents(host, icc=wanted)["icc"]
+        assert (found["impact"], found["costs"]) == ("daemon-restart", "")
+
+
+GLOBAL, LOCAL = ("2001:db8::5/64",), ("fe80::1/64", "192.0.2.7/24")
+
+
+@pytest.mark.parametrize(
+    ("ports", "ipv6", "addresses", "impact", "named"),
+    [
+        ({"8080": "::"}, False, GLOBAL, "connectivity", True),
+        ({"8080": "::"}, False, LOCAL, "daemon-restart", True),
+        ({"8080": "::"}, True, GLOBAL, "daemon-restart", False),
+        ({"8080": "0.0.0.0"}, False, GLOBAL, "daemon-restart", False),
+        ({"8080": "2001:db8::5"}, False, GLOBAL, "connectivity", True),
+        ({}, False, GLOBAL, "daemon-restart", False),
+    ],
+)
+def test_ports_that_only_the_proxy_publishes_are_named_and_need_a_permission(
+    ports: dict[str, str], ipv6: bool, addresses: tuple[str, ...], impact: str, named: bool
+) -> None:
+    container = running("shop", ipv6=ipv6, **ports)
+    found = documents(hosting(container, addresses=addresses))["userland_proxy"]
+    assert found["impact"] == impact
+    assert found["costs"].endswith(":8080 (shop1)") is named
+    assert named or not found["costs"]
+    for host, wanted in (
+        (hosting(container, addresses=addresses), True),
+        (hosting(container, addresses=addresses, **{"userland-proxy": False}), False),
+    ):
+        found = documents(host, userland_proxy=wanted)["userland_proxy"]
+        assert (found["impact"], found["costs"]) == ("daemon-restart", "")
 
 
 def test_debug_mode_is_disabled() -> None:
