@@ -147,24 +147,3 @@ def test_rules_are_loaded_with_legacy_iptables(boot: Boot, run: Callable[..., di
     shell(guest, "until docker inspect --format '{{.State.Running}}' web | grep -q true; do sleep 1; done")
     assert reached(guest) == AFTER
     assert run(guest)["outcome"] == "unchanged"
-
-
-def test_a_packet_filter_of_another_program_is_not_changed(boot: Boot, tmp_path: Path) -> None:
-    guest = boot("13")
-    shell(guest, f"{SERVICES}\nsystemctl enable nftables")
-    before = loaded(guest)
-    code, said, _ = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
-    assert code == 3
-    assert "flush ruleset" in said
-    assert loaded(guest) == before
-    shell(
-        guest,
-        "set -e; systemctl disable nftables; export DEBIAN_FRONTEND=noninteractive; apt-get -q update;"
-        " apt-get -qy install ufw; ufw allow 22/tcp; ufw --force enable",
-    )
-    before = loaded(guest)
-    code, said, _ = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
-    assert code == 3
-    assert "ufw is active" in said
-    assert loaded(guest) == before
-    assert not shell(guest, "ls /etc/hardener 2>/dev/null || true")

@@ -64,14 +64,18 @@ def test_a_restart_that_would_stop_containers_is_held_with_their_names(
     shell(host, KILLS_ALL)
     before = state(host)
     plan = planned(hardener, tmp_path)
-    assert fates(plan)["icc"] == ("held", "containers-stop")
+    assert fates(plan)["no_new_privileges"] == ("held", "containers-stop")
     assert fates(plan)["live_restore"] == ("change", "reload")
-    (icc,) = [each for each in plan["controls"] if each.get("variable") == "docker_daemon_icc"]
-    assert "would stop 2 containers (job, web): docker.service ends all its processes" in icc["reason"]
-    assert "not started again, since they have no restart policy: 1 containers (job)" in icc["reason"]
+    reasons = {each["variable"]: each["reason"] for each in plan["controls"] if "variable" in each}
+    reason = reasons["docker_daemon_no_new_privileges"]
+    assert "would stop 2 containers (job, web): docker.service ends all its processes" in reason
+    assert "not started again, since they have no restart policy: 1 containers (job)" in reason
+    assert reasons["docker_daemon_icc"].endswith(
+        "its containers no longer reach each other: job, web; allow connectivity to apply it"
+    )
     assert [each["action"] for each in plan["activations"]] == ["reload docker"]
     allowed = planned(hardener, tmp_path, "--allow", "containers-stop")
-    assert fates(allowed)["icc"] == ("change", "containers-stop")
+    assert fates(allowed)["no_new_privileges"] == ("change", "containers-stop")
     (restart,) = [each for each in allowed["activations"] if each["name"] == "docker"]
     assert (restart["stops"], restart["stay_down"]) == (["job", "web"], ["job"])
     assert state(host) == before

@@ -9,6 +9,8 @@ from . import limits
 from .read import read_bytes, read_pseudo, read_text
 
 MOUNT, NETWORK = 0x20000, 0x40000000  # CLONE_NEWNS, CLONE_NEWNET
+_CAP_SYS_RESOURCE = 24
+_INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO
 
 
 def scan() -> dict[int, str]:
@@ -103,6 +105,20 @@ class Process:
 def status(pid: int) -> dict[str, str]:
     """Return the fields of /proc/PID/status."""
     return parse_status(read_pseudo(f"/proc/{pid}/status"))
+
+
+def most_open_files(pid: int) -> int | None:
+    """Return the highest limit of open files that a process can give its children; None if it is unknown."""
+    try:
+        most = int(read_pseudo("/proc/sys/fs/nr_open"))
+        rows = read_pseudo(f"/proc/{pid}/limits").splitlines()
+        own = next(row.split()[4] for row in rows if row.startswith("Max open files "))
+        raises = int(status(pid)["CapEff"], 16) >> _CAP_SYS_RESOURCE & 1
+        if raises and os.stat(f"/proc/{pid}/ns/user").st_ino == _INITIAL_USER_NAMESPACE:
+            return most
+        return most if own == "unlimited" else min(most, int(own))
+    except (OSError, ValueError, KeyError, IndexError, StopIteration):
+        return None
 
 
 def parse_status(text: str) -> dict[str, str]:

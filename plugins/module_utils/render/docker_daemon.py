@@ -84,12 +84,7 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
             security=["no-new-privileges"] if privileges and host.version >= (24,) else [],
         ),
         _userland_proxy(host, wanted=proxy),
-        document_of(
-            host,
-            "default_ulimits",
-            _ulimits(variables["default_ulimits"]),
-            costs=f"applies to these containers after a restart: {listed(host.names)}" if host.names else "",
-        ),
+        _default_ulimits(host, variables["default_ulimits"]),
         _logging(host, variables["log_driver"], variables["log_opts"]),
         *_packet_filter(host, wanted=variables["iptables"]),
         _registries(host, variables["insecure_registries"], mirrors="registry-mirrors" not in extra),
@@ -197,6 +192,24 @@ def _live_restore(host: HostView, wanted: bool) -> dict[str, Any]:
         return refused("live_restore", "this host is part of a swarm, which excludes live-restore")
     return document_of(
         host, "live_restore", {"live-restore": wanted}, impact=RELOAD, info={"LiveRestoreEnabled": wanted}
+    )
+
+
+def _default_ulimits(host: HostView, limits: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Return the document for default limits, which are no higher than the engine can set them."""
+    keys = _ulimits(limits)
+    notes = []
+    most, files = host.engine.get("most_open_files"), keys.get("default-ulimits", {}).get("nofile")
+    if isinstance(most, int) and files and (files["Hard"] == -1 or files["Hard"] > most):
+        soft = files["Soft"] if 0 <= files["Soft"] <= most else most
+        keys["default-ulimits"]["nofile"] = {"Name": "nofile", "Soft": soft, "Hard": most}
+        notes.append(f"nofile is at most {most}, as the engine can set no higher limit of open files")
+    return document_of(
+        host,
+        "default_ulimits",
+        keys,
+        costs=f"applies to these containers after a restart: {listed(host.names)}" if host.names else "",
+        notes=notes,
     )
 
 

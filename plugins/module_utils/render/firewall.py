@@ -20,6 +20,12 @@ from .program import FILES
 
 _LOADER = "/usr/local/sbin/hardener-firewall"
 _UNIT = "/etc/systemd/system/hardener-firewall.service"
+_DROP_IN = "/etc/systemd/system/{}.d/hardener-firewall.conf"
+_LOAD_AGAIN = f"""\
+# Written by hardener: this unit removes the rules of all programs.
+[Service]
+ExecStartPost=-{_LOADER} load
+"""
 _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
@@ -67,18 +73,25 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 def _inbound(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dict[str, Any]:
     name = "firewall_inbound"
+    files: dict[str, str | None] = {f"inbound.{family}": None for family in facts.FAMILIES}
     if not on:
-        return _document(name, {f"inbound.{family}": None for family in facts.FAMILIES}, remove=remove)
-    refused = facts.unfit(host, name) or _cuts_ssh_off(host, wanted)
+        return _document(host, name, files, remove=remove)
+    refused = facts.unfit(host)
+    other = "" if refused else facts.other_firewall(host)
+    if other and wanted.names_inbound:
+        refused = (
+            f"{other} filters inbound packets on this host: allow them there, and leave firewall_allow,"
+            " firewall_ssh_ports and firewall_ssh_sources empty"
+        )
+    refused = refused or ("" if other else _cuts_ssh_off(host, wanted))
     if refused:
         return {"name": name, "refused": refused}
-    families = facts.families(host)
-    files = {
-        f"inbound.{family}": _text(family, {"HARDENER-INPUT": _input_rules(host, wanted, family)})
-        if family in families
-        else None
-        for family in facts.FAMILIES
-    }
+    if other:
+        return _document(
+            host, name, files, notes=[f"inbound packets are filtered by {other}: no rules beside it"]
+        )
+    for family in facts.families(host):
+        files[f"inbound.{family}"] = _text(family, {"HARDENER-INPUT": _input_rules(host, wanted, family)})
     notes = [*facts.lacking(host), *facts.fragile(host)]
     cut = list(dict.fromkeys(_cut_off(host, wanted)))
     if cut:
@@ -87,7 +100,7 @@ def _inbound(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dict[st
             f"not reachable from other hosts and from containers, unless firewall_allow names them: {shown}"
         )
     settings = {"ssh_ports": wanted.ssh_ports, "ssh_sources": [str(source) for source in wanted.ssh_sources]}
-    return _document(name, files, notes=notes, settings=settings)
+    return _document(host, name, files, notes=notes, settings=settings)
 
 
 def _input_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
@@ -115,8 +128,11 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
         "neighbours.ipv4": None,
     }
     if not on:
-        return _document(name, files, remove=remove)
-    refused = facts.unfit(host, name) or facts.unfit_engine(host)
+        return _document(host, name, files, remove=remove)
+    refused = facts.unfit(host) or facts.unfit_engine(host)
+    other = "" if refused else facts.other_firewall(host)
+    if other and wanted.forward:
+        refused = f"{other} filters forwarded packets: allow them there, and leave firewall_forward empty"
     if refused:
         return {"name": name, "refused": refused}
     notes = [*facts.lacking(host), *facts.fragile(host)]
@@ -134,18 +150,17 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
                 f" use by {', '.join(facts.unfiltered_ipv6(host))}"
             )
             continue
-        chains = {
-            "HARDENER-DOCKER": _docker_rules(host, wanted, family),
-            "HARDENER-FORWARD": _forward_rules(wanted, family),
-        }
+        chains = {"HARDENER-DOCKER": _docker_rules(host, wanted, family)}
+        if not other:
+            chains["HARDENER-FORWARD"] = _forward_rules(wanted, family)
         files[f"forwarded.{family}"] = _text(family, chains)
-        if facts.forwards(host, family) and "HARDENER-FORWARD" not in facts.saved(host, family):
+        if not other and facts.forwards(host, family) and "HARDENER-FORWARD" not in facts.saved(host, family):
             notes.append(f"{family}: traffic between other interfaces has to be allowed in firewall_forward")
     if facts.version(host) < 28:
         # Newer engines have a rule for each port.
         rules = {"HARDENER-PREROUTING": ["-d 127.0.0.0/8 ! -i lo -j DROP"]}
         files["neighbours.ipv4"] = _text("ipv4", rules, table="raw")
-    return _document(name, files, notes=notes)
+    return _document(host, name, files, notes=notes)
 
 
 def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
@@ -184,6 +199,7 @@ def _text(family: str, chains: Mapping[str, Iterable[str]], *, table: str = "fil
 
 
 def _document(
+    host: HostView,
     name: str,
     files: Mapping[str, str | None],
     *,
@@ -191,32 +207,36 @@ def _document(
     settings: Mapping[str, Any] | None = None,
     remove: bool = False,
 ) -> dict[str, Any]:
-    """Return a document with rules files and the boot unit, or without the boot unit if ``remove``."""
-    resources: list[dict[str, Any]] = [
-        {"kind": "absent", "path": f"{FIREWALL}/{file}"}
-        if content is None
-        else {"kind": "file", "path": f"{FIREWALL}/{file}", "content": content}
-        for file, content in files.items()
-    ]
+    """Return a document with rules files and what loads them, or without what loads them if ``remove``."""
+    contents = {f"{FIREWALL}/{file}": content for file, content in files.items()}
+    loading = {_LOADER: FILES / Path(_LOADER).name, _UNIT: FILES / Path(_UNIT).name}
+    drop_ins = {_DROP_IN.format(unit): unit in facts.replacing(host) for unit in facts.REPLACING}
     if remove:
-        resources += [{"kind": "absent", "path": path} for path in (_LOADER, _UNIT)]
+        contents |= dict.fromkeys((*loading, *drop_ins))
     elif any(files.values()):
-        loader, unit = (FILES / Path(path).name for path in (_LOADER, _UNIT))
-        resources += [
-            {"kind": "file", "path": _LOADER, "content": loader.read_text(), "mode": "0755"},
-            {"kind": "file", "path": _UNIT, "content": unit.read_text()},
-        ]
-    when = [*(f"{FIREWALL}/{file}" for file in files), _LOADER, _UNIT]
+        contents |= {path: file.read_text() for path, file in loading.items()}
+        contents |= {path: _LOAD_AGAIN if needed else None for path, needed in drop_ins.items()}
     return {
         "name": name,
         "impact": CONNECTIVITY,
-        "resources": resources,
+        "resources": [_resource(path, content) for path, content in contents.items()],
         "activations": [
-            {"name": "systemd-reload", "when": [_UNIT]},
-            {"name": "firewall", "when": when, **(settings or {})},
+            {"name": "systemd-reload", "when": [_UNIT, *drop_ins]},
+            {
+                "name": "firewall",
+                "when": [*(f"{FIREWALL}/{file}" for file in files), *loading],
+                **(settings or {}),
+            },
         ],
         "notes": list(notes),
     }
+
+
+def _resource(path: str, content: str | None) -> dict[str, Any]:
+    if content is None:
+        return {"kind": "absent", "path": path}
+    mode = {"mode": "0755"} if path == _LOADER else {}
+    return {"kind": "file", "path": path, "content": content, **mode}
 
 
 # --- ssh, and services that the rules cut off ---------------------------------------------------------------

@@ -9,6 +9,8 @@ from .hostview import NO_ENGINE, HostView, name_of
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PORTED = ("tcp", "udp", "sctp")
+# Units that can remove the rules of all programs when they are started or reloaded.
+REPLACING = ("nftables.service", "netfilter-persistent.service")
 INTERFACE = re.compile(r"[A-Za-z0-9._@-]{1,15}|[A-Za-z0-9._@-]{1,14}\+")
 _BRIDGES = ("docker+", "br-+")  # in Docker's naming
 
@@ -19,7 +21,7 @@ def version(host: HostView) -> int:
     return int(found[0]) if found else 0
 
 
-def unfit(host: HostView, variable: str) -> str:
+def unfit(host: HostView) -> str:
     """Return why the role cannot be applied to this host, and what to do; empty if it can."""
     for source in ("firewall", "units", "listening"):
         entry = host.entry(source)
@@ -34,23 +36,42 @@ def unfit(host: HostView, variable: str) -> str:
             return f"{source} could not be read, so the published ports are unknown: {entry.get('error')}"
     if unread := host.unread_containers():
         return f"the published ports are not known, since {unread}"
-    leave = f", or keep it and set {variable}: false"
-    if re.search(r"^-A INPUT (.* )?-j ufw-", saved(host, "ipv4"), re.MULTILINE):
-        return f"ufw is active on this host: `ufw disable` first{leave}"
-    firewalld = host.data("units").get("firewalld.service") or {}
-    if firewalld.get("ActiveState") == "active" or firewalld.get("UnitFileState") == "enabled":
-        return f"firewalld is active on this host: `systemctl disable --now firewalld` first{leave}"
-    nftables = host.data("units").get("nftables.service") or {}
-    flushing = host.data("firewall").get("flushing") or ()
-    if flushing and (nftables.get("ActiveState") == "active" or nftables.get("UnitFileState") == "enabled"):
-        return (
-            f"nftables.service is enabled and {flushing[0]} flushes all rules, Docker's too: take"
-            f" `flush ruleset` out of it, or `systemctl disable nftables` without stopping it{leave}"
-        )
     if "ipv4" not in families(host):
         errors = "; ".join(map(str, (host.data("firewall").get("errors") or {}).values()))
         return f"there is no usable iptables: {errors or 'install it (package iptables)'}"
     return ""
+
+
+def other_firewall(host: HostView) -> str:
+    """Return the name of another firewall that filters inbound packets of this host; empty without one."""
+    if re.search("^-A ufw-before-input ", saved(host, "ipv4"), re.MULTILINE):
+        return "ufw"  # `ufw disable` empties its chains, and leaves the jumps to them
+    if (host.data("units").get("firewalld.service") or {}).get("ActiveState") == "active":
+        return "firewalld"
+    return "nftables.service" if flushes(host) and _refuses_input(host) else ""
+
+
+def flushes(host: HostView) -> bool:
+    """Return whether nftables.service removes the rules of all programs when it is started or reloaded."""
+    unit = host.data("units").get("nftables.service") or {}
+    used = unit.get("ActiveState") == "active" or unit.get("UnitFileState") == "enabled"
+    return used and bool(host.data("firewall").get("flushing"))
+
+
+def _refuses_input(host: HostView) -> bool:
+    """Return whether an nftables chain for inbound packets, except those of iptables, refuses packets."""
+    ruleset = host.data("firewall").get("nft") or ()
+    chains = [each["chain"] for each in ruleset if "chain" in each and each["chain"].get("hook") == "input"]
+    own = [chain for chain in chains if chain.get("name") != "INPUT"]
+    final = {
+        (rule.get("family"), rule.get("table"), rule.get("chain"))
+        for rule in (each["rule"] for each in ruleset if "rule" in each)
+        if len(rule.get("expr") or ()) == 1 and {"drop", "reject"} & set(rule["expr"][0])
+    }
+    return any(
+        chain.get("policy") == "drop" or (chain["family"], chain["table"], chain["name"]) in final
+        for chain in own
+    )
 
 
 def unfit_engine(host: HostView) -> str:
@@ -103,12 +124,21 @@ def lacking(host: HostView) -> list[str]:
     return []
 
 
+def replacing(host: HostView) -> list[str]:
+    """Return the units of ``REPLACING`` that do so on this host."""
+    nftables, persistent = REPLACING
+    unit = host.data("units").get(persistent) or {}
+    found = {nftables: flushes(host), persistent: unit.get("UnitFileState") == "enabled"}
+    return [name for name, replaces in found.items() if replaces]
+
+
 def fragile(host: HostView) -> list[str]:
-    """Return the programs that may remove hardener's rules later."""
-    unit = host.data("units").get("netfilter-persistent.service") or {}
-    if unit.get("UnitFileState") != "enabled":
-        return []
-    return ["netfilter-persistent replaces all rules when it is reloaded, Docker's too: do not reload it"]
+    """Return the programs that remove Docker's rules later."""
+    return [
+        f"{name} removes all rules when it is started or reloaded: hardener's rules are loaded again at once,"
+        " Docker's when you restart Docker"
+        for name in replacing(host)
+    ]
 
 
 def saved(host: HostView, family: str) -> str:

@@ -71,6 +71,11 @@ class Site(NamedTuple):
     published_others: str  # accept, drop or present
     forward: list[Path]
 
+    @property
+    def names_inbound(self) -> bool:
+        """Return whether the site sets a variable about inbound packets."""
+        return bool(self.allow or self.ssh_named or self.ssh_sources)
+
     def published_rules(self, protocol: str, port: str, family: str) -> Iterator[str]:
         """Yield the rules for the allowed sources of a published port that Docker does not translate."""
         first = int(port.partition(":")[0])

@@ -70,6 +70,7 @@ def describe(
         "pid": engine.pid,
         "pid_from": _pid_from(engine, units),
         "started": processes.started(engine.pid) if engine.pid else None,
+        "most_open_files": processes.most_open_files(engine.pid) if engine.pid else None,
         "containerd_pid": _containerd_pid(address, running),
         "containerd_socket": address,
         "ever_ran": bool(engine.api)

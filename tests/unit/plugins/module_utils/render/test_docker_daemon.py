@@ -185,7 +185,9 @@ def hosting(*containers: dict[str, Any], addresses: tuple[str, ...] = (), **pars
 
 
 def test_containers_of_the_default_bridge_that_are_cut_off_are_named_and_need_a_permission() -> None:
-    together = hosting(running("bridge"), running("bridge", ipv6=False, **{"81": "127.0.0.1"}), running("shop"))
+    together = hosting(
+        running("bridge"), running("bridge", ipv6=False, **{"81": "127.0.0.1"}), running("shop")
+    )
     found = documents(together)["icc"]
     assert found["impact"] == "connectivity"
     assert found["costs"].endswith("its containers no longer reach each other: bridge0, bridge1")
@@ -439,3 +441,25 @@ def test_a_soft_limit_above_its_hard_limit_is_refused() -> None:
         "refused"
         not in documents(make(), default_ulimits={"core": {"soft": 5, "hard": -1}})["default_ulimits"]
     )
+
+
+@pytest.mark.parametrize(
+    ("most", "soft", "hard", "written"),
+    [
+        (None, 65536, 524288, (65536, 524288)),
+        (1048576, 65536, 524288, (65536, 524288)),
+        (20000, 65536, 524288, (20000, 20000)),
+        (20000, 1024, 524288, (1024, 20000)),
+        (20000, 1024, 2048, (1024, 2048)),
+        (1048576, -1, -1, (1048576, 1048576)),
+    ],
+)
+def test_a_limit_of_open_files_is_no_higher_than_the_engine_can_set_it(
+    most: int | None, soft: int, hard: int, written: tuple[int, int]
+) -> None:
+    found = documents(
+        make(engine={"most_open_files": most}), default_ulimits={"nofile": {"soft": soft, "hard": hard}}
+    )
+    limit = found["default_ulimits"]["resources"][0]["keys"]["default-ulimits"]["nofile"]
+    assert (limit["Soft"], limit["Hard"]) == written
+    assert bool(found["default_ulimits"]["notes"]) is (written != (soft, hard))

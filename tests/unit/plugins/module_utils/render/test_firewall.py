@@ -402,17 +402,6 @@ def unit(name: str, **state: str) -> dict[str, Any]:
 
 
 REFUSALS = {
-    "ufw": (
-        filtering("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ufw-before-input\nCOMMIT\n"),
-        "`ufw disable` first",
-    ),
-    "firewalld": (filtering(**unit("firewalld.service", ActiveState="active")), "disable --now firewalld"),
-    "nftables": (
-        filtering(
-            firewall={"flushing": ["/etc/nftables.conf"]}, **unit("nftables.service", UnitFileState="enabled")
-        ),
-        "/etc/nftables.conf flushes all rules",
-    ),
     "no iptables": (filtering(None, firewall={"nft": only([])}), "no usable iptables"),
     "unread": (make(firewall=failed("timed out")), "firewall could not be read: timed out"),
     "unread containers": (
@@ -437,9 +426,82 @@ def test_foreign_or_missing_packet_filters_are_refused(name: str) -> None:
         assert "resources" not in document
 
 
-def test_an_unused_flushing_configuration_is_accepted() -> None:
-    snapshot = filtering(firewall={"flushing": ["/etc/nftables.conf"]}, **unit("nftables.service"))
-    assert not any("refused" in document for document in documents(snapshot).values())
+REFUSING = [
+    {"chain": {"family": "inet", "table": "site", "name": "in", "hook": "input", "policy": "drop"}},
+    {"chain": {"family": "inet", "table": "site", "name": "out", "hook": "output", "policy": "accept"}},
+]
+ACCEPTING = [
+    {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}},
+    {"chain": {"family": "inet", "table": "filter", "name": "input", "hook": "input", "policy": "accept"}},
+]
+LAST_RULE = [{"rule": {"family": "inet", "table": "filter", "chain": "input", "expr": [{"reject": None}]}}]
+FLUSHING = {"flushing": ["/etc/nftables.conf"]}
+UFW = "*filter\n:INPUT ACCEPT [0:0]\n:DOCKER - [0:0]\n-A INPUT -j ufw-before-input\n"
+OTHERS = {
+    "ufw": (filtering(f"{UFW}-A ufw-before-input -i lo -j ACCEPT\nCOMMIT\n"), "ufw"),
+    "ufw, disabled": (filtering(f"{UFW}COMMIT\n"), ""),
+    "firewalld": (filtering(**unit("firewalld.service", ActiveState="active")), "firewalld"),
+    "firewalld, stopped": (filtering(**unit("firewalld.service", UnitFileState="enabled")), ""),
+    "nftables": (
+        filtering(
+            firewall={**FLUSHING, "nft": only(REFUSING)}, **unit("nftables.service", UnitFileState="enabled")
+        ),
+        "nftables.service",
+    ),
+    "nftables, last rule": (
+        filtering(
+            firewall={**FLUSHING, "nft": only(ACCEPTING + LAST_RULE)},
+            **unit("nftables.service", UnitFileState="enabled"),
+        ),
+        "nftables.service",
+    ),
+    "nftables, accepting": (
+        filtering(
+            firewall={**FLUSHING, "nft": only(ACCEPTING)}, **unit("nftables.service", UnitFileState="enabled")
+        ),
+        "",
+    ),
+    "nftables, unused": (
+        filtering(firewall={**FLUSHING, "nft": only(REFUSING)}, **unit("nftables.service")),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_inbound_packets_and_forwarding_are_left_to_another_firewall(name: str) -> None:
+    snapshot, owner = OTHERS[name]
+    found = files(documents(snapshot))
+    assert any(file.startswith("inbound") for file in found) is not bool(owner)
+    assert ":HARDENER-DOCKER " in found["forwarded.ipv4"]
+    assert (":HARDENER-FORWARD " in found["forwarded.ipv4"]) is not bool(owner)
+    for variables, document in (
+        ({"allow": [{"port": 9100}]}, "inbound"),
+        ({"ssh_sources": ["192.0.2.0/24"]}, "inbound"),
+        ({"forward": [{"from": "wg0"}]}, "docker_user"),
+    ):
+        reason = documents(snapshot, **variables)[f"firewall_{document}"].get("refused", "")
+        assert reason.startswith(f"{owner} filters ") if owner else not reason
+
+
+@pytest.mark.parametrize("unit_name", ["nftables.service", "netfilter-persistent.service"])
+def test_rules_are_loaded_again_after_a_unit_that_removes_all_rules(unit_name: str) -> None:
+    path = f"/etc/systemd/system/{unit_name}.d/hardener-firewall.conf"
+
+    def drop_in(**state: str) -> list[str | None]:
+        snapshot = filtering(firewall=FLUSHING, **unit(unit_name, **state))
+        return [
+            resource.get("content")
+            for document in documents(snapshot).values()
+            for resource in document["resources"]
+            if resource["path"] == path
+        ]
+
+    assert all(
+        each and "ExecStartPost=-/usr/local/sbin/hardener-firewall load" in each
+        for each in drop_in(UnitFileState="enabled")
+    )
+    assert set(drop_in()) == {None}
 
 
 ENGINES = {
