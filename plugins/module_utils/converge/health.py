@@ -14,8 +14,8 @@ import socket
 import time
 from typing import Any, Iterable, Mapping, Sequence
 
-from ..docker import ports
 from ..docker.http import NoAnswer, NotFound
+from ..docker.published_ports import published
 from . import containers, probes
 from .containers import Windows
 from .engine import Engine
@@ -74,9 +74,9 @@ def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str])
         baseline["unread"] = missing[:_MAX_UNREAD]
     baseline["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
     baseline["services"] = containers.running_tasks(engine) or {}
-    published = [port for each in running for port in _published(each)][:_MAX_PORTS]
-    answering = probes.answering(map(_target, published))
-    baseline["ports"] = [port for port in published if _target(port) in answering]
+    ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
+    answering = probes.answering(map(_target, ports))
+    baseline["ports"] = [port for port in ports if _target(port) in answering]
     networks = _networks(running)[:_MAX_NETWORKS]
     for network, seen in zip(networks, _reach(networks)):
         if seen["resolving"] or seen["answering"]:
@@ -188,9 +188,9 @@ def _differences(
         return [*problems, str(error)], notes
     problems += [*found, *containers.lost(baseline["services"], engine)]
     notes += said
-    answered = [port for port in baseline["ports"] if port["container"] in running]
-    answering = probes.answering(map(_target, answered))
-    for port in answered:
+    ports = [port for port in baseline["ports"] if port["container"] in running]
+    answering = probes.answering(map(_target, ports))
+    for port in ports:
         if _target(port) not in answering:
             (notes if port["relayed"] else problems).append(_silent(port))
     networks = [
@@ -257,7 +257,7 @@ def _replaced(engine: Engine, name: str) -> bool:
 def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the published TCP ports of a container, with the address at which this host reaches each."""
     found = []
-    for each in ports.published(container):
+    for each in published(container):
         address = _reachable(each.address)
         if each.inner.endswith("/tcp") and 0 < each.port < 65536 and address:
             found.append(

@@ -8,7 +8,7 @@ from typing import Any, Mapping, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ROLLED_BACK
 from ..host import steps
-from . import activations, guard, health, liveness, starts
+from . import activations, guard, health, liveness, start_trials
 from .activations.interface import Activation
 from .backup import Store
 from .engine import Engine
@@ -107,7 +107,7 @@ def _missing(journal: Journal) -> tuple[list[str], list[str]]:
             problems += found
             notes += more
             if picture["engine"]:
-                starts.clear(Engine(picture["engine"]))
+                start_trials.clear(Engine(picture["engine"]))
     except Exception as error:  # the restore has succeeded all the same
         problems.append(reason_of(error))
     return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))

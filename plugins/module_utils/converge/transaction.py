@@ -31,7 +31,7 @@ from . import (
     pruning,
     rollback,
     ssh_session,
-    starts,
+    start_trials,
     wishes,
     worker,
 )
@@ -314,7 +314,7 @@ class Transaction:
             exceptions=self._terms.restless if self._terms else (),
         )
 
-    def _tried(self, choice: Selection, run: str) -> starts.Starts | None:
+    def _tried(self, choice: Selection, run: str) -> start_trials.Starts | None:
         """Determine which containers start before the change; None if it does not affect starts."""
         if not any(activation.affects_starts for activation in choice.due):
             return None
@@ -322,7 +322,7 @@ class Transaction:
         if engine is None:
             return None
         steps.begin("try to start containers")
-        tried = starts.Starts(engine, run)
+        tried = start_trials.Starts(engine, run)
         tried.try_before()
         return tried
 
@@ -332,7 +332,7 @@ class Transaction:
         choice: Selection,
         changes: Sequence[Change],
         before: liveness.Look,
-        tried: starts.Starts | None,
+        tried: start_trials.Starts | None,
     ) -> dict[str, Any]:
         known = list(choice.pending)
         steps.begin("write files")

@@ -6,6 +6,8 @@ import io
 import struct
 import tarfile
 
+from .client import Engine
+
 COMMAND = "/wait"
 _BASE = 0x10000
 _HEAD = 64 + 56
@@ -62,3 +64,20 @@ def image(machine: str) -> bytes | None:
         member.mode, member.size = 0o755, len(content)
         archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def create_image(engine: Engine, archive: bytes, name: str, label: str) -> None:
+    """Create the image in an engine.
+
+    Args:
+        engine: the engine.
+        archive: result of ``image``.
+        name: its repository and tag, as in ``name:tag``.
+        label: its label, as in ``key=value``.
+
+    Raises:
+        NoAnswer: the engine does not answer, or refuses.
+    """
+    repository, _separator, tag = name.partition(":")
+    query = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": f"LABEL {label}"}
+    engine.ask("POST", "/images/create", archive, query=query, kind="application/x-tar")

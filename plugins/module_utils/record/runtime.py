@@ -54,9 +54,8 @@ class Idle:
         self._series = series
         self._made = 0
         self._lock = threading.Lock()
-        query = {"fromSrc": "-", "repo": "hardener-twin", "tag": run, "changes": f"LABEL {LABEL}={run}"}
-        engine.ask("POST", "/images/create", archive, query=query, kind="application/x-tar")
         self.image = f"hardener-twin:{run}"
+        waiting.create_image(engine, archive, self.image, f"{LABEL}={run}")
 
     def create(self, *, user: str = "", no_new_privileges: bool = False, **options: Any) -> str:
         """Create an idle container; return its id. ``options`` are further keys of its HostConfig."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract import CONNECTIVITY, DAEMON_RESTART, RELOAD
-from ..docker.ports import published
+from ..docker.published_ports import published
 from . import docker_daemon_tls
 from .docker_daemon_document import document_of, new_containers_only, refused
 from .firewall_host import has_chain

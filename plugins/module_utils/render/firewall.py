@@ -76,20 +76,20 @@ def _inbound(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dict[st
     files: dict[str, str | None] = {f"inbound.{family}": None for family in facts.FAMILIES}
     if not on:
         return _document(host, name, files, remove=remove)
+    other = facts.other_firewall(host)
     refused = facts.unfit(host)
-    other = "" if refused else facts.other_firewall(host)
-    if other and wanted.names_inbound:
+    if not refused and other and wanted.names_inbound:
         refused = (
             f"{other} filters inbound packets on this host: allow them there, and leave firewall_allow,"
             " firewall_ssh_ports and firewall_ssh_sources empty"
         )
-    refused = refused or ("" if other else _cuts_ssh_off(host, wanted))
+    if not refused and not other:
+        refused = _cuts_ssh_off(host, wanted)
     if refused:
         return {"name": name, "refused": refused}
     if other:
-        return _document(
-            host, name, files, notes=[f"inbound packets are filtered by {other}: no rules beside it"]
-        )
+        note = f"inbound packets are filtered by {other}: no rules beside it"
+        return _document(host, name, files, notes=[note])
     for family in facts.families(host):
         files[f"inbound.{family}"] = _text(family, {"HARDENER-INPUT": _input_rules(host, wanted, family)})
     notes = [*facts.lacking(host), *facts.fragile(host)]
@@ -129,9 +129,9 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
     }
     if not on:
         return _document(host, name, files, remove=remove)
+    other = facts.other_firewall(host)
     refused = facts.unfit(host) or facts.unfit_engine(host)
-    other = "" if refused else facts.other_firewall(host)
-    if other and wanted.forward:
+    if not refused and other and wanted.forward:
         refused = f"{other} filters forwarded packets: allow them there, and leave firewall_forward empty"
     if refused:
         return {"name": name, "refused": refused}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from .hostview import NO_ENGINE, HostView, name_of
+from .hostview import ENGINE_BRIDGES, NO_ENGINE, HostView, name_of
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PORTED = ("tcp", "udp", "sctp")
 # Units that can remove the rules of all programs when they are started or reloaded.
 REPLACING = ("nftables.service", "netfilter-persistent.service")
 INTERFACE = re.compile(r"[A-Za-z0-9._@-]{1,15}|[A-Za-z0-9._@-]{1,14}\+")
-_BRIDGES = ("docker+", "br-+")  # in Docker's naming
 
 
 def version(host: HostView) -> int:
@@ -48,10 +47,10 @@ def other_firewall(host: HostView) -> str:
         return "ufw"  # `ufw disable` empties its chains, and leaves the jumps to them
     if (host.data("units").get("firewalld.service") or {}).get("ActiveState") == "active":
         return "firewalld"
-    return "nftables.service" if flushes(host) and _refuses_input(host) else ""
+    return "nftables.service" if _flushes(host) and _refuses_input(host) else ""
 
 
-def flushes(host: HostView) -> bool:
+def _flushes(host: HostView) -> bool:
     """Return whether nftables.service removes the rules of all programs when it is started or reloaded."""
     unit = host.data("units").get("nftables.service") or {}
     used = unit.get("ActiveState") == "active" or unit.get("UnitFileState") == "enabled"
@@ -128,7 +127,7 @@ def replacing(host: HostView) -> list[str]:
     """Return the units of ``REPLACING`` that do so on this host."""
     nftables, persistent = REPLACING
     unit = host.data("units").get(persistent) or {}
-    found = {nftables: flushes(host), persistent: unit.get("UnitFileState") == "enabled"}
+    found = {nftables: _flushes(host), persistent: unit.get("UnitFileState") == "enabled"}
     return [name for name, replaces in found.items() if replaces]
 
 
@@ -175,7 +174,8 @@ def bridges(host: HostView) -> list[str]:
         if network.get("Driver") == "bridge"
     ]
     named = {name for name in names if INTERFACE.fullmatch(name)}
-    return [*_BRIDGES, *sorted(name for name in named if not name.startswith(("docker", "br-")))]
+    patterns = (f"{begin}+" for begin in ENGINE_BRIDGES)
+    return [*patterns, *sorted(name for name in named if not name.startswith(ENGINE_BRIDGES))]
 
 
 def unfiltered_ipv6(host: HostView) -> list[str]:

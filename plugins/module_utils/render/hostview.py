@@ -10,11 +10,11 @@ from ..docker.api import USUAL_SOCKET
 from ..docker.keys import FILE
 from ..subjects.host import Host
 
+ENGINE_BRIDGES = ("docker", "br-")  # begin the names of the bridges that the engine makes
 NO_ENGINE = "there is no Docker engine on this host"
 
 _PACKAGES = ("docker-ce", "docker.io", "moby-engine")  # packages of the engine, with its version
 _NETWORKS = ("bridge", "host", "none")  # networks that every engine has
-_ENGINE_BRIDGES = ("docker", "br-")  # begin the names of the bridges that the engine makes
 _NAMED = 10
 
 
@@ -124,7 +124,7 @@ class HostView(Host):
             ip_interface(address).ip
             for interface in self.data("network").get("interfaces") or ()
             for address in interface["addresses"]
-            if not interface["name"].startswith(_ENGINE_BRIDGES)
+            if not interface["name"].startswith(ENGINE_BRIDGES)
         ]
         return any(each.version == 6 and not (each.is_loopback or each.is_link_local) for each in addresses)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -162,8 +163,8 @@ def test_each_variable_has_the_impact_reload_or_daemon_restart() -> None:
     assert set(found.values()) == {"daemon-restart"}
 
 
-def running(network: str, *, ipv6: bool = False, **ports: str) -> dict[str, Any]:
-    """A running container in one network, which publishes port 80 at the addresses."""
+def running(network: str, ports: Mapping[str, str], *, ipv6: bool = False) -> dict[str, Any]:
+    """A running container in one network, which publishes port 80 at these ports, each at its address."""
     bindings = [{"HostIp": address, "HostPort": port} for port, address in ports.items()]
     attached = {network: {"GlobalIPv6Address": "fd00::2" if ipv6 else ""}}
     return {
@@ -176,23 +177,21 @@ def running(network: str, *, ipv6: bool = False, **ports: str) -> dict[str, Any]
 
 
 def hosting(*containers: dict[str, Any], addresses: tuple[str, ...] = (), **parsed: Any) -> Snapshot:
-    interfaces = [{"name": name, "addresses": list(addresses)} for name in ("eth0",)]
+    uplink = {"name": "eth0", "addresses": list(addresses)}
     engine = {"name": "docker0", "addresses": ["172.17.0.1/16", "fd00::1/64"]}
-    network = {"interfaces": [*interfaces, engine], "routes": [], "cut": False}
+    network = {"interfaces": [uplink, engine], "routes": [], "cut": False}
     return make(
         **{**EMPTY, "docker.containers": only(list(containers)), "network": only(network), **config(**parsed)}
     )
 
 
 def test_containers_of_the_default_bridge_that_are_cut_off_are_named_and_need_a_permission() -> None:
-    together = hosting(
-        running("bridge"), running("bridge", ipv6=False, **{"81": "127.0.0.1"}), running("shop")
-    )
+    together = hosting(running("bridge", {}), running("bridge", {"81": "127.0.0.1"}), running("shop", {}))
     found = documents(together)["icc"]
     assert found["impact"] == "connectivity"
     assert found["costs"].endswith("its containers no longer reach each other: bridge0, bridge1")
     for host, wanted in (
-        (hosting(running("bridge"), running("shop")), False),
+        (hosting(running("bridge", {}), running("shop", {})), False),
         (together, True),
         (hosting(), False),
     ):
@@ -217,7 +216,7 @@ GLOBAL, LOCAL = ("2001:db8::5/64",), ("fe80::1/64", "192.0.2.7/24")
 def test_ports_that_only_the_proxy_publishes_are_named_and_need_a_permission(
     ports: dict[str, str], ipv6: bool, addresses: tuple[str, ...], impact: str, named: bool
 ) -> None:
-    container = running("shop", ipv6=ipv6, **ports)
+    container = running("shop", ports, ipv6=ipv6)
     found = documents(hosting(container, addresses=addresses))["userland_proxy"]
     assert found["impact"] == impact
     assert found["costs"].endswith(":8080 (shop1)") is named

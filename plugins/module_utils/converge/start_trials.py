@@ -3,7 +3,7 @@
 Default limits, security options, a log driver or a kernel setting act when a container starts: running
 containers stay healthy under a value with which none can start. The containers that are tried run a program
 that waits. They have the limits and restrictions of their kind, and neither privileges of the host nor
-networks, devices, volumes, or a restart policy. They are removed at once.
+networks, devices, volumes, or a restart policy. They are removed after the trial.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from . import containers
 from .engine import Engine
 
 _LABEL = "hardener.try"
-_IMAGE = "hardener-try"
+_NAME = "hardener-try"  # begins the names of containers and is the repository of the image
 _MOST = 8  # kinds
 _PATIENCE = 60.0  # seconds for all kinds
 _LONGEST_ERROR = 300
@@ -82,6 +82,7 @@ class Starts:
         if info is None:
             return
         try:
+            clear(self._engine)
             wanted: Kinds = {"": _default(info), **kinds(self._engine.running()[0])}
             failed = _failing(self._engine, wanted, self._run)
         except NoAnswer as error:
@@ -104,16 +105,21 @@ class Starts:
 
 
 def clear(engine: Engine) -> None:
-    """Remove the containers and images that killed runs have left.
+    """Remove the containers and images of trials, also those that killed runs have left.
+
+    A label alone may come from the image of another container: the name counts too.
 
     Raises:
         NoAnswer: the engine does not answer.
     """
     query = {"filters": json.dumps({"label": [_LABEL]})}
     for container in engine.get("/containers/json", {**query, "all": "1"}) or ():
-        _remove(engine, f"/containers/{quoted(str(container['Id']))}?force=1&v=1")
+        if any(str(name).startswith(f"/{_NAME}-") for name in container.get("Names") or ()):
+            _remove(engine, f"/containers/{quoted(str(container['Id']))}?force=1&v=1")
     for image in engine.get("/images/json", query) or ():
-        _remove(engine, f"/images/{quoted(str(image['Id']))}?force=1")
+        for tag in image.get("RepoTags") or ():
+            if str(tag).startswith(f"{_NAME}:"):
+                _remove(engine, f"/images/{quoted(str(tag))}?force=1")
 
 
 def _default(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,10 +136,8 @@ def _failing(engine: Engine, wanted: Kinds, run: str) -> dict[str, str]:
     archive = waiting.image(os.uname().machine)
     if archive is None:
         raise NoAnswer("this architecture is not supported")
-    clear(engine)
     deadline = time.monotonic() + _PATIENCE
-    query = {"fromSrc": "-", "repo": _IMAGE, "tag": run, "changes": f"LABEL {_LABEL}={run}"}
-    engine.ask("POST", "/images/create", archive, query=query, kind="application/x-tar")
+    waiting.create_image(engine, archive, f"{_NAME}:{run}", f"{_LABEL}={run}")
     failed: dict[str, str] = {}
     try:
         for number, (name, kind) in enumerate(wanted.items()):
@@ -149,17 +153,16 @@ def _failing(engine: Engine, wanted: Kinds, run: str) -> dict[str, str]:
 def _start(engine: Engine, kind: Mapping[str, Any], run: str, number: int) -> str:
     """Create and start a container; return why that failed, empty if it runs."""
     body = {
-        "Image": f"{_IMAGE}:{run}",
+        "Image": f"{_NAME}:{run}",
         "Cmd": [waiting.COMMAND],
         "Labels": {_LABEL: run},
         "HostConfig": {"NetworkMode": "none", **kind},
     }
     try:
-        made = engine.call("POST", "/containers/create", body, query={"name": f"{_IMAGE}-{run}-{number}"})
+        made = engine.call("POST", "/containers/create", body, query={"name": f"{_NAME}-{run}-{number}"})
         engine.start(str(made["Id"]))
     except NoAnswer as error:
         return shown(str(error), _LONGEST_ERROR)
-    _remove(engine, f"/containers/{made['Id']}?force=1&v=1")
     return ""
 
 

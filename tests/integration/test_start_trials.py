@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
-from ansible_collections.hardener.docker.plugins.module_utils.converge.starts import Starts, clear
+from ansible_collections.hardener.docker.plugins.module_utils.converge.start_trials import Starts, clear
 
 from tests.integration.dockerd import Dockerd
 
@@ -69,9 +69,11 @@ def test_a_runtime_that_is_gone_is_found_by_the_container_that_has_it(engine: Do
 def test_what_a_killed_run_has_left_is_removed(engine: Dockerd) -> None:
     labels = {"hardener.try": "r1"}
     engine.run("hardener-try-r1-0", labels=labels, host_config={"NetworkMode": "none"})
-    engine.run("web", host_config={"NetworkMode": "none"})
+    engine.run("web", labels=labels, host_config={"NetworkMode": "none"})  # its image may have any label
+    engine.build("site:1", "FROM busybox:test\nLABEL hardener.try=r1")
     clear(Engine(str(engine.socket)))
     assert [each["Names"] for each in engine.api("GET", "/containers/json?all=1")] == [["/web"]]
+    assert "site:1" in [tag for each in engine.api("GET", "/images/json") for tag in each["RepoTags"] or ()]
 
 
 def test_an_engine_that_does_not_answer_any_more_is_a_problem(engine: Dockerd) -> None:

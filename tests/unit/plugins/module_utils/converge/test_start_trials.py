@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge.starts import kinds
+from ansible_collections.hardener.docker.plugins.module_utils.converge.start_trials import kinds
 
 # What may start with the host's own resources, or act outside the container.
 NEVER: dict[str, tuple[Any, ...]] = {
