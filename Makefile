@@ -51,7 +51,7 @@ test: test-packages ## unit and integration tests, and the product's promise on 
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) environment unit integration"
 
 .PHONY: test-all
-test-all: test fleet fleet-others small-parts integration-slow system faults oracles workloads e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
+test-all: test fleet fleet-others small-parts integration-slow system faults oracles workloads lives e2e-1 e2e-2 releases molecule-all ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -80,7 +80,7 @@ promise: test-packages ## the product's promise, on a virtual machine and hosts 
 promise-loop:
 	$(PYTEST) tests/promise/test_loop.py --verbose --exitfirst
 promise-host:
-	$(PYTEST) tests/promise/test_drift.py tests/promise/test_provision.py --verbose
+	$(PYTEST) tests/promise/test_drift.py tests/promise/test_provision.py tests/life --verbose
 
 .PHONY: fleet fleet-lowest fleet-others
 fleet: test-packages ## six hosts that differ: together each gets what it gets alone (root)
@@ -92,6 +92,11 @@ fleet-lowest: ## the same with Python 3.11 and the lowest versions allowed (root
 fleet-others: fleet-lowest ## that, the same with ansible-core 2.20, and what `make fleet` leaves out (root)
 	$(MAKE) --no-print-directory fleet $(ANSIBLE_2_20)
 	$(MAKE) --no-print-directory fleet FLEET_MARK=slow
+
+.PHONY: lives
+lives: test-packages $(VENV)/.installed ## generated lives of two hosts for 20 minutes, from the life LIFE=1 on (root)
+	$(call BUILT,13)
+	$(PYTEST) tests/life -k generated --minutes=$(or $(MINUTES),20) --life=$(or $(LIFE),1) --capture=no
 
 .PHONY: readers
 readers: test-packages $(VENV)/.installed .venv-readers/.installed ## the tests of programs that read our files: Prometheus, a browser with axe, linters of contrib/, pandas and others

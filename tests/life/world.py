@@ -1,0 +1,340 @@
+"""Two hosts in namespaces, their inventory, and what a person has done to both."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hardener import lab
+from tests.hosts import namespace_host
+from tests.hosts.fleet import Fleet
+from tests.hosts.guard import JOURNAL, background, once, settled
+from tests.hosts.neighbour import NEIGHBOUR
+from tests.hosts.production import ULIMITS
+from tests.hosts.reboot import reboot
+from tests.hosts.workload import BARE, DAEMON_JSON
+
+PORTS = {"shop": 8080, "api": 8081, "cache": 8082}
+_IMAGE = r"""
+set -eu
+mkdir -p /root/image/bin /root/image/www
+cp /bin/busybox /root/image/bin/
+ln -sf busybox /root/image/bin/httpd
+echo hello >/root/image/www/index.html
+tar --create --directory=/root/image . | docker import - busybox:web >/dev/null
+"""
+# Files, sockets, units and rules that a role can change, by a name that the output of a command can contain.
+_STATE = r"""
+import hashlib, json, os, stat, subprocess
+found = {}
+def add(path):
+    seen = os.lstat(path)
+    text = [oct(seen.st_mode), seen.st_uid, seen.st_gid]
+    if stat.S_ISLNK(seen.st_mode):
+        text.append(os.readlink(path))
+    elif stat.S_ISREG(seen.st_mode):
+        text.append(hashlib.sha256(open(path, "rb").read()).hexdigest())
+    found[path] = " ".join(map(str, text))
+for top in ("/etc", "/usr/local"):
+    for folder, folders, files in os.walk(top):
+        for name in folders + files:
+            if not name.endswith("-") and name not in ("mtab", ".pwd.lock", "resolv.conf", "ld.so.cache"):
+                add(os.path.join(folder, name))
+for path in ("/run/docker.sock", "/run/containerd/containerd.sock", "/var/lib/docker"):
+    if os.path.exists(path):
+        add(path)
+def lines(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+for program in ("iptables-save", "ip6tables-save"):
+    for line in lines(program):
+        if "HARDENER" in line and line.startswith("-A"):
+            found[program + " " + line] = ""
+units = ("hardener*", "apt-daily*", "docker.s*")
+for line in lines("systemctl", "list-unit-files", "--plain", "--no-legend", *units):
+    found["unit " + " ".join(line.split()[:2])] = ""
+print(json.dumps(found))
+"""
+_LOOK = r"""
+for port in {ports}; do
+  url=http://10.77.0.1:$port/
+  ip netns exec neighbour busybox timeout 3 busybox wget -q -O - $url >/dev/null 2>&1 && echo $port
+done
+docker ps --format '{{{{.Names}}}}'
+"""
+
+_RUN = (
+    "docker rm --force {name} 2>/dev/null; docker run --detach --name {name} --restart {policy}"
+    " --publish {port}:80 busybox:web httpd -f -p 80 -h /www"
+)
+_WAIVER = {
+    "id": "W-1",
+    "hosts": ["*"],
+    "reason": "as the site decided",
+    "owner": "site",
+    "approved_by": "site",
+    "ticket": "S-1",
+    "created": "2026-01-01",
+    "expires": "2027-01-01",
+}
+NAMES = ("one", "two")
+DONE = (0, 3, 4, 9)  # exit codes of a run whose output explains what was not done
+
+State = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of a role, values for it, and the shell command that finds a value in force."""
+
+    name: str
+    values: Mapping[str, Any]
+    probe: str
+
+    def in_force(self, host: lab.Guest, value: str) -> bool:
+        return host.ssh("sh", "-c", self.probe.format(value), check=False).returncode == 0
+
+
+VARIABLES = [
+    Variable(
+        "docker_daemon_log_opts",
+        {size: {"max-size": size, "max-file": "3"} for size in ("33m", "44m")},
+        f'grep -q \'"max-size": "{{}}"\' {DAEMON_JSON}',
+    ),
+    Variable(
+        "firewall_allow",
+        {str(port): [{"port": port}] for port in (9100, 9200)},
+        "iptables --list-rules HARDENER-INPUT | grep -q -e '--dport {} '",
+    ),
+    Variable(
+        "firewall_published",
+        {str(port): [{"port": port, "sources": ["10.77.0.0/24"]}] for port in (8081, 8082)},
+        "iptables --list-rules HARDENER-DOCKER | grep -q -e '10.77.0.0/24.*--ctorigdstport {} '",
+    ),
+    Variable(
+        "docker_daemon_live_restore",
+        {"true": True},
+        f"grep -q '\"live-restore\": {{}}' {DAEMON_JSON}",
+    ),
+]
+VALUES = [(each.name, value) for each in VARIABLES for value in each.values]
+# What somebody does by hand, and the files that they touch.
+BY_HAND = {
+    "makes the socket writable for all": ("chmod 0666 /run/docker.sock", ["/run/docker.sock"]),
+    "changes the size of logs": (
+        f'sed -i \'s/"max-size": "[0-9]*m"/"max-size": "77m"/\' {DAEMON_JSON}',
+        [DAEMON_JSON],
+    ),
+    "removes the engine's configuration": (f"rm --force {DAEMON_JSON}", [DAEMON_JSON]),
+    "opens the configuration to all": (
+        f"touch {DAEMON_JSON}; [ -s {DAEMON_JSON} ] || echo '{{}}' >{DAEMON_JSON}; chmod 0666 {DAEMON_JSON}",
+        [DAEMON_JSON, "/etc/docker"],
+    ),
+    "bypasses the firewall": ("iptables --delete INPUT --jump HARDENER-INPUT || true", []),
+    "empties the firewall": ("iptables --flush HARDENER-DOCKER || true", []),
+    "stops automatic updates": (
+        "systemctl disable --now apt-daily-upgrade.timer",
+        ["apt-daily-upgrade.timer"],
+    ),
+    "removes the firewall's unit": (
+        "rm --force /etc/systemd/system/hardener-firewall.service",
+        ["hardener-firewall.service"],
+    ),
+    "gives a user the engine": ("gpasswd --add mallory docker", ["/etc/group", "/etc/gshadow"]),
+}
+WAIVABLE = ("daemon-log-level-info", "file-docker-sock-mode", "host-firewall-input-ipv4")
+
+
+@dataclass(slots=True)
+class Site:
+    """A host, the variables that its inventory sets, and what was done by hand.
+
+    Attributes:
+        values: the value of each variable that is set, as a key of ``Variable.values``.
+        restarted: the containers that the engine starts at boot.
+        touched: paths that a person has changed.
+        first: its state on the first day.
+    """
+
+    host: lab.Guest
+    values: dict[str, str] = field(default_factory=dict)
+    restarted: dict[str, bool] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+    first: State = field(default_factory=dict)
+
+    def state(self) -> State:
+        found: State = json.loads(self.host.ssh("python3", "-", stdin=_STATE).stdout)
+        return found
+
+    def works(self) -> set[str]:
+        """The containers that run, and as ``NAME:PORT`` their published ports that a neighbour reaches."""
+        look = _LOOK.format(ports=" ".join(map(str, PORTS.values())))
+        found = set(self.host.ssh("sh", "-c", look, check=False).stdout.split())
+        return {f"{name}:{port}" for name, port in PORTS.items() if str(port) in found} | found & set(PORTS)
+
+    def lost(self, worked: set[str]) -> set[str]:
+        """What worked and no longer works, after half a minute in which engine and containers may start."""
+        deadline = time.monotonic() + 30
+        while (missing := worked - self.works()) and time.monotonic() < deadline:
+            time.sleep(1)
+        return missing
+
+
+class World:
+    """Two hosts with one inventory; each command asserts what must hold after it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.sites: dict[str, Site] = {}
+        try:
+            for name in NAMES:
+                self.sites[name] = Site(namespace_host.start(name, "13"))
+                self.sites[name].host.ssh("sh", "-c", f"useradd mallory\n{_IMAGE}{NEIGHBOUR}")
+            self.sites["two"].host.ssh("sh", "-c", BARE)
+            self.fleet = Fleet([site.host for site in self.sites.values()], folder)
+            (folder / "host_vars").mkdir()
+            for name, site in self.sites.items():
+                self._write(name)
+                site.first = site.state()
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        for site in self.sites.values():
+            site.host.stop()
+
+    # --- what a person does
+
+    def set(self, name: str, variable: tuple[str, str]) -> None:
+        """Set a variable of a host in the inventory."""
+        self.sites[name].values |= dict([variable])
+        self._write(name)
+
+    def unset(self, name: str, variable: str) -> None:
+        self.sites[name].values.pop(variable, None)
+        self._write(name)
+
+    def deploy(self, name: str, container: str, *, restarted: bool) -> None:
+        site = self.sites[name]
+        site.restarted[container] = restarted
+        policy = "always" if restarted else "no"
+        site.host.ssh("sh", "-c", _RUN.format(name=container, policy=policy, port=PORTS[container]))
+
+    def by_hand(self, name: str, what: str) -> None:
+        script, paths = BY_HAND[what]
+        self.sites[name].touched.update(paths)
+        self.sites[name].host.ssh("sh", "-c", script)
+
+    def waive(self, control: str | None) -> None:
+        waivers = [{**_WAIVER, "control": control}] if control else []
+        (self._folder / "waivers.yml").write_text(yaml.safe_dump({"waivers": waivers}))
+
+    def reboot(self, name: str) -> None:
+        site = self.sites[name]
+        stay = {each for each in site.works() if site.restarted[each.partition(":")[0]]}
+        reboot(site.host)
+        site.host.ssh("sh", "-c", NEIGHBOUR)
+        assert site.lost(stay) == set(), name
+
+    # --- what hardener does
+
+    def command(self, verb: str, *options: str, node: str, codes: tuple[int, ...]) -> str:
+        """Run a command of a control node; nothing may be lost that its output does not name."""
+        worked = {name: site.works() for name, site in self.sites.items()}
+        done = self.fleet.run(verb, *options, node=node)
+        said = done.stdout + done.stderr
+        assert done.returncode in codes, f"{verb} {options}: {done.returncode}\n{said}"
+        for name, site in self.sites.items():
+            lost = {each for each in site.lost(worked[name]) if each.partition(":")[0] not in said}
+            assert not lost, f"{name} has lost {lost}: {verb} {options}\n{said}"
+        return said
+
+    def harden(self, allow: str, node: str) -> None:
+        """Harden: hosts have what the inventory sets, or it is named; a second run changes nothing."""
+        options = ("--allow", allow)
+        said = self.command("harden", *options, node=node, codes=DONE)
+        for name, site in self.sites.items():
+            for variable in VARIABLES:
+                value = site.values.get(variable.name)
+                if value and not variable.in_force(site.host, value):
+                    assert variable.name in said, f"{name}: {variable.name} is not {value}\n{said}"
+        before = self._after()
+        again = self.command("harden", *options, node=node, codes=DONE)
+        assert self._after() == before, f"a second run has changed something\n{said}\n{again}"
+
+    def drift(self, node: str, *, remediate: bool) -> None:
+        options = ("--remediate", "--allow=connectivity") if remediate else ()
+        self.command("drift", *options, node=node, codes=(0, 2, 4, 6, 7, 9))
+
+    def rollback(self, node: str) -> None:
+        self.command("rollback", node=node, codes=(0, 9))
+
+    def killed(self, allow: str, after: int) -> None:
+        """Kill a controller while it hardens."""
+        with self._settling(allow):
+            process = self.fleet.start("harden", "--allow", allow, node="a")
+            try:
+                process.wait(after)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def worker_killed(self, name: str, allow: str, after: int) -> None:
+        """Kill the program that changes a host, some tenths of a second after its first change."""
+        script = f"{once(JOURNAL)}; sleep 0.{after}; systemctl kill --signal=KILL 'hardener-*.scope'"
+        background(self.sites[name].host, f"timeout 120 sh -c {shlex.quote(script)}")
+        with self._settling(allow):
+            done = self.fleet.run("harden", "--allow", allow, node="a")
+            assert done.returncode in (*DONE, 5), done.stderr
+
+    def together(self, allow: str) -> None:
+        """Harden from two control nodes at the same time."""
+        with self._settling(allow):
+            both = [self.fleet.start("harden", "--allow", allow, node=node) for node in ("a", "b")]
+            for process in both:
+                _, said = process.communicate()
+                assert process.returncode in DONE, said
+
+    @contextmanager
+    def _settling(self, allow: str) -> Iterator[None]:
+        """Wait afterwards until the hosts have completed or taken back the change; they lose nothing."""
+        worked = {name: site.works() for name, site in self.sites.items()}
+        yield
+        for name, site in self.sites.items():
+            settled(site.host)
+            stops = allow == "containers-stop"
+            kept = {each for each in worked[name] if site.restarted[each.partition(":")[0]] or not stops}
+            assert site.lost(kept) == set(), f"{name}: {self.fleet.records(site.host)[-1:]}"
+
+    def release(self, node: str) -> None:
+        """Release: hosts are as on the first day, but for what a person changed and what the output names."""
+        said = self.command("release", node=node, codes=(0,))
+        for name, site in self.sites.items():
+            now = site.state()
+            differ = {
+                path for path in now.keys() | site.first.keys() if now.get(path) != site.first.get(path)
+            }
+            left = {
+                path for path in differ if path not in said and not any(each in path for each in site.touched)
+            }
+            assert left == set(), f"{name}: {sorted(left)}\n{said}"
+
+    def _after(self) -> list[tuple[State, list[tuple[int, str]]]]:
+        return [(site.state(), self.fleet.records(site.host)) for site in self.sites.values()]
+
+    def _write(self, name: str) -> None:
+        values = self.sites[name].values
+        chosen = {each.name: each.values[values[each.name]] for each in VARIABLES if each.name in values}
+        file = self._folder / "host_vars" / f"{name}.yml"
+        file.write_text(yaml.safe_dump({**ULIMITS, "converge_confirm_timeout": 60, **chosen}))
