@@ -18,17 +18,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hardener.errors import HardenerError
-from hardener.evidence import signers, sshkey
+from hardener.evidence import sshkey
 from hardener.evidence.refusal import Refused
 from hardener.text import line
 from hardener.workfolder import temporary_folder
 
 NAMESPACE = "evidence@hardener"
 MAX_SIGNATURE = 64 << 10  # bytes; the signature of an RSA key with a certificate has six thousand
+_KRL = b"SSHKRL\n\0"  # the first bytes of a key revocation list of ssh-keygen -k
 
 _ARMOUR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)\n-----END SSH SIGNATURE-----\n", re.ASCII
 )
+_NAME = re.compile(r"""[^\s,*?!"'\\#]+""")
+_QUOTED = re.compile(rb'"(?:\\"|[^"])*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,6 @@ def sign(data: bytes, key: Path) -> bytes:
     if result.returncode or not _ARMOUR.fullmatch(result.stdout):
         reason = _last(result.stderr) or f"ssh-keygen ended with {result.returncode}"
         raise HardenerError(f"cannot sign with {line(str(key))}: {reason}")
-    # ``require_key`` cannot read every format of a private key.
-    _require_acceptable(_parse(result.stdout, key.name)[0], key)
     return result.stdout
 
 
@@ -65,19 +66,13 @@ def require_key(key: Path) -> None:
     """Refuse an unreadable or weak key before the export.
 
     Raises:
-        HardenerError: it cannot be read, is weak, or is a certificate with a pattern as a name.
+        HardenerError: it cannot be read, or is weak.
     """
-    try:
-        with key.open("rb") as file:
-            blob = sshkey.public_half(file.read(MAX_SIGNATURE))
-    except OSError as error:
-        raise HardenerError(f"cannot sign with {line(str(key))}: {error.strerror}") from error
-    if blob is not None:
-        _require_acceptable(blob, key)
-
-
-def _require_acceptable(blob: bytes, key: Path) -> None:
-    if objection := _objection(blob):
+    exported = _ssh_keygen("-e", "-m", "RFC4716", "-f", str(key))
+    if exported.returncode:
+        raise HardenerError(f"cannot sign with {line(str(key))}: {_last(exported.stderr)}")
+    _begin, _comment, *encoded, _end = exported.stdout.splitlines()
+    if objection := _objection(base64.b64decode(b"".join(encoded))):
         raise HardenerError(
             f"cannot sign with {line(str(key))}: it is {objection}",
             hint="make one with ssh-keygen -t ed25519",
@@ -87,13 +82,9 @@ def _require_acceptable(blob: bytes, key: Path) -> None:
 def _objection(blob: bytes) -> str:
     """Describe the problem of a key for signing; empty where there is none."""
     try:
-        key = sshkey.parse(blob)
+        return sshkey.weakness(blob)
     except (ValueError, RecursionError):
         return "not a readable public key"
-    if key.weakness:
-        return key.weakness
-    bad = [each for each in key.names or () if not sshkey.is_name(each)]
-    return f"a certificate of {signers.not_a_name(bad[0])}" if bad else ""
 
 
 def verify(
@@ -113,7 +104,7 @@ def verify(
         Refused: it is not a signature of these data by a signer who is allowed at that time.
         HardenerError: a file of allowed signers or revoked keys cannot be read.
     """
-    accepted = signers.read_allowed(allowed)
+    listed = _read(allowed)
     key, namespace = _parse(signature, name)
     fingerprint = _fingerprint(key)
     if objection := _objection(key):
@@ -129,17 +120,20 @@ def verify(
         file.write_bytes(signature)
         # The input may be a pipe, and ssh-keygen reads it twice.
         names = folder / "signers"
-        names.write_bytes(accepted.lines)
+        names.write_bytes(_one_name_a_line(listed))
         without = _without(revoked, folder) if revoked else ()
         common = ("-f", str(names), "-s", str(file), when)
         found = _ssh_keygen("-Y", "find-principals", *common)
         if found.returncode:
-            raise Refused(name, accepted.refusal(key) or _unknown_signer(fingerprint, found.stderr, allowed))
+            names.write_bytes(listed)
+            ignored = _ssh_keygen("-Y", "find-principals", *common).stdout.decode("utf-8", "replace")
+            reason = _not_a_name(ignored.strip()) if ignored else ""
+            raise Refused(name, reason or _unknown_signer(fingerprint, found.stderr, allowed))
         principals = found.stdout.decode("utf-8", "replace").splitlines()
         reason = ""
         for principal in principals:
-            if not sshkey.is_name(principal):
-                reason = signers.not_a_name(principal)
+            if not is_name(principal):
+                reason = _not_a_name(principal)
                 continue
             who = ("-Y", "verify", "-n", NAMESPACE, "-I", principal, *common)
             checked = _ssh_keygen(*who, data=data)
@@ -152,18 +146,51 @@ def verify(
     raise Refused(name, f"not a signature of this bundle by {', '.join(principals)}: {reason}")
 
 
+def is_name(text: str) -> bool:
+    """Return whether this names one signer: no pattern, no list, no invisible character."""
+    return text.isprintable() and _NAME.fullmatch(text) is not None
+
+
+def _not_a_name(signer: str) -> str:
+    return f"{line(repr(signer))} is a pattern or a list; a signer has one name, so write a line for each"
+
+
+def _one_name_a_line(signers: bytes) -> bytes:
+    """Remove lines whose signer is a pattern or a list, which ssh-keygen takes for any name that matches.
+
+    A certificate authority may have patterns: they restrict the names in its certificates.
+    """
+    kept = []
+    for text in signers.split(b"\n"):
+        words = re.split(rb"[ \t]+", _QUOTED.sub(b'""', text).strip(b" \t\r"), maxsplit=2)
+        authority = b"cert-authority" in b"".join(words[1:2]).lower().split(b",")
+        if authority or is_name(words[0].decode("utf-8", "replace")):
+            kept.append(text)
+    return b"\n".join((*kept, b""))
+
+
 def _without(revoked: Path, folder: Path) -> tuple[str, ...]:
-    """Return the arguments that make ssh-keygen refuse revoked keys; it reads a copy of their file."""
-    content = signers.read_revoked(revoked)
-    copy = folder / "revoked"
-    copy.write_bytes(content)
-    if content.startswith(signers.KRL):
-        listed = _ssh_keygen("-Q", "-l", "-f", str(copy))
-        if listed.returncode:
-            raise HardenerError(
-                f"{line(str(revoked))} is a damaged list of revoked keys: {_last(listed.stderr)}"
-            )
-    return ("-r", str(copy))
+    """Return the arguments that make ssh-keygen refuse revoked keys; it reads a list made of their file.
+
+    A file that ssh-keygen cannot read would make it refuse every signature without a reason.
+    """
+    content = _read(revoked)
+    copy, krl = folder / "revoked", folder / "krl"
+    if content.startswith(_KRL):
+        krl.write_bytes(content)
+        checked = _ssh_keygen("-Q", "-l", "-f", str(krl))
+    elif re.search(rb"\r(?!\n)|\0", content):  # ssh-keygen ignores the key after it
+        raise HardenerError(f"{line(str(revoked))} has a carriage return or a null byte within a line")
+    else:
+        copy.write_bytes(content.replace(b"\r\n", b"\n"))
+        checked = _ssh_keygen("-k", "-f", str(krl), str(copy))
+    if checked.returncode:
+        reason = _last(checked.stderr).removeprefix(f"{copy}:")
+        raise HardenerError(
+            f"{line(str(revoked))} is not a list of revoked keys: {reason}",
+            hint="write one public key on each line, or use a list from `ssh-keygen -k`",
+        )
+    return ("-r", str(krl))
 
 
 def _unknown_signer(fingerprint: str, output: bytes, allowed: Path) -> str:
@@ -191,6 +218,13 @@ def _parse(signature: bytes, name: str) -> tuple[bytes, bytes]:
 def _fingerprint(key: bytes) -> str:
     digest = base64.b64encode(hashlib.sha256(key).digest()).decode("ascii")
     return f"SHA256:{digest.rstrip('=')}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HardenerError(f"cannot read {line(str(path))}: {error.strerror}") from error
 
 
 def _ssh_keygen(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:

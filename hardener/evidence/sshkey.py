@@ -1,15 +1,11 @@
-"""Parse SSH public keys: judge whether they may sign evidence, and read the names in a certificate.
+"""Judge whether an SSH public key may sign evidence; ssh-keygen also accepts weak and keyless ones.
 
-The formats: RFC 4253 section 6.6, and PROTOCOL, PROTOCOL.certkeys, PROTOCOL.key of OpenSSH.
+The formats: RFC 4253 section 6.6, and PROTOCOL and PROTOCOL.certkeys of OpenSSH.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
-import re
-from dataclasses import dataclass
 
 MIN_RSA_BITS = 3072
 _MAX_RSA_BITS = 16384  # more than that OpenSSH does not read
@@ -33,33 +29,12 @@ _KINDS = {
     "sk-ecdsa-sha2-nistp256@openssh.com": 3,
 }
 _CERTIFICATE = "-cert-v01@openssh.com"
-_PRIVATE = re.compile(
-    rb"-----BEGIN OPENSSH PRIVATE KEY-----(\s[A-Za-z0-9+/=\s]+)-----END OPENSSH PRIVATE KEY-----"
-)
-_PRIVATE_DSA = b"-----BEGIN DSA PRIVATE KEY-----"
-_PUBLIC = re.compile(rb"[ \t]*[a-z0-9@.-]+[ \t]+([A-Za-z0-9+/]+=*)(?:[ \t\r].*)?(?:\n\s*)?")
-_NAME = re.compile(r"""[^\s,*?!"'\\#]+""")
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A public key, or a certificate for a public key.
+def weakness(blob: bytes) -> str:
+    """Return why the key in a public key or a certificate may not sign evidence; empty if it may.
 
-    ``names`` are the names in a certificate; a plain key has no names.
-    """
-
-    kind: str
-    weakness: str  # reason why it may not sign evidence, empty where it may
-    names: tuple[str, ...] | None = None  # None for a plain key
-
-
-def is_name(text: str) -> bool:
-    """Return whether this names one signer: no pattern, no list, no invisible character."""
-    return text.isprintable() and _NAME.fullmatch(text) is not None
-
-
-def parse(blob: bytes) -> PublicKey:
-    """Parse the blob of a public key or a certificate.
+    The authority of a certificate may not be weak either.
 
     Raises:
         ValueError: it is neither.
@@ -67,49 +42,19 @@ def parse(blob: bytes) -> PublicKey:
     raw, rest = read_string(blob)
     kind = raw.decode("ascii")
     if not kind.endswith(_CERTIFICATE):
-        return PublicKey(kind, _weakness(kind, rest))
+        return _weakness(kind, rest)
     base = kind.removesuffix(_CERTIFICATE)
     base = base if base in _KINDS else f"{base}@openssh.com"
     _nonce, rest = read_string(rest)
-    if weakness := _weakness(base, rest):
-        return PublicKey(kind, weakness, ())
+    if found := _weakness(base, rest):
+        return found
     for _ in range(_KINDS[base]):
         _, rest = read_string(rest)
-    _identifier, rest = read_string(rest[12:])  # after the serial number and the type of certificate
-    listed, rest = read_string(rest)
-    names = []
-    while listed:
-        name, listed = read_string(listed)
-        names.append(name.decode("utf-8", "backslashreplace"))
-    rest = rest[16:]  # start and end of validity
-    for _ in range(3):  # options, extensions, reserved
-        _, rest = read_string(rest)
-    authority = parse(read_string(rest)[0])
-    weakness = authority.weakness and f"its certificate is signed with {authority.weakness}"
-    return PublicKey(kind, weakness, tuple(names))
-
-
-def public_half(file: bytes) -> bytes | None:
-    """Return the binary public key in a key file.
-
-    Args:
-        file: a public key, a certificate, or a private key in OpenSSH's format, encrypted or not.
-
-    Returns:
-        None where the file has another format.
-    """
-    try:
-        if found := _PRIVATE.search(file):
-            rest = base64.b64decode(found[1]).removeprefix(b"openssh-key-v1\0")
-            for _ in range(3):  # cipher, key derivation, options of the key derivation
-                _, rest = read_string(rest)
-            return read_string(rest[4:])[0]
-        if file.startswith(_PRIVATE_DSA):
-            return write_string(b"ssh-dss")
-        first = _PUBLIC.fullmatch(file)
-        return base64.b64decode(first[1], validate=True) if first else None
-    except (ValueError, binascii.Error):
-        return None
+    # Identifier after serial number and type, names, options after the validity, extensions, reserved.
+    for skipped in (12, 0, 16, 0, 0):
+        _, rest = read_string(rest[skipped:])
+    authority = weakness(read_string(rest)[0])
+    return authority and f"its certificate is signed with {authority}"
 
 
 def read_string(data: bytes) -> tuple[bytes, bytes]:
@@ -122,11 +67,6 @@ def read_string(data: bytes) -> tuple[bytes, bytes]:
     if len(data) < 4 or len(data) < 4 + length:
         raise ValueError("cut off")
     return data[4 : 4 + length], data[4 + length :]
-
-
-def write_string(data: bytes) -> bytes:
-    """Encode a string in the form that ``read_string`` reads."""
-    return len(data).to_bytes(4, "big") + data
 
 
 def _weakness(kind: str, fields: bytes) -> str:

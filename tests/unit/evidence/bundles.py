@@ -234,3 +234,8 @@ def signed(desk: Desk, files: Mapping[str, bytes]) -> bytes:
 def sign(data: bytes, key: Path, namespace: str = NAMESPACE) -> bytes:
     command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key)]
     return subprocess.run(command, input=data, check=True, capture_output=True).stdout
+
+
+def write_string(data: bytes) -> bytes:
+    """A string as a public key has it (RFC 4251)."""
+    return len(data).to_bytes(4, "big") + data
