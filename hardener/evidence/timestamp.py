@@ -1,18 +1,18 @@
 """Get and verify time stamps (RFC 3161): an authority confirms that a signature existed at a time.
 
-This module encodes the request and parses the necessary parts of the answer; ``openssl ts`` checks whether
-the answer comes from an authority that the reader trusts.
+``openssl ts`` writes the request, reads the answer, and checks whether it comes from an authority that the
+reader trusts: one program reads what it verifies.
 """
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import secrets
+import re
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,8 +23,12 @@ from hardener.workfolder import temporary_folder
 
 MAX_ANSWER = 64 << 10  # bytes; an answer with its certificates has a few thousand
 _TIMEOUT_S = 20.0
-_SHA256 = bytes.fromhex("300d06096086480165030402010500")  # identifier of SHA-256 in DER
-_INTEGER, _OCTETS, _SEQUENCE, _TIME = 0x02, 0x04, 0x30, 0x18
+# The text of a token begins with these lines. The lines of the status before it are not signed, and a
+# description in them can look like a time.
+_TOKEN = re.compile(
+    r"Version: .*\nPolicy OID: .*\nHash Algorithm: sha256\nMessage data:\n((?: {4}[0-9a-f]{4} - .*\n){2})"
+    r"Serial number: .*\nTime stamp: (\w{3} [ \d]\d \d\d:\d\d:\d\d)(?:\.\d+)? (\d{4}) GMT\n"
+)
 
 
 def request(data: bytes, url: str) -> bytes:
@@ -39,10 +43,10 @@ def request(data: bytes, url: str) -> bytes:
     """
     if not url.startswith(("http://", "https://")):
         raise HardenerError(f"{line(url)} is not a URL of a time-stamping authority", hint="http://…")
-    nonce = secrets.randbits(63) | 1 << 62
-    query = _query(hashlib.sha256(data).digest(), nonce)
+    # Without a nonce: an earlier answer would be for other data.
+    query = _openssl("-query", "-sha256", "-digest", hashlib.sha256(data).hexdigest(), "-no_nonce", "-cert")
     asked = urllib.request.Request(  # noqa: S310 - the scheme is checked above
-        url, data=query, headers={"Content-Type": "application/timestamp-query"}
+        url, data=query.stdout, headers={"Content-Type": "application/timestamp-query"}
     )
     try:
         with urllib.request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
@@ -54,9 +58,7 @@ def request(data: bytes, url: str) -> bytes:
             hint="nothing was exported; export again without --tsa-url, or when it answers",
         ) from error
     try:
-        _, stamped = _read(answer)
-        if stamped != (hashlib.sha256(data).digest(), nonce):
-            raise ValueError("the time stamp is for other data")
+        _read(answer, data)
     except ValueError as error:
         raise HardenerError(f"no time stamp from {line(url)}: {error}") from error
     return answer
@@ -69,12 +71,9 @@ def read(answer: bytes, data: bytes, *, name: str) -> datetime:
         Refused: it is not a time stamp of these data.
     """
     try:
-        moment, (digest, _) = _read(answer)
+        return _read(answer, data)
     except ValueError as error:
         raise Refused(name, f"no time stamp: {error}") from None
-    if digest != hashlib.sha256(data).digest():
-        raise Refused(name, "the time stamp is for other data")
-    return moment
 
 
 def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetime:
@@ -103,16 +102,10 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
         trusted.write_bytes(certificates)
         digest = hashlib.sha256(data).hexdigest()
         # The authority's certificate may have expired since: it must be valid at the time of the stamp.
-        command = [
-            *("openssl", "ts", "-verify", "-digest", digest, "-in", str(stamp)),
+        result = _openssl(
+            *("-verify", "-digest", digest, "-in", str(stamp)),
             *("-CAfile", str(trusted), "-attime", str(int(moment.timestamp()))),
-        ]
-        try:
-            result = subprocess.run(command, capture_output=True, check=False)
-        except FileNotFoundError:
-            raise HardenerError(
-                "openssl is missing", hint="install it: openssl verifies the time stamp"
-            ) from None
+        )
     if result.returncode:
         said = result.stderr.decode("utf-8", "replace").splitlines()
         reason = next((text.rpartition(":")[2] or text for text in said if "error:" in text.lower()), "")
@@ -120,70 +113,32 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
     return moment
 
 
-def _query(digest: bytes, nonce: int) -> bytes:
-    """Encode a request in DER: version 1, the digest, a nonce, and a request for the certificates."""
-    imprint = _der(_SEQUENCE, _SHA256 + _der(_OCTETS, digest))
-    number = _der(_INTEGER, nonce.to_bytes(8, "big"))
-    return _der(_SEQUENCE, _der(_INTEGER, b"\1") + imprint + number + b"\x01\x01\xff")
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    if len(content) > 127:
-        raise ValueError(f"{len(content)} bytes are too many for a value in a time stamp request")
-    return bytes((tag, len(content))) + content
-
-
-def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
-    """Return time, digest and nonce of an answer.
+def _read(answer: bytes, data: bytes) -> datetime:
+    """Return the time in an answer.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it is not a time stamp of these data.
     """
     if len(answer) > MAX_ANSWER:
         raise ValueError(f"too long for a time stamp: more than {MAX_ANSWER} bytes")
+    with temporary_folder() as folder:
+        (folder / "answer").write_bytes(answer)
+        result = _openssl("-reply", "-in", str(folder / "answer"), "-token_out", "-text")
+    found = _TOKEN.match(result.stdout.decode("utf-8", "replace"))
+    if result.returncode or not found:
+        raise ValueError("the answer is not a time stamp with SHA-256, or the authority refused")
+    dump, moment, year = found.groups()
+    digest = "".join(text[11:58] for text in dump.splitlines())
+    if bytes.fromhex(digest.replace("-", " ")) != hashlib.sha256(data).digest():
+        raise ValueError("the answer is for other data")
+    return datetime.strptime(f"{moment} {year}", "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
+
+
+def _openssl(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command: Sequence[str] = ("openssl", "ts", *arguments)
     try:
-        status, *token = _items(_only(answer, _SEQUENCE))
-        if int.from_bytes(next(_items(status[1]))[1], "big") > 1:
-            raise ValueError("the authority refused")
-        if len(token) != 1:
-            raise ValueError("the answer is not a time stamp")
-        # ContentInfo > SignedData > EncapsulatedContentInfo > TSTInfo
-        signed = list(_items(_only(list(_items(token[0][1]))[1][1], _SEQUENCE)))
-        content = list(_items(signed[2][1]))[1][1]
-        stamp = list(_items(_only(_only(content, _OCTETS), _SEQUENCE)))
-        algorithm, digest = _items(stamp[2][1])
-        if bytes((algorithm[0], len(algorithm[1]))) + algorithm[1] != _SHA256:
-            raise ValueError("the digest in the time stamp is not a SHA-256")
-        moment = next(value for tag, value in stamp if tag == _TIME).decode("ascii")
-        numbers = [int.from_bytes(value, "big") for tag, value in stamp[4:] if tag == _INTEGER]
-    except (StopIteration, IndexError, UnicodeDecodeError) as error:
-        raise ValueError("the answer is not a time stamp") from error
-    when = datetime.strptime(moment.rstrip("Z").partition(".")[0], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    return when, (digest[1], numbers[0] if numbers else 0)
-
-
-def _only(data: bytes, tag: int) -> bytes:
-    """Return the content of the single DER value in these data."""
-    found = list(_items(data))
-    if [each for each, _ in found] != [tag]:
-        raise ValueError("the answer is not a time stamp")
-    return found[0][1]
-
-
-def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Return the values of a DER sequence, each with its tag.
-
-    OpenSSL also reads BER: indefinite lengths, lengths that are longer than needed, and tags of several
-    bytes. Such an answer could be one time stamp to OpenSSL and another one to this module.
-    """
-    while data:
-        tag, length, start = data[0], int.from_bytes(data[1:2], "big"), 2
-        if length >= 0x80:
-            start += length - 0x80
-            length = int.from_bytes(data[2:start], "big")
-            if length < 0x80 or data[2] == 0:
-                raise ValueError("the answer is not written in DER")
-        if len(data) < start + length or start > 6 or tag & 0x1F == 0x1F:
-            raise ValueError("the answer is damaged")
-        yield tag, data[start : start + length]
-        data = data[start + length :]
+        return subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise HardenerError(
+            "openssl is missing", hint="install it: openssl writes and verifies time stamps"
+        ) from None
