@@ -104,7 +104,7 @@ def test_a_time_stamp_of_another_signature_is_refused(desk: Desk, authority: Aut
     files["SHA256SUMS"] = files["SHA256SUMS"].replace(b"a", b"b")
     files["SHA256SUMS.sig"] = sign(files["SHA256SUMS"], desk.key)
     bundle.write_bytes(repacked(files))
-    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: the answer is for other data"):
+    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: no time stamp: the answer is for other data"):
         desk.verify(bundle, tsa_certificates=authority.certificates)
 
 
