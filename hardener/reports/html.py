@@ -27,6 +27,7 @@ from hardener.reports.lib.page import (
     CODES,
     control_record,
     data,
+    digest,
     environment,
     policy,
     script,
@@ -72,7 +73,12 @@ class HtmlReport(Report):
         return (
             environment()
             .get_template("begin.html")
-            .render(run=self.run, ended=utc(self.run.ended), policy=policy(), style=style())
+            .render(
+                run=self.run,
+                ended=utc(self.run.ended),
+                policy=policy(digest(style()), digest(script())),
+                style=style(),
+            )
             + "["
         )
 

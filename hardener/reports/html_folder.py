@@ -17,7 +17,7 @@ from hardener.model import Assessment, Status
 from hardener.reports.destinations import Folder
 from hardener.reports.html import HtmlReport
 from hardener.reports.lib.file_names import file_name
-from hardener.reports.lib.page import control_record, environment, script_of, style, verdict_record
+from hardener.reports.lib.page import control_record, environment, policy, script_of, style, verdict_record
 from hardener.reports.lib.statuses import ORDER, WORDS, plain, section_title
 from hardener.run import RunInfo
 from hardener.summary import compliance, percentage
@@ -26,10 +26,6 @@ from hardener.text import line, utc
 _HOSTS_OF_A_CONTROL = 50
 _NOT_HELD = (Status.FAIL, Status.ERROR)
 _CONTROLS = "controls.html"
-_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; base-uri 'none';"
-    " form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-)
 
 
 class HtmlFolder(Folder):
@@ -165,7 +161,7 @@ class HtmlFolder(Folder):
     def _render(self, template: str, **values: Any) -> str:
         shared = {
             "top": "",
-            "policy": _POLICY,
+            "policy": policy("'self'", "'self'"),
             "run": self._run,
             "run_id": line(self._run.run_id),
             "ended": utc(self._run.ended),

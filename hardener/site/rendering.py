@@ -6,28 +6,25 @@ The style sheet is that of the HTML report, followed by rules for the site.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from textwrap import dedent
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from hardener import __version__
 from hardener.model import Severity, Status
+from hardener.reports.lib.page import PAGE, environment, policy
 from hardener.reports.lib.statuses import ORDER, WORDS
 from hardener.summary import percentage
 from hardener.text import line
 
 _ROOM = Path(__file__).parent
 _TEMPLATES = _ROOM / "templates"
-_REPORT = _ROOM.parent / "reports" / "page"
 _ROWS = 500  # of a list on one page
 _BYTES = 700_000  # of its rows; the frame and the charts stay below 200 kB
-_BETWEEN = re.compile(r"\n{2,}")
 _CUT = 200  # characters of a text that a stranger chose
 
 STYLE = "style.css"
@@ -91,7 +88,7 @@ def fitting(rows: Sequence[tuple[Markup, Markup]]) -> list[Markup]:
 
 def assets() -> Iterator[File]:
     """Yield the files that all pages use."""
-    styles = (_REPORT / "page.css", _TEMPLATES / "site.css")
+    styles = (PAGE / "page.css", _TEMPLATES / "site.css")
     yield File(STYLE, "\n".join(path.read_text(encoding="utf-8") for path in styles))
     yield File(ICON, (_TEMPLATES / ICON).read_text(encoding="utf-8"))
 
@@ -100,47 +97,24 @@ def assets() -> Iterator[File]:
 def digest() -> str:
     """Return a digest of what pages depend on besides runs: code, templates, version."""
     whole = hashlib.sha256(__version__.encode())
-    for path in sorted((*_ROOM.rglob("*.py"), *_TEMPLATES.iterdir(), _REPORT / "plots.html")):
+    for path in sorted(
+        (*_ROOM.rglob("*.py"), *_TEMPLATES.iterdir(), PAGE / "plots.html", PAGE / "head.html")
+    ):
         whole.update(path.read_bytes())
     return whole.hexdigest()
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader([_TEMPLATES, _REPORT]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(
+    made = environment(_TEMPLATES)
+    made.globals.update(
+        policy=policy("'self'", image="'self'"),
         statuses=[status.value for status in ORDER],
         words={status.value: WORDS[status] for status in Status},
         severities=[severity.value for severity in Severity],
         version=__version__,
     )
-    environment.filters["moment"] = lambda text: text.replace("T", " ").replace("Z", " UTC")
-    environment.filters["thin"] = lambda number: f"{number:,}".replace(",", "\u2009")
-    environment.filters["percent"] = percentage
-    environment.filters["paragraphs"] = _paragraphs
-    return environment
-
-
-def _paragraphs(text: str) -> Markup:
-    """Return a text of the catalogue: paragraphs, code between backticks, indented paragraphs as blocks."""
-    blocks = (
-        Markup('<pre tabindex="0">{}</pre>').format(dedent(part))
-        if all(each.startswith("    ") for each in part.split("\n"))
-        else Markup("<p>{}</p>").format(_code(part))
-        for part in _BETWEEN.split(text.strip("\n"))
-    )
-    return Markup("").join(blocks)
-
-
-def _code(text: str) -> Markup:
-    parts = text.split("`")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if place % 2 and place + 1 < len(parts) else part
-        for place, part in enumerate(parts)
-    )
+    made.filters["moment"] = lambda text: text.replace("T", " ").replace("Z", " UTC")
+    made.filters["thin"] = lambda number: f"{number:,}".replace(",", "\u2009")
+    made.filters["percent"] = percentage
+    return made

@@ -1,4 +1,4 @@
-"""Shared parts of HTML reports: templates, style, script, content security policy, and findings.
+"""Shared parts of HTML pages: templates, style, script, content security policy, and findings.
 
 Untrusted text is escaped by Jinja, or is JSON that the script inserts as text nodes: by the policy's trusted
 types the browser itself refuses to parse text as HTML.
@@ -11,9 +11,11 @@ import hashlib
 import re
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from hardener.catalogue.words import IMPACTS
 from hardener.decisions.remarks import remarks
@@ -22,7 +24,7 @@ from hardener.reports.lib.serial import compact
 from hardener.reports.lib.statuses import ORDER
 from hardener.text import line
 
-_PAGE = Path(__file__).parents[1] / "page"
+PAGE = Path(__file__).parents[1] / "page"
 _SCRIPTS = ("model.js", "elements.js", "csv.js", "main.js")
 CODES = dict(zip(ORDER, "pfemwn", strict=True))
 _OFFENDERS_SHOWN = 50
@@ -71,64 +73,71 @@ def data(value: Any) -> str:
 
 
 @cache
-def environment() -> Environment:
-    """Return the environment that renders the templates of pages."""
+def environment(*folders: Path) -> Environment:
+    """Return the environment that renders templates of pages, from these folders first."""
     made = Environment(
-        loader=FileSystemLoader(_PAGE),
+        loader=FileSystemLoader([*folders, PAGE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["prose"] = _prose
+    made.filters.update(paragraphs=_paragraphs, line=line)
     return made
 
 
 @cache
 def style() -> str:
     """Return the style sheet."""
-    return (_PAGE / "page.css").read_text(encoding="utf-8")
+    return (PAGE / "page.css").read_text(encoding="utf-8")
 
 
 @cache
 def script() -> str:
     """Return the page's script: several files joined into one text, so that the CSP names one digest."""
-    return "".join((_PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    return "".join((PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 
 
 def script_of(name: str) -> str:
     """Return the script of a file that is not part of the joined script."""
-    return (_PAGE / name).read_text(encoding="utf-8")
+    return (PAGE / name).read_text(encoding="utf-8")
 
 
-def policy() -> str:
-    """Return the page's content security policy: its own style sheet and script, and images as data URLs."""
+def policy(style: str, script: str = "", image: str = "data:") -> str:
+    """Return a page's content security policy: only these sources of style, scripts and images."""
+    trusted = (f"script-src {script}", "require-trusted-types-for 'script'", "trusted-types 'none'")
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_digest(script())}",
-            f"style-src {_digest(style())}",
-            "img-src data:",
+            f"style-src {style}",
+            f"img-src {image}",
             "base-uri 'none'",
             "form-action 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
+            *(trusted if script else ()),
         )
     )
 
 
-def _prose(text: str) -> list[tuple[str, list[str]]]:
-    """Split Markdown of the catalogue into paragraphs; every second piece of a paragraph is code."""
-    parts: list[tuple[str, list[str]]] = []
-    for part in re.split(r"\n{2,}", text):
-        lines = part.split("\n")
-        if all(each.startswith("    ") for each in lines):
-            parts.append(("pre", ["\n".join(each[4:] for each in lines)]))
-        else:
-            parts.append(("p", part.split("`")))
-    return parts
+def digest(text: str) -> str:
+    """Return the source in a policy that permits this style or script within the page."""
+    found = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(found).decode()}'"
 
 
-def _digest(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+def _paragraphs(text: str) -> Markup:
+    """Return a text of the catalogue: paragraphs, code between backticks, indented paragraphs as blocks."""
+    blocks = (
+        Markup('<pre tabindex="0">{}</pre>').format(dedent(part))
+        if all(each.startswith("    ") for each in part.split("\n"))
+        else Markup("<p>{}</p>").format(_code(part))
+        for part in re.split(r"\n{2,}", text.strip("\n"))
+    )
+    return Markup("").join(blocks)
+
+
+def _code(text: str) -> Markup:
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 and place + 1 < len(parts) else part
+        for place, part in enumerate(parts)
+    )
