@@ -136,8 +136,7 @@ def add(
         --approved-by "J. Doe" --ticket SEC-123 --expires 2027-05-25
     """  # noqa: D301 - click reads the \b
     from hardener import catalogue
-    from hardener.decisions.writing import Fields
-    from hardener.workflows.waivers import add_waiver
+    from hardener.decisions.writing import Fields, add_waiver
 
     today = datetime.now(UTC).date()
     fields: Fields = {

@@ -6,17 +6,21 @@ it must be the old content and one more entry, otherwise nothing is changed.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import yaml
 
-from hardener.decisions.document import DocumentError, parse
+from hardener.decisions.document import DocumentError, parse, read
 from hardener.decisions.waivers import KEY, Waivers, waivers_of
 from hardener.errors import HardenerError
+from hardener.files import require_writable, write_text
 from hardener.text import line
 
 _HEAD = "# Failing controls that are accepted for a while; `hardener waivers lint` checks this file.\n"
@@ -29,14 +33,34 @@ _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 Fields = Mapping[str, str | Sequence[str] | Mapping[str, Sequence[str]]]
 
 
+def add_waiver(file: Path, fields: Fields, *, today: date) -> str:
+    """Append a waiver to a file, which is created if it is missing; return its id.
+
+    Args:
+        file: the file of waivers; its content stays.
+        fields: the fields of the waiver.
+        today: the present day in UTC.
+
+    Raises:
+        HardenerError: the waiver is invalid, or the file cannot be written.
+    """
+    require_writable(file)
+    with _locked(file):
+        content = read(file).data if file.exists() else b""
+        data = with_waiver(content, fields, path=file, today=today)
+        write_text(file, data.decode(), shared=True)
+    *_, written = waivers_of(parse(data, file), today).entries
+    return written.id
+
+
 def with_waiver(data: bytes, fields: Fields, *, path: Path, today: date) -> bytes:
     """Return a file's content with one more waiver.
 
     Args:
-        data: what it holds; nothing where the file is yet to be.
+        data: the content of the file; empty if it does not exist.
         fields: the waiver's keys and values, in the order they are to be written; what is empty is left out.
             An ``id`` that is empty becomes the next free one, such as W-007.
-        path: says in errors which file.
+        path: the file, for error messages.
         today: the day by which dates are judged.
 
     Raises:
@@ -63,6 +87,17 @@ def with_waiver(data: bytes, fields: Fields, *, path: Path, today: date) -> byte
     return after
 
 
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hold a lock, so that concurrent writers do not overwrite each other's waiver."""
+    folder = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # The file itself is replaced by the write.
+        yield
+    finally:
+        os.close(folder)
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """The position in a file at which an entry is inserted."""
@@ -75,47 +110,25 @@ class _Place:
 
 def _find(text: str, lines: Sequence[str], path: Path) -> _Place:
     """Find the position after the last entry of the list; without a list, the end of the file."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    flows: list[bool] = []  # of the enclosing collections
-    key, begin, last = "", None, 0
-    for event in yaml.parse(text, loader):
-        depth = len(flows)
-        if isinstance(event, yaml.CollectionStartEvent):
-            if depth == 1 and key == KEY:
-                begin = event
-            flows.append(bool(event.flow_style))
-        if begin is not None and (isinstance(event, yaml.ScalarEvent) or (flows and flows[-1])):
-            last = max(last, _last_line(event))
-        if isinstance(event, yaml.CollectionEndEvent):
-            flows.pop()
-            if begin is not None and len(flows) == 1:
-                return _insertion_place(begin, last, lines, path)
-            key = "" if len(flows) == 1 else key
-        elif isinstance(event, yaml.ScalarEvent) and depth == 1:
-            if key == KEY:  # `waivers:` without a value
-                return _Place(_last_line(event) + 1, _INDENT)
-            key = "" if key else event.value
-    return _Place(len(lines), _INDENT, listed=False)
-
-
-def _insertion_place(begin: yaml.CollectionStartEvent, last: int, lines: Sequence[str], path: Path) -> _Place:
-    assert begin.start_mark is not None
-    first, indent = begin.start_mark.line, begin.start_mark.column
-    if begin.flow_style:
+    root = yaml.compose(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    keys = [key.value for key, _ in pairs]
+    if KEY not in keys:
+        return _Place(len(lines), _INDENT, listed=False)
+    key, node = pairs[keys.index(KEY)]
+    first = node.start_mark.line
+    if isinstance(node, yaml.ScalarNode):  # `waivers:` without a value
+        return _Place(key.end_mark.line + 1, _INDENT)
+    if node.flow_style:
         if not re.search(r"\[\s*\]", lines[first]):
             raise _unsupported_layout(path)
         return _Place(first + 1, _INDENT, opened=first)
-    while not lines[last].strip():
+    column = node.start_mark.column
+    last = next((key.start_mark.line for key, _ in pairs if key.start_mark.line > first), len(lines))
+    # A line with ``#`` that is deeper than the list can be text of the last entry.
+    while not lines[last - 1].strip() or lines[last - 1][: column + 1].lstrip(" ")[:1] in ("#", "."):
         last -= 1
-    return _Place(last + 1, indent)
-
-
-def _last_line(event: yaml.Event) -> int:
-    """Return the index of the last line that a YAML event covers."""
-    assert event.start_mark is not None
-    assert event.end_mark is not None
-    ends_before = event.end_mark.column == 0 and event.end_mark.line > event.start_mark.line
-    return event.end_mark.line - ends_before
+    return _Place(last, column)
 
 
 def _unsupported_layout(path: Path) -> HardenerError:
