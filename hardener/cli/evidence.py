@@ -71,13 +71,26 @@ def export(
     \b
     hardener evidence export latest --out q4.tar.gz --sign ~/.ssh/evidence
     """  # noqa: D301 - click reads the \b
-    from hardener.evidence import Seal
+    from hardener.evidence import RunEvidence, Seal, Selection
     from hardener.evidence import export as write
     from hardener.history.proofs import Proofs
-    from hardener.workflows.evidence import run_evidence
 
     named = [part for name in runs for part in kept.run(name).parts]
-    chosen = [run_evidence(run) for run in {run.id: run for run in named}.values()]
+    chosen = [
+        RunEvidence(
+            info=run.info,
+            verb=run.record.verb,
+            assessments=run.assessments,
+            snapshots=run.snapshots,
+            inventory=run.record.inventory_digest,
+            # As they were at the time of the run.
+            declared={what: text.encode() for what, text in run.info.decisions.texts.items()}
+            if run.info.decisions
+            else {},
+            selection=Selection(limit=run.record.limit, level=run.record.level, only=run.record.only),
+        )
+        for run in {run.id: run for run in named}.values()
+    ]
     proven = {proof.id: proof for proof in map(Proofs(kept.home).proof, proofs)}
     if key is not None:
         click.echo(f"signing with {line(str(key))}", err=True)

@@ -70,7 +70,8 @@ def require_key(key: Path) -> None:
     """
     exported = _ssh_keygen("-e", "-m", "RFC4716", "-f", str(key))
     if exported.returncode:
-        raise HardenerError(f"cannot sign with {line(str(key))}: {_last(exported.stderr)}")
+        reason = _last(exported.stderr).removeprefix("ssh-keygen: ").removeprefix(f"{key}: ")
+        raise HardenerError(f"cannot sign with {line(str(key))}: {reason}")
     _begin, _comment, *encoded, _end = exported.stdout.splitlines()
     if objection := _objection(base64.b64decode(b"".join(encoded))):
         raise HardenerError(
@@ -185,7 +186,7 @@ def _without(revoked: Path, folder: Path) -> tuple[str, ...]:
         copy.write_bytes(content.replace(b"\r\n", b"\n"))
         checked = _ssh_keygen("-k", "-f", str(krl), str(copy))
     if checked.returncode:
-        reason = _last(checked.stderr).removeprefix(f"{copy}:")
+        reason = _last(checked.stderr).replace(f"{copy}:", "line ")
         raise HardenerError(
             f"{line(str(revoked))} is not a list of revoked keys: {reason}",
             hint="write one public key on each line, or use a list from `ssh-keygen -k`",

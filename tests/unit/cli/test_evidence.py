@@ -193,7 +193,10 @@ def test_a_failed_export_is_reported_in_one_line(
         (("--ledger", "nowhere"), "cannot read the ledger nowhere: No such file"),
         (("--allowed-signers", "nowhere"), "cannot read nowhere: No such file"),
         (("--revoked", "nowhere"), "cannot read nowhere: No such file"),
-        (("--revoked", "allowed_signers"), "allowed_signers: line 1 is not a public key"),
+        (
+            ("--revoked", "allowed_signers"),
+            "allowed_signers is not a list of revoked keys: line 1: invalid key",
+        ),
         (("--at", "soon"), "'soon' does not match the formats"),
     ],
 )
