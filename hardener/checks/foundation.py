@@ -99,17 +99,13 @@ def _needed(snapshot: Snapshot) -> dict[str, str]:
     needed = {}
     if not rootless:
         needed[_FORWARDING] = "containers lose their network"
-        if _filters_bridges(settings):
+        if not (settings.boolean("icc").value and settings.boolean("userland-proxy").value):
             needed[_BRIDGE_FILTER] = "icc=false and userland-proxy=false need this setting"
     if rootless or _remaps(snapshot, settings):
         needed["user.max_user_namespaces"] = "containers of this engine live in user namespaces"
     if rootless:
         needed["kernel.unprivileged_userns_clone"] = "a rootless engine needs user namespaces"
     return needed
-
-
-def _filters_bridges(settings: Settings) -> bool:
-    return not (settings.boolean("icc").value and settings.boolean("userland-proxy").value)
 
 
 def _remaps(snapshot: Snapshot, settings: Settings) -> bool:

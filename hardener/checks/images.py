@@ -110,7 +110,9 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
         if (
             places is not None
             and origins
-            and not any(_is_in(origin, place) for origin in origins for place in places)
+            and not any(
+                origin == place or origin.startswith(f"{place}/") for origin in origins for place in places
+            )
         ):
             yield f"comes from {', '.join(origins)}, which is not in hardener_policy.registries"
         elif places and origins and by_tag and not (record and image.id in record.images):
@@ -135,10 +137,6 @@ def _place(entry: str) -> str:
     if not name:
         raise policy.unusable("registries must name registries or repositories", entry)
     return name if is_registry(name.partition("/")[0]) else repository_name(name)
-
-
-def _is_in(origin: str, place: str) -> bool:
-    return origin == place or origin.startswith(f"{place}/")
 
 
 @check("image-minimal-packages")

@@ -58,10 +58,6 @@ def _inert(text: str) -> str:
     return _FORMULA.sub(r"\1\2'", line(text, _CELL))
 
 
-def _offenders(finding: Finding) -> str:
-    return " | ".join(first([offender(each) for each in finding.verdict.offenders], _OFFENDERS_SHOWN))
-
-
 def _level(control: Control, benchmark: str) -> str:
     place = control.benchmarks.get(benchmark)
     return str(place.level) if place else ""
@@ -97,7 +93,9 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     "actual": lambda finding, _: finding.verdict.actual,
     "checked": lambda finding, _: str(finding.verdict.checked),
     "offending": lambda finding, _: str(len(finding.verdict.offenders)),
-    "offenders": lambda finding, _: _offenders(finding),
+    "offenders": lambda finding, _: " | ".join(
+        first([offender(each) for each in finding.verdict.offenders], _OFFENDERS_SHOWN)
+    ),
     "fix": lambda finding, _: finding.control.fix,
     "role": lambda finding, _: finding.control.remediation.role if finding.control.remediation else "",
     **{framework: _requirements(framework) for framework in FRAMEWORKS},

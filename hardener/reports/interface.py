@@ -10,7 +10,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment
@@ -91,16 +91,16 @@ def write_reports(
     finally:
         for output in outputs:
             output.discard()
-    return [too_large(str(path), report) for path, report in reports.items() if _is_too_large(report)]
+    return [
+        too_large(str(path), report)
+        for path, report in reports.items()
+        if isinstance(report, Report) and report.excess
+    ]
 
 
 def too_large(name: str, report: Report) -> str:
     """Return the warning about a file that a reader refuses."""
     return f"{line(name)}: {report.excess}: --split host or --split group writes several smaller files"
-
-
-def _is_too_large(report: Report | Parts | Folder) -> TypeGuard[Report]:
-    return isinstance(report, Report) and bool(report.excess)
 
 
 def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:

@@ -60,7 +60,7 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "twin": {"network": answer["network"], "companions": answer["companions"]},
         "recorder": {
             "complete": answer["complete"],
-            "missing": _missing(answer),
+            "missing": [*answer["missing"], *([_UNSEEN] if _unseen(answer) else [])],
             "unseen": _unseen(answer),
         },
         "phases": answer["phases"],
@@ -112,10 +112,6 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "peak": answer["peak"],
         "pids_limit": answer["pids_limit"],
     }
-
-
-def _missing(answer: Mapping[str, Any]) -> list[str]:
-    return [*answer["missing"], *([_UNSEEN] if _unseen(answer) else [])]
 
 
 def _unseen(answer: Mapping[str, Any]) -> list[str]:

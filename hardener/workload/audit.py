@@ -163,7 +163,7 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
             ContainerAudit(
                 id=container.id,
                 name=container.name,
-                image=_image(container),
+                image=str(container.config.get("Image") or container.inspect.get("Image") or ""),
                 has=has,
                 excess=excesses(has),
                 use=used,
@@ -192,7 +192,3 @@ def _unread(container: Container) -> ContainerAudit:
 
 def _rank(container: ContainerAudit) -> tuple[int, int]:
     return _GRAVITY[container.level], -container.points
-
-
-def _image(container: Container) -> str:
-    return str(container.config.get("Image") or container.inspect.get("Image") or "")

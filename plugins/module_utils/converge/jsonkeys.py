@@ -105,7 +105,11 @@ def merge(
     """
     result: dict[str, Any] = _copy(current)
     wanted = dict(leaves(wish.keys, frozenset(wish.whole)))
-    offered = {path: value for path, value in leaves(wish.defaults) if not _covered(path, wanted)}
+    offered = {
+        path: value
+        for path, value in leaves(wish.defaults)
+        if not any(path[:length] in wanted for length in range(1, len(path) + 1))
+    }
     owned: dict[tuple[str, ...], Record] = {}
     for record in records:
         if record.path in wanted or record.path in offered:
@@ -165,10 +169,6 @@ def get(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:
             return _MISSING
         here = here[key]
     return here
-
-
-def _covered(path: tuple[str, ...], wanted: Mapping[tuple[str, ...], Any]) -> bool:
-    return any(path[:length] in wanted for length in range(1, len(path) + 1))
 
 
 def _set_or_remove(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

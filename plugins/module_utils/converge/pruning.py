@@ -89,7 +89,7 @@ def prune(store: Store, current: str, limits: Limits) -> list[str]:
         )
     if sum(sizes.values()) > limits.size * _MIB:
         notes.append(
-            f"the backups that have to stay take {_mib(sum(sizes.values()))} MiB, more than"
+            f"the backups that have to stay take {-(-sum(sizes.values()) // _MIB)} MiB, more than"
             f" converge_keep_size allows ({limits.size})"
         )
     return notes
@@ -118,7 +118,3 @@ def _size(folder: str) -> int:
                     size = os.stat(name, dir_fd=inner, follow_symlinks=False).st_size
                     taken += max(1, -(-size // _BLOCK)) * _BLOCK
     return taken
-
-
-def _mib(size: int) -> int:
-    return -(-size // _MIB)

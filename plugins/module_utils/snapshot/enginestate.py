@@ -82,7 +82,10 @@ def describe(
         "listening": _listening(engine, units, running, listening, holders, relays=relays),
         "sockets": unix_sockets,
         "sockets_error": unlisted,
-        "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
+        "proxies": sum(
+            name == "docker-proxy" and (engine.pid is None or processes.parent(pid) == engine.pid)
+            for pid, name in running.items()
+        ),
     }
 
 
@@ -109,10 +112,6 @@ def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
         return "systemd"
     path = engine.declared("pidfile") or "/run/docker.pid"
     return "pidfile" if read_or(str(path), "") == str(engine.pid) else None
-
-
-def _child(pid: int, parent: int | None) -> bool:
-    return parent is None or processes.parent(pid) == parent
 
 
 def _containerd_pid(address: str | None, running: dict[int, str]) -> int | None:

@@ -122,7 +122,7 @@ class _Rules:
         action = _action(rule)
         if action == self._default:
             return
-        for name in _call_names(rule):
+        for name in map(str, rule.get("names") or [rule.get("name")]):
             if any(rule.get(key) for key in ("includes", "excludes")):
                 if name not in self._decided and action[0] not in _PASSING:
                     self._doubtful.add(name)
@@ -193,10 +193,6 @@ def _compares(condition: dict[str, Any], argument: int) -> bool:
         "SCMP_CMP_GE": argument >= value,
         "SCMP_CMP_MASKED_EQ": argument & value == other,
     }.get(str(condition.get("op")), True)
-
-
-def _call_names(rule: dict[str, Any]) -> list[str]:
-    return [str(name) for name in rule.get("names") or [rule.get("name")]]
 
 
 def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:

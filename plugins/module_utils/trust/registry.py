@@ -157,7 +157,9 @@ class Registry:
             head = {"Accept": ", ".join((*MANIFESTS, "*/*")), "User-Agent": "hardener"}
             if authorization and place.netloc == home:
                 head["Authorization"] = authorization
-            answer = self._exchange(place.netloc, _target(place), head, limit)
+            answer = self._exchange(
+                place.netloc, place.path + ("?" + place.query if place.query else ""), head, limit
+            )
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
             place = _over_https(answer.head.get("location", ""), base=place.geturl())
@@ -287,10 +289,6 @@ def _over_https(url: str, base: str = "") -> SplitResult | None:
     except ValueError:
         return None
     return place if place.scheme == "https" and _PLACE.fullmatch(place.netloc) else None
-
-
-def _target(place: SplitResult) -> str:
-    return place.path + ("?" + place.query if place.query else "")
 
 
 def _token(body: bytes) -> str:
