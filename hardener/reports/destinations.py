@@ -6,6 +6,8 @@ can be divided by host or by group; a part that its readers would refuse continu
 
 from __future__ import annotations
 
+import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardener.files import OutputFile
-from hardener.reports.lib.file_names import file_name
 
 if TYPE_CHECKING:
     from hardener.model import Assessment
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _OPEN = 100  # files at once
 _UNGROUPED = "ungrouped"
+_LONGEST_NAME = 100
 
 
 class Destination(ABC):
@@ -94,6 +96,19 @@ class Folder(ABC):
     @abstractmethod
     def last(self) -> Iterator[tuple[str, str]]:
         """Yield the files that cover all hosts."""
+
+
+def file_name(name: str) -> str:
+    """Return a file name of letters, digits, ``-``, ``_`` and ``.``, which is different for each name.
+
+    ``web`` and ``db01.example.com`` stay as they are. Any other name gets a digest, because two names could
+    become equal by the replacement.
+    """
+    if re.fullmatch(r"[A-Za-z0-9-]+([._][A-Za-z0-9-]+)*", name) and len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    shown = re.sub(r"[^A-Za-z0-9-]+", "_", name[:_LONGEST_NAME]).strip("_")
+    return f"{shown}__{digest}"
 
 
 def destination(path: Path, report: Report | Parts | Folder) -> Destination:

@@ -14,9 +14,8 @@ from urllib.parse import parse_qs
 from hardener import catalogue
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Status
-from hardener.reports.destinations import Folder
+from hardener.reports.destinations import Folder, file_name
 from hardener.reports.html import HtmlReport
-from hardener.reports.lib.file_names import file_name
 from hardener.reports.lib.page import control_record, environment, policy, script_of, style, verdict_record
 from hardener.reports.lib.statuses import ORDER, WORDS, plain, section_title
 from hardener.run import RunInfo

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment
 from hardener.reports import destinations, junit, sarif
-from hardener.reports.destinations import Parts, by_group, by_host
+from hardener.reports.destinations import Parts, by_group, by_host, file_name
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
@@ -160,3 +162,20 @@ def test_a_file_larger_than_its_reader_accepts_is_written_with_a_warning(
 def test_size_limits_of_junit_and_sarif_equal_those_of_their_readers() -> None:
     assert (junit._MOST_BYTES, junit._MOST_ELEMENTS) == (30_000_000, 250_000)
     assert sarif._MOST_RESULTS == 25_000
+
+
+@pytest.mark.parametrize("name", ["web", "eu-1", "web_1", "A", "10.0.0.7", "db01.example.com"])
+def test_a_simple_name_is_its_own_file_name(name: str) -> None:
+    assert file_name(name) == name
+
+
+@given(st.text("ab._-/ \u00e4", max_size=5), st.text("ab._-/ \u00e4", max_size=5))
+def test_different_names_give_different_files(one: str, other: str) -> None:
+    assert (file_name(one) == file_name(other)) is (one == other)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../../etc/passwd", "a\0b", "x" * 5000, "\ud800", "-rf", "a..b", ".a"]
+)
+def test_any_name_gives_a_file_name_of_limited_length(name: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}", file_name(name))
