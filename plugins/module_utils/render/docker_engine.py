@@ -30,7 +30,9 @@ _SOURCES = {
     "apt": "/etc/apt/sources.list.d/hardener-docker.sources",
     "dnf": "/etc/yum.repos.d/hardener-docker.repo",
 }
-_PREFERENCES = "/etc/apt/preferences.d/hardener-docker"
+# apt takes the first record that names a package: the version has to be before the source, by file name.
+_VERSION_PIN = "/etc/apt/preferences.d/hardener-docker-1-version"
+_SOURCE_PIN = "/etc/apt/preferences.d/hardener-docker-source"
 # The key of Docker's own repositories; other repositories have other keys.
 _FINGERPRINTS = {
     "apt": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
@@ -210,7 +212,7 @@ def _apt(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> li
     )
     return [
         {"kind": "file", "path": _SOURCES["apt"], "content": sources},
-        {"kind": "file", "path": f"{_PREFERENCES}-source", "content": preferences},
+        {"kind": "file", "path": _SOURCE_PIN, "content": preferences},
     ]
 
 
@@ -245,5 +247,5 @@ def _version(host: HostView, version: str, engine: Sequence[str]) -> dict[str, A
     )
     return {
         "name": name,
-        "resources": [{"kind": "file", "path": f"{_PREFERENCES}-version", "content": preferences}],
+        "resources": [{"kind": "file", "path": _VERSION_PIN, "content": preferences}],
     }

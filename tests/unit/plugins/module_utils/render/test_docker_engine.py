@@ -10,6 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render import dock
 from ansible_collections.hardener.docker.plugins.module_utils.render.hostview import HostView
 
 from hardener.snapshot import Snapshot
+from tests.unit.apt_hosts import AptHost, needs_apt
 from tests.unit.plugins.loading import ROLES
 from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import make, no_engine, only, silent_engine
@@ -142,7 +143,7 @@ def test_dnf_gets_the_version_in_the_package_name() -> None:
 def test_apt_is_pinned_to_one_version() -> None:
     content = files(documents(bare(), version="26.1.5*")["docker_engine_version"])
     assert content == {
-        "/etc/apt/preferences.d/hardener-docker-version": (
+        "/etc/apt/preferences.d/hardener-docker-1-version": (
             "# Written by hardener: apt keeps this version.\n"
             "Package: docker.io docker-cli\nPin: version 26.1.5*\nPin-Priority: 990\n"
             "\n"
@@ -197,6 +198,47 @@ def test_the_apt_repository_provides_the_engine_only() -> None:
         "\n"
         "Package: *\nPin: origin mirror.example.org\nPin-Priority: -1\n"
     )
+
+
+@needs_apt
+@pytest.mark.parametrize(
+    ("version", "candidate"),
+    [
+        ("", "5:29.9.0-1"),
+        ("5:29.7.1-1", "5:29.7.1-1"),
+        ("5:29.7*", "5:29.7.2-1"),
+        ("5:28*", "(none)"),
+    ],
+)
+def test_apt_installs_the_wanted_version_from_the_repository_and_nothing_else(
+    tmp_path: Path, version: str, candidate: str
+) -> None:
+    apt = AptHost(tmp_path, installed={"curl": "8.0-1"})
+    apt.write(documents(bare(), version=version, **REPOSITORY).values())
+    offered = [
+        (name, number)
+        for name in ("docker-ce", "docker-ce-cli")
+        for number in ("5:29.7.1-1", "5:29.7.2-1", "5:29.9.0-1")
+    ]
+    more = [("containerd.io", "2.2.5-1"), ("containerd.io", "2.2.9-1"), ("curl", "9.0-1")]
+    release = {"Origin": "Docker", "Codename": "trixie", "Components": "stable"}
+    apt.fetch(REPOSITORY["repository_url"], release, [*offered, *more])
+    assert [apt.candidate(name) for name in ("docker-ce", "docker-ce-cli")] == [candidate] * 2
+    assert apt.candidate("containerd.io") == "2.2.9-1"
+    assert apt.candidate("curl") == "8.0-1"
+    if candidate != "(none)":
+        assert apt.installs("docker-ce") == {("docker-ce", candidate)}
+
+
+@needs_apt
+def test_apt_installs_the_wanted_version_of_the_distributions_packages(tmp_path: Path) -> None:
+    apt = AptHost(tmp_path, installed={})
+    apt.write(documents(bare(), version="26.1.5*").values())
+    release = {"Origin": "Debian", "Codename": "trixie", "Components": "main"}
+    apt.fetch(
+        "http://mirror.example.org/debian", release, [("docker.io", "26.1.5-9"), ("docker.io", "28.5.2-1")]
+    )
+    assert apt.installs("docker.io") == {("docker.io", "26.1.5-9")}
 
 
 def test_the_dnf_repository_provides_the_engine_only() -> None:
