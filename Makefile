@@ -27,7 +27,7 @@ ANSIBLE_2_20 := VENV=.venv-2.20 EXTRA=test CONSTRAINTS=.ci/constraints-ansible-2
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
     docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor \
-    mandoc
+    mandoc unattended-upgrades
 # For tests that make test leaves out.
 SLOW_PACKAGES := crun
 # The clients of real programs, and what the programs from source are built with.

@@ -283,11 +283,12 @@ def outlook(plan: Plan, result: TransactionResult | None, *, failure: str = "") 
         result: of the host's transaction; None without an answer.
         failure: the reason why there is no answer.
     """
+    silent = result is None or (not result.documents and (failure or result.reason))
     result = result or TransactionResult()
     documents = {document.name: document for document in result.documents}
     return Outlook(
         plan,
-        tuple(_decision(step, documents) for step in plan.steps),
+        tuple(_decision(step, documents, Fate.UNKNOWN if silent else Fate.UNCHANGED) for step in plan.steps),
         result,
         left=tuple(_left(plan, documents)),
         failure=failure or result.reason if not documents else "",
@@ -295,11 +296,11 @@ def outlook(plan: Plan, result: TransactionResult | None, *, failure: str = "") 
     )
 
 
-def _decision(step: Step, documents: Mapping[str, DocumentResult]) -> Decision:
+def _decision(step: Step, documents: Mapping[str, DocumentResult], no_document: Fate) -> Decision:
     # A role that is impossible on a host answers with one document that has the role's name.
     document = documents.get(step.variable) or documents.get(step.role)
     if document is None:  # a role without a document for the variable has nothing to change on this host
-        return Decision(step, Fate.UNCHANGED if documents else Fate.UNKNOWN, step.impact)
+        return Decision(step, no_document, step.impact)
     fate = _FATES[document.state]
     impact = step.impact if fate is Fate.BLOCKED else document.impact
     return Decision(step, fate, impact, document.reason, document.paths)

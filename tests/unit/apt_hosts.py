@@ -22,7 +22,7 @@ _FOLDERS = [
     "etc/apt/sources.list.d",
     "var/lib/apt/lists/partial",
     "var/cache/apt/archives/partial",
-    "var/lib/dpkg",
+    "var/lib/dpkg/updates",
     "run",
     "var/run",
     "var/log",
@@ -43,13 +43,14 @@ sys.exit(module.main(options, rootdir=sys.argv[1]))
 class AptHost:
     """A host with fetched indexes and installed packages, none of which exists."""
 
-    def __init__(self, root: Path, installed: Mapping[str, str]) -> None:
-        """Install packages of these versions."""
+    def __init__(self, root: Path, installed: Mapping[str, str], *, hold: str = "") -> None:
+        """Install packages of these versions, of which one may be held."""
         self.root = root
         for folder in _FOLDERS:
             (root / folder).mkdir(parents=True)
         status = (
-            f"{_stanza(name, version)}Status: install ok installed\n" for name, version in installed.items()
+            f"{_stanza(name, version)}Status: {'hold' if name == hold else 'install'} ok installed\n"
+            for name, version in installed.items()
         )
         (root / "var/lib/dpkg/status").write_text("\n".join(status))
 
@@ -81,26 +82,27 @@ class AptHost:
 
     def candidate(self, package: str) -> str:
         """Return the version that apt would install; ``(none)`` for none."""
-        found = re.search(r"Candidate: (\S+)", self._run("apt-cache", "policy", package))
+        found = re.search(r"Candidate: (\S+)", self.run("apt-cache", "policy", package))
         return found[1] if found else ""
 
     def installs(self, *packages: str) -> set[tuple[str, str]]:
         """Return names and versions that apt would install for these names."""
-        said = self._run("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
+        said = self.run("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
         return set(re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+)", said, re.MULTILINE))
 
     def upgrades(self) -> set[str]:
         """Return the packages that unattended-upgrades would upgrade."""
-        said = self._run("/usr/bin/python3", "-c", _UNATTENDED, str(self.root), check=False)
-        found = re.search(r"pkgs that look like they should be upgraded: (.*)", said)
+        said = self.run("/usr/bin/python3", "-c", _UNATTENDED, str(self.root), check=False)
+        found = re.search(r"pkgs that look like they should be upgraded: ((?:[a-z0-9.+-]*\n)*)", said)
         assert found, said
         return set(found[1].split())
 
-    def _run(self, *command: str, check: bool = True) -> str:
+    def run(self, *command: str, check: bool = True) -> str:
+        """Return what a program of apt prints on this host."""
         configuration = self.root / "apt.conf"
         configuration.write_text(
             f'Dir "{self.root}";\nDir::State::status "{self.root}/var/lib/dpkg/status";\n'
-            'APT::Architecture "amd64";\nAPT::Architectures "amd64";\n'
+            'APT::Architecture "amd64";\nAPT::Architectures "amd64";\nAcquire::Retries "0";\n'
         )
         environment = {"PATH": os.environ["PATH"], "APT_CONFIG": str(configuration), "LC_ALL": "C.UTF-8"}
         done = subprocess.run(

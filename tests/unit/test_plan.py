@@ -268,12 +268,14 @@ def test_the_answer_of_a_host_gives_the_outcome_and_impact_of_each_step() -> Non
 def test_a_step_without_a_document_changes_nothing_on_a_host_that_answers() -> None:
     planned = plan(assessment((control("a", "security_updates"), Status.FAIL)))
     other = DocumentResult(name="x_y", state="unchanged", impact=Impact.NONE, reason="", paths=())
-    result = outlook(planned, TransactionResult(documents=(other,)))
-    assert [each.fate for each in result.decisions] == [Fate.UNCHANGED]
+    for documents in ((other,), ()):
+        result = outlook(planned, TransactionResult(documents=documents))
+        assert [each.fate for each in result.decisions] == [Fate.UNCHANGED]
 
 
 def test_without_an_answer_of_the_host_the_outcome_of_every_step_is_unknown() -> None:
     planned = plan(assessment((control("a", "docker_files"), Status.FAIL)))
-    result = outlook(planned, None, failure="timed out")
-    assert [each.fate for each in result.decisions] == [Fate.UNKNOWN]
-    assert result.failure == "timed out"
+    for answer in (None, TransactionResult()):
+        result = outlook(planned, answer, failure="timed out")
+        assert [each.fate for each in result.decisions] == [Fate.UNKNOWN]
+        assert result.failure == "timed out"

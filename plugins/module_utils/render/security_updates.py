@@ -42,6 +42,8 @@ _ORIGINS = {
         ("origin=Ubuntu,archive=${distro_codename}", "origin=Ubuntu,archive=${distro_codename}-updates"),
     ),
 }
+# Docker's own repository has all releases in one archive.
+_DOCKER = "origin=Docker"
 # Packages whose upgrade restarts the engine or its containerd.
 _ENGINE = (
     "containerd",
@@ -52,6 +54,7 @@ _ENGINE = (
     "moby-containerd",
     "moby-engine",
 )
+_BY_HAND = "dnf upgrade docker-ce docker-ce-cli containerd.io"
 _SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # values that an option of apt or dnf can hold
 _PLAIN = re.compile(r"[\w .+~-]+")  # fields of an index that a pattern can name
 _HOUR = 3600
@@ -111,9 +114,17 @@ def _manager(host: HostView) -> str:
 
 
 def _updates(host: HostView, *, engine: bool) -> list[Mapping[str, Any]]:
-    """Return pending security updates: those that restart the engine, or all others."""
-    pending = host.data("packages").get("pending_security") or ()
+    """Return pending updates: of packages that restart the engine, or security updates of all others."""
+    pending = [*(host.data("packages").get("pending_security") or ()), *(_of_docker(host) if engine else ())]
     return [update for update in pending if (update["name"] in _ENGINE) is engine]
+
+
+def _of_docker(host: HostView) -> Sequence[Mapping[str, Any]]:
+    """Return newer versions in Docker's own repository, which has no security archive."""
+    updates: Sequence[Mapping[str, Any]] = (host.data("packages").get("docker_index") or {}).get(
+        "updates"
+    ) or ()
+    return updates
 
 
 def _installation(host: HostView, *, engine: bool) -> dict[str, Any]:
@@ -239,7 +250,8 @@ def _window_error(window: str) -> str:
 def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     """Return the document with apt's settings; a second file holds back the engine unless permitted."""
     security, others = _origins(host)
-    origins = [*security, *(others if choice.everything else ()), *choice.origins]
+    docker = [_DOCKER] if choice.engine and "docker-ce" in host.data("packages")["installed"] else []
+    origins = [*security, *(others if choice.everything else ()), *docker, *choice.origins]
     settings = {
         "Unattended-Upgrade::Automatic-Reboot": "true" if choice.reboot_at else "false",
         **({"Unattended-Upgrade::Automatic-Reboot-Time": choice.reboot_at} if choice.reboot_at else {}),
@@ -317,7 +329,10 @@ def _engine(host: HostView, *, engine: bool, cost: str, apply: bool) -> list[dic
         # The site excludes them.
         return [{"name": _ENGINE_TOO, "refused": reason, "asked": False}] if updates else []
     if _manager(host) != "apt":
-        return []
+        # dnf-automatic selects by advisories, which Docker's repository lacks.
+        waiting = ", ".join(map(_update_text, _of_docker(host)))
+        reason = f"{waiting}: dnf does not know security updates of docker-ce: run `{_BY_HAND}` on the host"
+        return [{"name": _ENGINE_TOO, "refused": reason, "asked": False}] if waiting else []
     return [
         {
             "name": _ENGINE_TOO,

@@ -6,6 +6,7 @@ The security indexes that apt has fetched are compared with dpkg's status direct
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from ..host.debian import field, newer, parse_release, parse_status, timestamp
@@ -14,7 +15,7 @@ from ..host.run import run, run_bytes
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from typing import Any
 
 LISTS = "/var/lib/apt/lists"
@@ -26,6 +27,7 @@ _MAX_INDEX = 128 * 1024 * 1024
 _STAMPS = ("/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/update-stamp")
 _MOST_INDEXES = 256
 _INDEX_FACTS = ("origin", "label", "suite", "codename", "components", "site", "security")
+_CANDIDATE = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (\d\S*)", re.MULTILINE)
 _NO_DPKG = ("--option", "APT::Architectures::=all")  # else it runs dpkg to list the architectures
 _LISTS_OF_ORIGINS = ("Unattended-Upgrade::Allowed-Origins::", "Unattended-Upgrade::Origins-Pattern::")
 
@@ -41,23 +43,10 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
     configuration = parse_config(run("apt-config", *_NO_DPKG, "dump"))
     fetched = indexes(LISTS)
     secure = [index for index in fetched if index["security"]]
-    pending: dict[tuple[str, str], dict[str, Any]] = {}
-    for index in secure:
-        for piece in (piece for path in index["packages"] for piece in pieces(path)):
-            for name, arch, version in candidates(piece, installed):
-                better = pending.get((name, arch), {}).get("candidate", installed[name, arch])
-                if newer(version, better):
-                    pending[name, arch] = {
-                        "name": name,
-                        "installed": installed[name, arch],
-                        "candidate": version,
-                        "origin": index["name"],
-                        "held": name in holds,
-                    }
     return {
         "manager": "apt",
         "installed": {name: versions[name] for name in names if name in versions},
-        "pending_security": sorted(pending.values(), key=lambda update: str(update["name"])),
+        "pending_security": _updates(secure, installed, holds),
         "pending_error": None,
         "holds": sorted(holds),
         "index_age_s": _age(secure),
@@ -65,7 +54,7 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
         "index_valid_until": min(
             (index["valid_until"] for index in secure if index["valid_until"]), default=None
         ),
-        "docker_index": docker_index(fetched, installed),
+        "docker_index": docker_index(fetched, installed, holds),
         "indexes": [{key: index[key] for key in _INDEX_FACTS} for index in fetched[:_MOST_INDEXES]],
         "automatic": {
             name: values[-1] for name, values in configuration.items() if name.startswith("APT::Periodic::")
@@ -99,19 +88,50 @@ def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[
         position = following
 
 
+def _updates(
+    fetched: list[dict[str, Any]], installed: dict[tuple[str, str], str], holds: Container[str]
+) -> list[dict[str, Any]]:
+    """Return the newest version in some indexes of each installed package that is older."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for index in fetched:
+        for piece in (piece for path in index["packages"] for piece in pieces(path)):
+            for name, arch, version in candidates(piece, installed):
+                better = found.get((name, arch), {}).get("candidate", installed[name, arch])
+                if newer(version, better):
+                    found[name, arch] = {
+                        "name": name,
+                        "installed": installed[name, arch],
+                        "candidate": version,
+                        "origin": index["name"],
+                        "held": name in holds,
+                    }
+    return sorted(found.values(), key=lambda update: str(update["name"]))
+
+
 def docker_index(
-    fetched: list[dict[str, Any]], installed: dict[tuple[str, str], str]
+    fetched: list[dict[str, Any]], installed: dict[tuple[str, str], str], holds: Container[str]
 ) -> dict[str, Any] | None:
-    """Return the newest docker-ce in Docker's own repositories, and their date; None without docker-ce."""
+    """Return what Docker's own repositories have: the newest docker-ce, its date, and newer versions.
+
+    They have no index of security updates alone. None without docker-ce.
+    """
+    own = [index for index in fetched if index["origin"] == "Docker"]
     wanted = {key: "0" for key in installed if key[0] == "docker-ce"}
-    newest, date = "0", None
-    for index in fetched if wanted else ():
-        paths = index["packages"] if index["origin"] == "Docker" else ()
-        for piece in (piece for path in paths for piece in pieces(path)):
-            for _name, _arch, version in candidates(piece, wanted):
-                if newer(version, newest):
-                    newest, date = version, index["date"]
-    return {"newest": newest, "date": date} if newest != "0" else None
+    offered = _updates(own, wanted, ())
+    if not offered:
+        return None
+    newest = offered[0]["candidate"]
+    updates = _updates(own, installed, holds)
+    policy = run("apt-cache", "policy", *(update["name"] for update in updates)) if updates else ""
+    chosen = dict(_CANDIDATE.findall(policy))
+    for update in updates:
+        candidate = chosen.get(update["name"], "")
+        if newer(candidate, update["installed"]):
+            update["candidate"] = candidate
+        else:  # a pin of the site
+            update["held"] = True
+    date = max((index["date"] for index in own if index["date"]), default=None)
+    return {"newest": newest, "date": date, "updates": updates}
 
 
 def indexes(folder: str) -> list[dict[str, Any]]:

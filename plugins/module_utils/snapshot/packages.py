@@ -7,6 +7,7 @@ import re
 import time
 from glob import glob
 
+from ..host.debian import newer, sort_key
 from ..host.errors import Absent, Failed, describe
 from ..host.kernels import newest_kernel
 from ..host.read import read_bytes
@@ -65,7 +66,7 @@ def _dnf() -> dict[str, Any]:
         "pending_error": None,
         "holds": [],
         "index_age_s": None,
-        "docker_index": docker_index() if "docker-ce" in installed else None,
+        "docker_index": docker_index(installed["docker-ce"]) if "docker-ce" in installed else None,
         "automatic": _settings("/etc/dnf/automatic.conf"),
         "unattended": {"installed": "dnf-automatic" in installed, "origins": []},
         "reboot_required": None,
@@ -80,8 +81,8 @@ def _dnf() -> dict[str, Any]:
     return data
 
 
-def docker_index() -> dict[str, Any] | None:
-    """Return the newest docker-ce in dnf's lists of Docker's repositories, and its date; None without."""
+def docker_index(installed: str) -> dict[str, Any] | None:
+    """Return the newest docker-ce in dnf's lists of Docker's repositories, its date, and if it is newer."""
     import bz2
     import gzip
     import lzma
@@ -97,9 +98,18 @@ def docker_index() -> dict[str, Any] | None:
         except (KeyError, OSError, EOFError, lzma.LZMAError):
             continue
         for epoch, version, release in _DOCKER_CE.findall(text):
-            numbers = [int(number) for number in version.split(".") if number.isdigit()]
-            found.append((numbers, {"newest": f"{epoch}:{version}-{release}", "date": date}))
-    return max(found, key=lambda each: each[0])[1] if found else None
+            found.append((f"{epoch}:{version}-{release}", date))
+    if not found:
+        return None
+    newest, date = max(found, key=lambda each: sort_key(each[0]))
+    update = {
+        "name": "docker-ce",
+        "installed": installed,
+        "candidate": newest,
+        "origin": "Docker",
+        "held": False,
+    }
+    return {"newest": newest, "date": date, "updates": [update] if newer(newest, installed) else []}
 
 
 def parse_updateinfo(text: str) -> list[dict[str, Any]]:

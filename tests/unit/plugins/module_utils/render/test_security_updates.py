@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import platform
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render import secu
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
+from tests.unit.apt_hosts import AptHost, needs_unattended_upgrades
 from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import GONE, absent, make, only
 
@@ -155,6 +158,74 @@ def test_the_engine_is_upgraded_where_its_restart_is_allowed(
     assert activations(engine)["pending-updates"]["updates"] == ["docker.io 26.1.5-9 → 26.1.5-9+deb13u2"]
     # Else the installer would do what the transaction held.
     assert (f"{APT}-engine" in files(found["security_updates_automatic"])) is excluded
+
+
+DOCKER_CE = {**DOCKER, "name": "docker-ce", "installed": "5:29.7.2-1", "candidate": "5:29.9.0-1"}
+DOCKER_INDEX = {"newest": "5:29.9.0-1", "date": None, "updates": [DOCKER_CE]}
+
+
+def with_docker_ce(**packages: Any) -> Snapshot:
+    installed = {"docker.io": GONE, "docker-ce": "5:29.7.2-1"}
+    return make(packages={"installed": installed, "docker_index": DOCKER_INDEX, **packages})
+
+
+def test_a_newer_docker_ce_is_installed_where_the_site_permits_it() -> None:
+    refused = documents(with_docker_ce())["security_updates_engine"]["refused"]
+    why = "restarts the engine; set security_updates_engine: true to install it"
+    assert refused == f"docker-ce 5:29.7.2-1 → 5:29.9.0-1: {why}"
+    found = documents(with_docker_ce(), engine=True)
+    assert activations(found["security_updates_engine"])["pending-updates"]["updates"] == [
+        "docker-ce 5:29.7.2-1 → 5:29.9.0-1"
+    ]
+
+
+def test_with_dnf_a_newer_docker_ce_is_refused_with_the_command_that_installs_it() -> None:
+    snapshot = with_docker_ce(manager="dnf", index_age_s=None)
+    refused = documents(Snapshot({**snapshot.raw, "host": "h"}), engine=True)["security_updates_engine"]
+    assert "run `dnf upgrade docker-ce docker-ce-cli containerd.io` on the host" in refused["refused"]
+    assert "security_updates_engine" not in documents(
+        with_docker_ce(manager="dnf", docker_index=None), engine=True
+    )
+
+
+@needs_unattended_upgrades
+@pytest.mark.parametrize(
+    ("variables", "upgraded"),
+    [
+        ({}, {"openssl"}),
+        (
+            {"engine": True, "allow": "containers-stop"},
+            {"openssl", "docker-ce", "docker-ce-cli", "containerd.io"},
+        ),
+        ({"engine": True, "allow": "reload"}, {"openssl"}),
+        ({"exclude": ["openssl$"]}, set()),
+        ({"all": True}, {"openssl", "bash"}),
+        ({"origins": ["origin=Docker"]}, {"openssl", "docker-ce-cli"}),
+    ],
+)
+def test_unattended_upgrades_takes_what_the_site_has_chosen(
+    tmp_path: Path, variables: dict[str, Any], upgraded: set[str]
+) -> None:
+    versions = {
+        "openssl": "3.5.1-1",
+        "bash": "5.2-1",
+        "docker-ce": "5:29.7.2-1",
+        "docker-ce-cli": "5:29.7.2-1",
+    }
+    apt = AptHost(tmp_path, installed={**versions, "containerd.io": "2.2.5-1"})
+    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    debian = {"Origin": "Debian", "Label": "Debian", "Codename": codename, "Components": "main"}
+    apt.fetch("http://mirror.example.org/debian", debian, [("bash", "5.2-2"), ("openssl", "3.5.1-1")])
+    security = {**debian, "Label": "Debian-Security", "Codename": f"{codename}-security"}
+    apt.fetch("http://mirror.example.org/security", security, [("openssl", "3.5.1-1+deb13u1")])
+    docker = {"Origin": "Docker", "Label": "Docker CE", "Codename": codename, "Components": "stable"}
+    newer = [("docker-ce", "5:29.9.0-1"), ("docker-ce-cli", "5:29.9.0-1"), ("containerd.io", "2.2.9-1")]
+    apt.fetch("https://mirror.example.org/linux/debian", docker, newer)
+    (tmp_path / "etc/apt/apt.conf.d/50unattended-upgrades").write_text(
+        'Unattended-Upgrade::Origins-Pattern { "origin=Debian,codename=${distro_codename},label=Debian"; };\n'
+    )
+    apt.write(documents(with_docker_ce(), **variables).values())
+    assert apt.upgrades() == upgraded
 
 
 def test_held_and_disabled_updates_are_noted() -> None:

@@ -16,6 +16,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import ap
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.apt_hosts import AptHost, needs_apt
+
 STATUS = b"""\
 Package: docker.io
 Status: install ok installed
@@ -214,8 +216,46 @@ def test_the_fetched_indexes_and_dockers_newest_release_are_read(host: Path, tmp
         b"Package: docker-ce\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5:29.10.0-1\n"
     )
     (tmp_path / "status").write_bytes(STATUS + b"\n" + installed)
-    newest = {"newest": "5:29.10.0-1", "date": "2026-11-23T11:22:38Z"}
+    newest = {"newest": "5:29.10.0-1", "date": "2026-11-23T11:22:38Z", "updates": []}
     assert apt.read(())["docker_index"] == newest
+
+
+@needs_apt
+@pytest.mark.parametrize(
+    ("pin", "hold", "waits"),
+    [
+        ("", "", ("5:29.10.0-1", False)),
+        ("5:29.9*", "", ("5:29.9.0-1", False)),
+        ("5:29.7*", "", ("5:29.10.0-1", True)),
+        ("", "docker-ce", ("5:29.10.0-1", True)),
+    ],
+)
+def test_a_newer_docker_ce_waits_unless_the_site_holds_or_pins_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pin: str, hold: str, waits: tuple[str, bool]
+) -> None:
+    host = AptHost(tmp_path, installed={"docker-ce": "5:29.7.2-1", "curl": "8.0-1"}, hold=hold)
+    offered = [("docker-ce", f"5:29.{minor}-1") for minor in ("7.2", "9.0", "10.0")]
+    release = {"Origin": "Docker", "Label": "Docker CE", "Codename": "trixie", "Components": "stable"}
+    host.fetch("https://mirror.example.org/linux/debian", release, [*offered, ("containerd.io", "2.2.9-1")])
+    if pin:
+        preferences = "Package: docker-ce\nPin: version {}\nPin-Priority: {}\n\n"
+        text = preferences.format(pin, 990) + preferences.format("*", -1)
+        (tmp_path / "etc/apt/preferences.d/site").write_text(text)
+    monkeypatch.setattr(apt, "LISTS", str(tmp_path / "var/lib/apt/lists"))
+    monkeypatch.setattr(apt, "_STATUS", str(tmp_path / "var/lib/dpkg/status"))
+    monkeypatch.setattr(apt, "run", host.run)
+    found = apt.read(())
+    assert found["docker_index"]["newest"] == "5:29.10.0-1"
+    assert found["docker_index"]["updates"] == [
+        {
+            "name": "docker-ce",
+            "installed": "5:29.7.2-1",
+            "candidate": waits[0],
+            "origin": "Docker CE trixie",
+            "held": waits[1],
+        }
+    ]
+    assert found["pending_security"] == []
 
 
 @pytest.mark.parametrize("ending", [".xml", ".xml.gz", ".xml.xz", ".xml.bz2", ".xml.zst", ".xml.gz broken"])
@@ -231,10 +271,17 @@ def test_dockers_newest_release_is_read_from_the_lists_of_dnf(
     file = lists / f"0123-primary{ending.partition(' ')[0]}"
     file.write_bytes(pack.get(ending, bytes)(text))
     os.utime(file, (0, 0))
-    found = {"newest": "3:29.10.0-1.el9", "date": "1970-01-01T00:00:00Z"}
-    assert packages.docker_index() == (None if "zst" in ending or "broken" in ending else found)
+    found = {"newest": "3:29.10.0-1.el9", "date": "1970-01-01T00:00:00Z", "updates": []}
+    for installed, updates in (("3:29.10.0-1.el9", []), ("3:29.9.0-1.el9", ["3:29.10.0-1.el9"])):
+        index = packages.docker_index(installed)
+        if "zst" in ending or "broken" in ending:
+            assert index is None
+        else:
+            assert index is not None
+            assert [update["candidate"] for update in index["updates"]] == updates
+            assert {**index, "updates": []} == found
     file.unlink()
-    assert packages.docker_index() is None
+    assert packages.docker_index("3:29.9.0-1.el9") is None
 
 
 def test_the_highest_version_of_several_indexes_wins(host: Path) -> None:
