@@ -24,17 +24,30 @@ def find_program(name: str, path: str = PATH) -> str | None:
     return None
 
 
-def run(program: str, *arguments: str, timeout: float = TIMEOUT, limit: int = MAX_OUTPUT) -> str:
+def run(
+    program: str,
+    *arguments: str,
+    timeout: float = TIMEOUT,
+    limit: int = MAX_OUTPUT,
+    codes: tuple[int, ...] = (0,),
+) -> str:
     """Return the standard output of a program as text; see ``run_bytes``."""
-    return run_bytes(program, *arguments, timeout=timeout, limit=limit).decode("utf-8", "backslashreplace")
+    output = run_bytes(program, *arguments, timeout=timeout, limit=limit, codes=codes)
+    return output.decode("utf-8", "backslashreplace")
 
 
-def run_bytes(program: str, *arguments: str, timeout: float = TIMEOUT, limit: int = MAX_OUTPUT) -> bytes:
+def run_bytes(
+    program: str,
+    *arguments: str,
+    timeout: float = TIMEOUT,
+    limit: int = MAX_OUTPUT,
+    codes: tuple[int, ...] = (0,),
+) -> bytes:
     """Return the standard output of a program, run without a shell and with a fixed environment.
 
     Raises:
         Absent: there is no such program.
-        Failed: it did not end in time, said too much, or ended with an error.
+        Failed: it did not end in time, said too much, or ended with another code than ``codes``.
     """
     path = program if program.startswith("/") else find_program(program)
     if path is None:
@@ -46,7 +59,7 @@ def run_bytes(program: str, *arguments: str, timeout: float = TIMEOUT, limit: in
     except Failed as error:
         process.kill()
         raise Failed(f"{program} {error}") from None
-    if code != 0:
+    if code not in codes:
         said = (process.output(2) or process.output(1)).decode("utf-8", "replace")
         raise Failed(f"{program}: {one_line(said) or f'ended with code {code}'}")
     return process.output(1)

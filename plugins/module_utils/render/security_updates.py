@@ -138,7 +138,7 @@ def _unknown(host: HostView) -> str:
     if host.data("packages").get("pending_error"):
         return str(host.data("packages")["pending_error"])
     age: int | None = host.data("packages").get("index_age_s")
-    if age is None:  # dnf works differently
+    if age is None:  # dnf-automatic fetches it itself
         return "there is no index of security updates yet" if _manager(host) == "apt" else ""
     return f"the index of security updates is {age // _HOUR} hours old" if age > 24 * _HOUR else ""
 

@@ -12,9 +12,11 @@ from ..host.errors import Absent, Failed, describe
 from ..host.kernels import newest_kernel
 from ..host.read import read_bytes
 from ..host.run import find_program, run
+from ..host.text import one_line
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Mapping
     from typing import Any
 
 # Packages with a fact of their own: engines, and programs that the roles use for protection.
@@ -28,6 +30,9 @@ _NAMES = """
 NAMES = tuple(_NAMES.split())
 LIMIT = 20
 _CACHES = ("/var/cache/dnf", "/var/cache/libdnf5")
+_UPDATE = re.compile(r"(\S+)\s.*?\s(\S+)-([^-\s]+)-([^-\s]+)\.\w+(?:\s|$)")
+_REBOOT = re.compile(r"^\s+\* (\S+)", re.MULTILINE)
+_HEADINGS = ("Last metadata expiration check", "Name ")
 _MOST_LISTS = 8
 _MAX_LIST = 32 * 1024 * 1024
 _DOCKER_CE = re.compile(
@@ -54,31 +59,53 @@ def read() -> dict[str, Any]:
 
 
 def _dnf() -> dict[str, Any]:
-    installed = {}
-    for line in run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{EVR}\n").splitlines():
-        name, _separator, version = line.partition(" ")
-        if name in NAMES:
-            installed[name] = version
+    queried = run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{EVR}\n").splitlines()
+    versions = {name: version for name, _separator, version in (line.partition(" ") for line in queried)}
+    installed = {name: versions[name] for name in NAMES if name in versions}
+    reboot = _reboot()
     data: dict[str, Any] = {
         "manager": "dnf",
         "installed": installed,
         "pending_security": None,
         "pending_error": None,
         "holds": [],
-        "index_age_s": None,
+        "index_age_s": _index_age(),
         "docker_index": docker_index(installed["docker-ce"]) if "docker-ce" in installed else None,
         "automatic": _settings("/etc/dnf/automatic.conf"),
         "unattended": {"installed": "dnf-automatic" in installed, "origins": []},
-        "reboot_required": None,
-        "reboot_packages": [],
+        "reboot_required": None if reboot is None else bool(reboot),
+        "reboot_packages": reboot or [],
     }
     try:
         # From the cache only: the package manager's timer updates it from the network.
         listed = run("dnf", "--cacheonly", "--quiet", "updateinfo", "list", "--security", timeout=LIMIT)
-        data["pending_security"] = parse_updateinfo(listed)
+        data["pending_security"] = parse_updateinfo(listed, versions)
     except Failed as error:
         data["pending_error"] = describe(error)
     return data
+
+
+def _index_age() -> int | None:
+    """Return the seconds since dnf last found a repository with advisories current; None without one.
+
+    Without lists, ``dnf --cacheonly`` reports no update, and no error.
+    """
+    is_dnf5 = os.path.realpath(find_program("dnf") or "").endswith("dnf5")
+    lists = glob(f"{_CACHES[is_dnf5]}/*/repodata/*updateinfo.xml*")
+    folders = {os.path.dirname(path) for path in lists}
+    times = [os.stat(path).st_mtime for folder in folders for path in glob(f"{folder}/*")]
+    return max(0, int(time.time() - max(times))) if times else None
+
+
+def _reboot() -> list[str] | None:
+    """Return the updated packages that require a reboot; None if that is unknown."""
+    try:
+        said = run("dnf", "--cacheonly", "needs-restarting", "--reboothint", timeout=LIMIT, codes=(0, 1))
+    except (Absent, Failed):
+        return None
+    if "Reboot is required" in said:
+        return _REBOOT.findall(said) or ["unknown packages"]
+    return [] if "Reboot should not be necessary" in said else None
 
 
 def docker_index(installed: str) -> dict[str, Any] | None:
@@ -112,22 +139,28 @@ def docker_index(installed: str) -> dict[str, Any] | None:
     return {"newest": newest, "date": date, "updates": [update] if newer(newest, installed) else []}
 
 
-def parse_updateinfo(text: str) -> list[dict[str, Any]]:
-    """Parse ``dnf updateinfo list``: advisory, kind and package of pending updates, one per line."""
+def parse_updateinfo(text: str, installed: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Parse ``dnf updateinfo list``, one pending update per line: the columns of dnf 4 or of dnf 5.
+
+    Raises:
+        Failed: a line is of neither form.
+    """
     pending = []
     for line in text.splitlines():
-        fields = line.split()
-        if len(fields) >= 3 and fields[2].count("-") >= 2:
-            name, version, release = fields[2].rpartition(".")[0].rsplit("-", 2)
+        found = _UPDATE.match(line)
+        if found:
+            advisory, name, version, release = found.groups()
             pending.append(
                 {
                     "name": name,
-                    "installed": None,
+                    "installed": installed.get(name),
                     "candidate": f"{version}-{release}",
-                    "origin": fields[0],
+                    "origin": advisory,
                     "held": False,
                 }
             )
+        elif line.strip() and not line.startswith(_HEADINGS):
+            raise Failed(f"dnf updateinfo printed {one_line(line)!r}, which is no update")
     return pending
 
 

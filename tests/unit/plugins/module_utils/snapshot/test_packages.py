@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import debian
 from ansible_collections.hardener.docker.plugins.module_utils.host.debian import newer, sort_key
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.host.kernels import newest_kernel
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import apt, packages
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardener.model import Status
 from tests.unit.apt_hosts import AptHost, needs_apt
+from tests.unit.plugins.module_utils.render.rendering import verdicts
+from tests.unit.snapshots import make, only
 
 STATUS = b"""\
 Package: docker.io
@@ -326,17 +330,114 @@ def test_a_large_index_is_read_in_chunks_of_stanzas(tmp_path: Path) -> None:
     assert sum(len(list(apt.candidates(piece, installed))) for piece in pieces) == 6000
 
 
-def test_updates_listed_by_dnf_are_read() -> None:
-    text = (
-        "RHSA-2026:1234 Important/Sec. docker-ce-3:29.1.0-1.el9.x86_64\nLast metadata expiration check: x\n\n"
-    )
-    assert packages.parse_updateinfo(text)[0] == {
-        "name": "docker-ce",
-        "installed": None,
-        "candidate": "3:29.1.0-1.el9",
-        "origin": "RHSA-2026:1234",
-        "held": False,
+# Printed by dnf 4.24.0 and dnf5 5.4.6 for the same repository and host.
+DNF4 = """\
+RLSA-2026:1236 Unknown/Sec.   glibc-2.1-1.el9.noarch
+RLSA-2026:1235 Moderate/Sec.  openssl-libs-1:1.1-1.el9.noarch
+RLSA-2026:1234 Important/Sec. testpkg-1.1-1.el9.noarch
+"""
+DNF5 = """\
+Name           Type     Severity                          Package              Issued
+RLSA-2026:1234 security Important        testpkg-1.1-1.el9.noarch 2026-11-20 00:00:00
+RLSA-2026:1235 security Moderate  openssl-libs-1:1.1-1.el9.noarch 2026-11-20 00:00:00
+RLSA-2026:1236 security None               glibc-2.1-1.el9.noarch 2026-11-20 00:00:00
+"""
+NO_REBOOT = """\
+No core libraries or services have been updated since boot-up.
+Reboot should not be necessary.
+"""
+REBOOT = """\
+Core libraries or services have been updated since boot-up:
+  * glibc
+  * openssl-libs
+
+Reboot is required to fully utilize these updates.
+More information: https://access.redhat.com/solutions/27943
+"""
+
+
+@pytest.mark.parametrize("text", [DNF4, DNF5, f"Last metadata expiration check: x\n\n{DNF4}"])
+def test_updates_listed_by_dnf_are_read(text: str) -> None:
+    found = packages.parse_updateinfo(text, {"testpkg": "1.0-1.el9"})
+    assert sorted((each["name"], each["candidate"], each["origin"]) for each in found) == [
+        ("glibc", "2.1-1.el9", "RLSA-2026:1236"),
+        ("openssl-libs", "1:1.1-1.el9", "RLSA-2026:1235"),
+        ("testpkg", "1.1-1.el9", "RLSA-2026:1234"),
+    ]
+    assert {each["name"]: each["installed"] for each in found}["testpkg"] == "1.0-1.el9"
+
+
+@pytest.fixture
+def rpm_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the programs of a host print, by their words; its dnf is in a folder beside its lists."""
+    (tmp_path / "dnf5").touch()
+    said = {"rpm": "testpkg 1.0-1.el9\n", "updateinfo": "", "needs-restarting": NO_REBOOT}
+
+    def run(*command: str, **_options: Any) -> str:
+        word = command[0] if command[0] == "rpm" else next(each for each in command[1:] if each in said)
+        if said[word] == "absent":
+            raise Failed("dnf: No such command")
+        return said[word]
+
+    monkeypatch.setattr(packages, "run", run)
+    monkeypatch.setattr(packages, "find_program", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(packages, "_CACHES", (str(tmp_path / "four"), str(tmp_path / "five")))
+    monkeypatch.setattr(os.path, "exists", lambda path: path != "/var/lib/dpkg/status")
+    return said
+
+
+def fetched_by_dnf(cache: Path, *, kind: str = "updateinfo", age: float = 0) -> None:
+    lists = cache / "baseos-0123/repodata"
+    lists.mkdir(parents=True)
+    for name, seconds in (("0-primary.xml.gz", age), (f"1-{kind}.xml.zst", age + 9 * 86400)):
+        (lists / name).touch()
+        os.utime(lists / name, (time.time() - seconds, time.time() - seconds))
+
+
+@pytest.mark.parametrize(
+    ("where", "known"),
+    [
+        (("dnf-3", "four", "updateinfo"), True),
+        (("dnf5", "five", "updateinfo"), True),
+        (("dnf5", "four", "updateinfo"), False),  # which dnf5 does not read
+        (("dnf-3", "four", "filelists"), False),  # a distribution without advisories
+        (("dnf-3", "none", "updateinfo"), False),
+    ],
+)
+def test_a_dnf_host_has_no_pending_update_only_by_an_index_of_advisories(
+    tmp_path: Path, rpm_host: dict[str, str], where: tuple[str, str, str], known: bool
+) -> None:
+    program, cache, kind = where
+    (tmp_path / "dnf").symlink_to(tmp_path / program)
+    fetched_by_dnf(tmp_path / cache, kind=kind, age=3 * 3600)
+    read = packages.read()
+    assert read["index_age_s"] == (pytest.approx(3 * 3600, abs=60) if known else None)
+    snapshot = make(packages=only({**read, "newest_kernel": None}))
+    assert verdicts(snapshot, "host-updates-pending") == {
+        "host-updates-pending": Status.PASS if known else Status.ERROR
     }
+    rpm_host["updateinfo"] = DNF5 if program == "dnf5" else DNF4
+    snapshot = make(packages=only({**packages.read(), "newest_kernel": None}))
+    assert verdicts(snapshot, "host-updates-pending") == {"host-updates-pending": Status.FAIL}
+    rpm_host["updateinfo"] = "an unknown line\n"
+    assert "'an unknown line'" in packages.read()["pending_error"]
+
+
+@pytest.mark.parametrize(
+    ("said", "required", "names"),
+    [
+        (NO_REBOOT, False, []),
+        (REBOOT, True, ["glibc", "openssl-libs"]),
+        ("", None, []),
+        ("absent", None, []),
+    ],
+)
+def test_dnf_tells_whether_a_reboot_is_required(
+    rpm_host: dict[str, str], said: str, required: bool | None, names: list[str]
+) -> None:
+    rpm_host["needs-restarting"] = said
+    found = packages.read()
+    assert (found["reboot_required"], found["reboot_packages"]) == (required, names)
 
 
 @pytest.mark.parametrize(
