@@ -41,7 +41,7 @@ class Connection:
     def __init__(
         self, path: str, deadline: float = FOREVER, *, idle: float = FOREVER, connected: Any = None
     ) -> None:
-        self.api_version = ""  # from the header of the last answer
+        self.api_version = self.server = ""  # from the header of the last answer
         self._deadline = deadline
         self._idle = idle
         self._reader = Reader(self._receive)
@@ -195,6 +195,7 @@ class Connection:
         """Return the next answer after reading its header."""
         answer = Answer(self._reader, path)
         self.api_version = answer.head.get(b"api-version", b"").decode("latin-1")
+        self.server = answer.head.get(b"server", b"").decode("latin-1")
         return answer
 
     def wait_for_ever(self) -> None:

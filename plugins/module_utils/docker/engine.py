@@ -11,6 +11,7 @@ from ..host.errors import Absent, Failed, describe
 from ..host.read import read_or
 from ..host.run import PATH as SYSTEM_PATH
 from ..host.run import find_program
+from ..host.text import one_line
 from . import config, flags, keys
 from .api import DEFAULT_SOCKET, Connection
 from .http import FOREVER
@@ -36,6 +37,10 @@ _SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
 _MORE_PATH = "/snap/docker/current/bin:/opt/docker"
 # Answers of newer API versions may have another shape. Older engines get the version that they support.
 _NEWEST_API = (1, 51)
+_PODMAN = (
+    "Podman Engine answers on Docker's socket, and hardener judges and hardens Docker's engine only:"
+    " name Docker's own socket, or leave this host out"
+)
 _FIRST_ANSWER = 20  # seconds; an engine that has not answered by then is not queried further
 
 
@@ -60,11 +65,12 @@ class Engine:
         self.api = ""  # prefix of paths: "/v1.45"; empty if it does not answer
         self.version: Any = None  # its answer to `/version`, if it was asked for the API's versions
         self.error: str | None = None
+        self.foreign = ""  # why what answers on Docker's socket is another engine; empty if it is none
 
     @property
     def installed(self) -> bool:
         """Return whether an engine is installed."""
-        return bool(self.binaries.get("dockerd") or self.pid or self.api)
+        return bool(self.binaries.get("dockerd") or self.pid or self.api or self.foreign)
 
     def connect(self, seconds: float, *, idle: float = FOREVER) -> Connection:
         """Return a new connection to the engine's API.
@@ -112,6 +118,7 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
         except (OSError, Failed) as error:
             engine.error = f"{path}: {describe(error)}"
             continue
+        engine.foreign = ""
         if engine.peer != engine.pid and (engine.peer in daemons or _is_renamed(engine.peer)):
             engine.pid = engine.peer
             _learn(engine, known_units)
@@ -292,6 +299,9 @@ def _ping(engine: Engine, path: str) -> None:
     try:
         engine.peer = connection.peer()[0]
         connection.get_bytes("/_ping", limit=65536)
+        if connection.server.startswith("Libpod/"):
+            engine.foreign = f"{path}: {_PODMAN} ({one_line(connection.server)})"
+            raise Failed(_PODMAN)
         newest = agreed = _number(connection.api_version)
         if newest > _NEWEST_API:  # it may have dropped this version
             version = connection.get("/version", limit=1024 * 1024)

@@ -54,9 +54,12 @@ def describe(
 
     Raises:
         Absent: no engine is installed.
+        Failed: another engine answers on Docker's socket.
     """
     if not engine.installed:
         raise Absent("no Docker engine is installed")
+    if engine.foreign:
+        raise Failed(engine.foreign)
     address = containerd_socket(engine, info)
     relays = dict(_relays(engine, running))
     unix_sockets, unlisted = _unix_sockets(engine, running, holders, relays)

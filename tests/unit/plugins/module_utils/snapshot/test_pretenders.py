@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.docker import engine
-from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import enginestate, sockets
 
+from hardener.model import Status
+from tests.unit.plugins.module_utils.render.rendering import rendered, verdicts
 from tests.unit.plugins.module_utils.snapshot import servers
 from tests.unit.plugins.module_utils.snapshot.servers import serving
+from tests.unit.snapshots import failed, make
 
 _NONE = "the program that answers on its socket is not a Docker engine"
 _SAID: dict[bytes, str] = {  # in the head of an answer: how paths begin then; empty for no engine
@@ -83,3 +87,22 @@ def test_a_newer_engine_is_accepted_only_if_its_answer_has_a_valid_minimum_api_v
     assert known.version == (version if api else None)  # it is not asked again
     assert known.api == api
     assert known.error == (None if api else f"{path}: {_NONE}")
+
+
+def test_podman_behind_dockers_socket_is_named_and_refused(tmp_path: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Libpod/5.4.2 (linux)\r\n"
+    with serving(tmp_path / "s", servers.saying(head + b"Content-Length: 2\r\n\r\nOK")) as path:
+        known = found(path)
+    assert (known.api, known.installed) == ("", True)
+    with pytest.raises(Failed, match=r"Podman Engine answers on Docker's socket"):
+        known.connect(1)
+    with pytest.raises(Failed, match=r"Podman Engine answers .*\(Libpod/5\.4\.2 \(linux\)\)"):
+        enginestate.describe(known, info={}, running={}, units={}, listening=[], holders=sockets.Holders())
+    refused = failed(known.foreign)
+    snapshot = make(
+        engine=refused, **{"docker.version": refused, "docker.info": refused, "docker.containers": refused}
+    )
+    assert verdicts(snapshot, "daemon-live-restore") == {"daemon-live-restore": Status.ERROR}
+    assert verdicts(snapshot, "docker-version-current") == {"docker-version-current": Status.ERROR}
+    (document,) = {each.get("refused", "") for each in rendered("docker_daemon", snapshot)}
+    assert "Podman Engine" in document
