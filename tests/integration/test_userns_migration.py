@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.namespaces import OWN_NETWORK
 from tests.leftovers import tied
 from tests.unit.plugins.loading import COLLECTIONS
@@ -406,3 +406,24 @@ def fingerprint(folder: Path) -> list[Any]:
             (str(path), status.st_mode, status.st_uid, status.st_mtime_ns, status.st_size, attributes)
         )
     return found
+
+
+def test_containerds_store_is_left_by_the_steps_that_the_refusal_names(tmp_path: Path) -> None:
+    """Save images, remove all containers, switch the feature off, restart, load, create again."""
+    common = {"live-restore": True, "bridge": "none", "iptables": False}
+    options: dict[str, Any] = {"command": ["sleep", "1000"], "host_config": {"NetworkMode": "none"}}
+    archive = str(tmp_path / "images.tar")
+    with Dockerd(config={**common, "features": {"containerd-snapshotter": True}}) as engine:
+        engine.ensure_image()
+        engine.run("web", **options)
+        assert "containerd" in str(engine.api("GET", "/info")["DriverStatus"])
+        engine.docker("save", "--output", archive, IMAGE)
+        engine.docker("rm", "--force", "web")
+        engine.stop()
+        engine.configure({**common, "features": {"containerd-snapshotter": False}})
+        engine.start()
+        assert engine.docker("images", "--quiet") == ""
+        engine.docker("load", "--input", archive)
+        engine.run("web", **options)
+        assert "containerd" not in str(engine.api("GET", "/info")["DriverStatus"])
+        assert engine.docker("ps", "--format", "{{.Names}}").split() == ["web"]

@@ -39,6 +39,9 @@ DECIDED_BY = {
     "tls": ("tls_days", "tls_directory", "tls_files", "tls_names"),
 }
 
+# The key's default. From Docker 29.10, an empty list ends this exemption; a reload ignores an absent key.
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
+
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Render the documents.
@@ -291,8 +294,9 @@ def _flushed(host: HostView) -> bool:
 def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
     """Return the document that permits only the site's insecure registries, and no mirror over plain HTTP."""
     keys: dict[str, Any] = {}
+    wanted = list(insecure or _LOOPBACK)
     if insecure or "insecure-registries" in host.declared:
-        keys["insecure-registries"] = list(insecure)
+        keys["insecure-registries"] = wanted
     declared = host.in_file("registry-mirrors")
     if mirrors and isinstance(declared, list):
         found = [str(mirror) for mirror in declared]
@@ -305,9 +309,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
                 " password, which only the host knows: remove the mirror over plain HTTP from the file"
             )
             return refused("insecure_registries", reason)
-    gone = [
-        str(registry) for registry in host.in_file("insecure-registries") or () if registry not in insecure
-    ]
+    gone = [str(registry) for registry in host.in_file("insecure-registries") or () if registry not in wanted]
     costs = f"images are no longer pulled from {listed(gone)} until its TLS can be verified" if gone else ""
     return document_of(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
 

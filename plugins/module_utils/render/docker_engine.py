@@ -39,6 +39,8 @@ _FINGERPRINTS = {
     "dnf": "060A61C51B558A7F742B77AAC52FEB6B621E9F35",
 }
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el"}
+_AMAZON = "amzn"
+_DNF_PACKAGES = {"fedora": "moby-engine", _AMAZON: "docker"}  # of other distributions with dnf, there is none
 _CLIENT_APART = 13  # the Debian version from which the client has its own package
 _FOR_ALL = {"apt": ["apparmor", "ca-certificates"], "dnf": []}
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+/_-]*")
@@ -127,7 +129,9 @@ def _unfit(host: HostView, source: str, *, hold: bool) -> str:
     name = host.os.get("PRETTY_NAME") or host.os.get("ID") or "this system"
     if not _manager(host):
         return f"Docker is not installed: {name} is neither of Debian's family nor of Red Hat's"
-    if _manager(host) == "dnf" and source == "distribution" and host.os.get("ID") != "fedora":
+    if host.os.get("ID") == _AMAZON and source == "docker-ce":
+        return f"Docker has no repository for {name}: set docker_engine_source to distribution"
+    if _manager(host) == "dnf" and source == "distribution" and host.os.get("ID") not in _DNF_PACKAGES:
         return f"{name} has no package of Docker: set docker_engine_source to docker-ce"
     if _manager(host) == "dnf" and hold:
         return "docker_engine_hold is for apt only; with dnf, use the plugin versionlock"
@@ -139,7 +143,7 @@ def _engine(host: HostView, source: str, *, client: bool) -> list[str]:
     if source == "docker-ce":
         return ["docker-ce", *(["docker-ce-cli"] if client else []), "containerd.io"]
     if _manager(host) == "dnf":
-        return ["moby-engine"]
+        return [_DNF_PACKAGES[host.os["ID"]]]
     version = str(host.os.get("VERSION_ID", ""))
     apart = host.os.get("ID") == "debian" and not (version.isdigit() and int(version) < _CLIENT_APART)
     return ["docker.io", *(["docker-cli"] if client and apart else [])]

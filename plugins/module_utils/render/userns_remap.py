@@ -141,8 +141,11 @@ def _impossible(host: HostView) -> str:
     status = {str(row[0]): str(row[1]) for row in host.info.get("DriverStatus") or () if len(row) == 2}
     if features.get("containerd-snapshotter") or "containerd" in status.get("driver-type", ""):
         return (
-            "the engine keeps images in containerd's store, which excludes user namespaces: switch the"
-            " feature containerd-snapshotter off, and load the images again"
+            "the engine keeps images in containerd's store, which excludes user namespaces. To leave it:"
+            " save the images (docker save), remove all containers (with live-restore, running ones would go"
+            " on unmanaged), set containerd-snapshotter to false under features in"
+            f" {host.config_path}, restart docker, load the images, and create the containers again;"
+            " volumes and networks stay"
         )
     return ""
 

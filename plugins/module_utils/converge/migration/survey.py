@@ -247,7 +247,10 @@ def _of_engine(info: Mapping[str, Any]) -> list[str]:
         found.append("this host is part of a swarm, whose state would be lost: leave the swarm first")
     status = {str(row[0]): str(row[1]) for row in info.get("DriverStatus") or () if len(row) == 2}
     if "containerd" in status.get("driver-type", ""):
-        found.append("the engine keeps images in containerd's store, which excludes user namespaces")
+        found.append(
+            "the engine keeps images in containerd's store, which excludes user namespaces"
+            " (`hardener explain daemon-userns-remap` names the steps to leave it)"
+        )
     options = " ".join(map(str, info.get("SecurityOptions") or ()))
     if "name=rootless" in options:
         found.append("the engine is rootless already")

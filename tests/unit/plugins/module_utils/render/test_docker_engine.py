@@ -27,6 +27,12 @@ DEBIAN_13 = {"ID": "debian", "VERSION_ID": "13", "VERSION_CODENAME": "trixie"}
 DEBIAN_TESTING = {"ID": "debian", "VERSION_CODENAME": "forky"}
 UBUNTU = {"ID": "ubuntu", "ID_LIKE": "debian", "VERSION_ID": "24.04", "VERSION_CODENAME": "noble"}
 FEDORA = {"ID": "fedora", "VERSION_ID": "43"}
+AMAZON = {
+    "ID": "amzn",
+    "ID_LIKE": "fedora",
+    "VERSION_ID": "2023",
+    "PRETTY_NAME": "Amazon Linux 2023.6",
+}
 ROCKY = {
     "ID": "rocky",
     "ID_LIKE": "rhel centos fedora",
@@ -117,6 +123,7 @@ def test_a_held_engine_is_released_and_started() -> None:
         (DEBIAN_TESTING, "distribution", True, ["docker.io", "docker-cli"]),
         (UBUNTU, "distribution", True, ["docker.io"]),
         (FEDORA, "distribution", True, ["moby-engine"]),
+        (AMAZON, "distribution", True, ["docker"]),
         (DEBIAN_12, "docker-ce", True, ["docker-ce", "docker-ce-cli", "containerd.io"]),
         (ROCKY, "docker-ce", True, ["docker-ce", "docker-ce-cli", "containerd.io"]),
         (ROCKY, "docker-ce", False, ["docker-ce", "containerd.io"]),
@@ -126,7 +133,7 @@ def test_each_distribution_has_its_packages(
     release: dict[str, str], source: str, client: bool, engine: list[str]
 ) -> None:
     found = packages(bare(release), source=source, client=client, extra_packages=["docker-compose"])
-    family = "dnf" if release in (FEDORA, ROCKY) else "apt"
+    family = "dnf" if release in (FEDORA, AMAZON, ROCKY) else "apt"
     more = ["apparmor", "ca-certificates"] if family == "apt" else []
     assert found == {"manager": family, "install": [*engine, *more, "docker-compose"], "hold": []}
 
@@ -158,6 +165,11 @@ def test_apt_is_pinned_to_one_version() -> None:
         (bare(init="runit"), {}, "does not run on this host"),
         (bare({"ID": "arch", "PRETTY_NAME": "Arch Linux"}), {}, "Arch Linux is neither"),
         (bare(ROCKY), {}, "Rocky Linux 9.6 has no package of Docker: set docker_engine_source"),
+        (
+            bare(AMAZON),
+            {"source": "docker-ce"},
+            "has no repository for Amazon Linux 2023.6: set docker_engine_source",
+        ),
         (bare(FEDORA), {"hold": True}, "versionlock"),
         (bare(), {"version": "1\nPackage: *"}, "docker_engine_version is"),
         (bare(), {"version": "-1"}, "docker_engine_version is"),
