@@ -1,22 +1,24 @@
-"""Read files, JSON and archives from untrusted sources within limits of size, depth and number of values.
+"""Read files, compressed data, JSON and archives from untrusted sources within limits.
 
-Parsed JSON can take about thirty times the memory of its text, so the values are counted before it is parsed.
+Only this module and the collection's parser of JSON, which hosts use too, parse what others wrote; YAML that
+people write is read by ``decisions/document.py``. A test finds all other parsers.
 """
 
 from __future__ import annotations
 
-import json
 import lzma
-import math
 import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-MOST_LEVELS = 100  # of nesting: functions that walk through values are recursive, and Python limits recursion
+from ansible_collections.hardener.docker.plugins.module_utils.host.bounded import parse, values
+
+__all__ = ["Archive", "inflate", "parse", "read", "values"]
+
 _PIECE = 1 << 20
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
@@ -35,43 +37,22 @@ def read(path: Path, *, most: int) -> bytes:
     return data
 
 
-def values(data: bytes) -> int:
-    """Estimate the number of values in a JSON text by its punctuation; punctuation in strings counts too."""
-    return sum(map(data.count, (b"{", b"[", b",", b":")))
-
-
-def parse(data: bytes, *, most_values: int, most_levels: int = MOST_LEVELS, strict: bool = True) -> Any:
-    """Parse JSON; if ``strict``, refuse extensions that Python accepts (``NaN``), and overflows (``1e999``).
+def inflate(packed: bytes, *, most: int) -> bytes:
+    """Decompress data in the format of gzip or zlib.
 
     Raises:
-        ValueError: it is not JSON, is nested too deeply, or has more values than ``most_values``.
+        ValueError: the data are damaged or cut off, or have more than ``most`` bytes.
     """
-    if values(data) > most_values:
-        raise ValueError(f"the JSON has more than {most_values} values")
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
-        found = json.loads(
-            data, parse_constant=_finite if strict else None, parse_float=_finite if strict else None
-        )
-    except RecursionError as error:
-        raise ValueError(f"values are nested more than {most_levels} levels deep") from error
-    level = [found] if isinstance(found, (dict, list)) else []
-    for _ in range(most_levels):
-        level = [
-            inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return found
-    raise ValueError(f"values are nested more than {most_levels} levels deep")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not a number in JSON")
-    return number
+        data = inflater.decompress(packed, most + 1)
+    except zlib.error as error:
+        raise ValueError(f"the compressed data cannot be read: {error}") from error
+    if len(data) > most:
+        raise ValueError(f"the decompressed data have more than {most} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError("the compressed data are cut off, or other data follow them")
+    return data
 
 
 class Archive:

@@ -90,8 +90,11 @@ def _load(path: Path) -> Snapshot:
     Raises:
         HardenerError: it cannot be read.
     """
-    from hardener.snapshot import Snapshot
+    from hardener.snapshot import MAX_BYTES, Snapshot
 
     if path == STDIN:
-        return Snapshot.parse(sys.stdin.buffer.read(), name="standard input")
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise HardenerError(f"standard input has more than {MAX_BYTES} bytes")
+        return Snapshot.parse(data, name="standard input")
     return Snapshot.load(path)

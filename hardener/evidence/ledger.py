@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from hardener.bounded import parse
 from hardener.errors import HardenerError
 from hardener.evidence.manifest import START, Link
 from hardener.evidence.refusal import Refused
@@ -208,7 +209,7 @@ def _parse(text: bytes, name: str, place: str) -> LedgerEntry:
     try:
         if not text.endswith(b"\n"):
             raise ValueError("the line is cut off")
-        read = json.loads(text)
+        read = parse(text)
         entry = LedgerEntry(**{**read, "runs": tuple(read["runs"])})
         digests = (entry.bundle_sha256, entry.manifest_sha256, entry.prev_sha256)
         if entry.render() + b"\n" != text:
@@ -220,7 +221,7 @@ def _parse(text: bytes, name: str, place: str) -> LedgerEntry:
         if not _TIME.fullmatch(entry.time):
             raise ValueError("the time does not have the form that hardener writes")
         datetime.fromisoformat(entry.time)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise Refused(name, f"{place} is not an entry: {error}") from None
     return entry
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from hardener.bounded import parse
 from hardener.evidence.refusal import Refused
 from hardener.model import Status
 from hardener.run import RunInfo
@@ -23,6 +24,7 @@ PREDICATE = "urn:hardener:evidence:1"  # type of a bundle without proofs
 PREDICATE_PROOFS = "urn:hardener:evidence:2"  # type of a bundle with proofs
 
 _STATUSES = [status.value for status in Status]  # a new status needs a new type of bundle
+_MOST_VALUES = 20_000_000  # a year of a large fleet
 _KEY = re.compile(r"[a-z_][A-Za-z0-9_]*", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}")
@@ -155,7 +157,7 @@ class Manifest:
             Refused: this version would not write this manifest.
         """
         try:
-            document = json.loads(data, object_pairs_hook=_object)
+            document = parse(data, most_values=_MOST_VALUES, pairs=_object)
             kinds = (PREDICATE, PREDICATE_PROOFS)
             if document["_type"] != STATEMENT or document["predicateType"] not in kinds:
                 raise Refused(MANIFEST, f"this version of hardener reads only {' and '.join(kinds)}")
@@ -175,10 +177,11 @@ class Manifest:
                 proofs=tuple(_read_proof(each) for each in predicate.get("proofs", ())),
             )
             rendered = manifest.render()
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise Refused(MANIFEST, f"not a manifest: {type(error).__name__} {error}") from None
         if rendered != data:
-            place = next(_differences(document, json.loads(rendered), ""), "spaces, or the order of keys")
+            expected = parse(rendered, most_values=_MOST_VALUES)
+            place = next(_differences(document, expected, ""), "spaces, or the order of keys")
             raise Refused(MANIFEST, f"differs from what an export writes: {place}")
         return manifest
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from hardener import __version__, catalogue
 from hardener.assess import assess, unreachable
+from hardener.bounded import parse
 from hardener.decisions.document import DocumentError
 from hardener.decisions.files import stored_decisions
 from hardener.errors import HardenerError
@@ -31,6 +31,7 @@ from hardener.text import line, scalar
 
 MAX_SNAPSHOT = 256 << 20  # bytes; a host with a thousand containers needs twenty million
 _MAX_LINE = 64 << 20  # bytes of one host in the report
+_MOST_VALUES = 4_000_000  # in it
 _LINES = FORMATS["ndjson"].file
 _LEVELS = (1, 2)  # of the benchmarks
 
@@ -242,7 +243,7 @@ class _Reported:
 
     def _line(self, text: bytes) -> None:
         try:
-            read: dict[str, Any] = json.loads(text)
+            read: dict[str, Any] = parse(text, most_values=_MOST_VALUES)
             if host := read.get("host"):
                 pairs = ((str(each["slug"]), str(each["status"])) for each in host["findings"])
                 statuses = tuple(self._known.setdefault(pair, pair) for pair in pairs)
@@ -254,7 +255,7 @@ class _Reported:
                         self._known.setdefault(groups, groups),
                     )
                 )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(self.name, f"not a report: {type(error).__name__} {error}") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hardener.errors import InternalError
+from hardener.bounded import parse
+from hardener.errors import HardenerError, InternalError
 from hardener.fleet import inventory as inventories
 from hardener.fleet.environment import environment
 from hardener.fleet.failure import failure
+from hardener.text import line
 from hardener.workfolder import temporary_folder
 
+_MOST_VALUES = 50_000_000  # with all variables of all hosts
 _TIMEOUT_S = 300  # seconds; a dynamic inventory queries a cloud
 
 
@@ -72,7 +74,11 @@ def listed(
             raise InternalError(f"the inventory gave no answer in {_TIMEOUT_S} s") from error
     if done.returncode != 0:
         raise failure(done.stderr.splitlines(), code=done.returncode)
-    answer: dict[str, Any] = json.loads(done.stdout)
+    try:
+        # Ansible's own output: a value such as `.inf` in the inventory is not JSON.
+        answer: dict[str, Any] = parse(done.stdout.encode(), most_values=_MOST_VALUES, strict=False)
+    except ValueError as error:
+        raise HardenerError(f"the inventory {line(inventory)} cannot be read: {error}") from error
     return answer
 
 

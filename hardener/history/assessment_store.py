@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hardener.bounded import inflate, parse
 from hardener.errors import HardenerError
 from hardener.history.codec import Codec
 from hardener.model import AppliedWish, Assessment, Control, Status
@@ -17,6 +18,8 @@ from hardener.text import line
 
 _AT_HAND = 4  # hosts that stay uncompressed: compressing one takes as long as its report
 _IN_MEMORY = 8 * 1024 * 1024  # bytes; a thousand hosts need no disk
+_LARGEST = 256 << 20  # bytes of one host, uncompressed
+_MOST_VALUES = 10_000_000
 _STATUSES = tuple(Status)
 
 
@@ -159,5 +162,9 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(packed: bytes) -> Any:
-    """Return the JSON value that was compressed."""
-    return json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass"))
+    """Return the JSON value that was compressed.
+
+    Raises:
+        ValueError: it is damaged, or too large.
+    """
+    return parse(inflate(packed, most=_LARGEST), most_values=_MOST_VALUES)

@@ -30,6 +30,7 @@ _NAME = re.compile(r"[0-9a-f-]{1,64}")
 _SUFFIX = ".jsonl"
 _KEPT = 50
 _LARGEST = 256 * 1024 * 1024
+_MOST_VALUES = 1_000_000  # of a step
 _REASON = 1000  # characters
 
 
@@ -231,7 +232,8 @@ def _load(home: Home, path: Path) -> Unfinished:
     """
     try:
         lines = bounded.read(path, most=_LARGEST).split(b"\n")
-        first, *steps = (json.loads(each) for each in lines[:-1])  # what follows the last newline was cut off
+        whole = lines[:-1]  # what follows the last newline was cut off
+        first, *steps = (bounded.parse(each, most_values=_MOST_VALUES) for each in whole)
         if first["format"] != _FORMAT or not _NAME.fullmatch(first["run"]):
             raise ValueError("the file is not a journal of this version of hardener")
         begun: set[str] = set()
@@ -257,7 +259,7 @@ def _load(home: Home, path: Path) -> Unfinished:
         )
     except OSError as error:
         raise home.failure(error) from error
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise HardenerError(f"{line(str(path), 1000)} is damaged: {line(str(error))}") from error
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hardener.bounded import inflate, parse, read
 from hardener.errors import HardenerError
 from hardener.history import retention
 from hardener.history.home import Home
@@ -28,6 +29,7 @@ _DAY_S = 86_400.0
 _DRAFT_S = 3_600.0  # writing takes seconds: older files belong to a killed process
 _MOST_HEAD = 1 << 16
 _MOST_FILES = 8 * MOST
+_MOST_VALUES = 10_000_000  # the files are texts, whose punctuation counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,10 @@ class StoredProof:
             HardenerError: they cannot be read, or were changed.
         """
         try:
-            with gzip.open(self.path) as file:
-                file.readline(_MOST_HEAD)
-                text = file.read(_MOST_FILES + 1)
-            if len(text) > _MOST_FILES:
-                raise ValueError(f"the files have more than {_MOST_FILES} bytes")
-            found = {str(name): str(content).encode() for name, content in json.loads(text).items()}
-        except (OSError, EOFError, ValueError, AttributeError, zlib.error) as error:
+            text = inflate(read(self.path, most=_MOST_FILES), most=_MOST_FILES).partition(b"\n")[2]
+            files = parse(text, most_values=_MOST_VALUES)
+            found = {str(name): str(content).encode() for name, content in files.items()}
+        except (OSError, ValueError, AttributeError) as error:
             raise HardenerError(
                 f"cannot read the proof {line(str(self.path))}: {line(str(error))}"
             ) from error
@@ -196,7 +195,7 @@ def _stored(path: Path) -> StoredProof:
     assert found is not None
     try:
         with gzip.open(path) as file:
-            head = json.loads(file.readline(_MOST_HEAD))
+            head = parse(file.readline(_MOST_HEAD))
         said = {key: str(head[key]) for key in ("name", "image", "verdict", "ended")}
     except (OSError, EOFError, ValueError, LookupError, TypeError, zlib.error) as error:
         raise HardenerError(f"cannot read the proof {line(str(path))}: {line(str(error))}") from error

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hardener.bounded import inflate, read
 from hardener.files import sync_folder
 from hardener.history.assessment_store import AssessmentStore, pack
 from hardener.history.codec import Codec
@@ -26,6 +27,7 @@ from hardener.history.database import opened, select, transaction
 from hardener.history.home import Home
 from hardener.history.runs import RunRecord
 from hardener.model import Control
+from hardener.snapshot import MAX_BYTES
 from hardener.text import scalar
 from hardener.workfolder import new_folder
 
@@ -76,7 +78,7 @@ class Recording:
         if file is None:
             return None
         with self._guarded():
-            return gzip.decompress((self._folder / _SNAPSHOTS / file).read_bytes())
+            return inflate(read(self._folder / _SNAPSHOTS / file, most=MAX_BYTES), most=MAX_BYTES)
 
     def finish(self, record: RunRecord, assessments: AssessmentStore) -> None:
         """Add the run to the history.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import sqlite3
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from hardener.bounded import inflate, parse, read
 from hardener.errors import HardenerError
 from hardener.history.assessment_store import unpack
 from hardener.history.codec import Codec
@@ -20,6 +18,7 @@ from hardener.history.home import Home
 from hardener.history.inventories import inventory_key
 from hardener.model import Assessment, Control, Status
 from hardener.run import RunInfo
+from hardener.snapshot import MAX_BYTES
 from hardener.text import line, scalar
 
 
@@ -71,7 +70,7 @@ class StoredRun:
         self.hosts: int
         self._unreachable: int
         self.number, self.hosts, self._unreachable, self._catalogue, record = row
-        self.record = Codec().decode(RunRecord, json.loads(record))
+        self.record = Codec().decode(RunRecord, parse(record.encode()))
         self._sections = sections
 
     @property
@@ -174,8 +173,8 @@ class StoredRun:
     def _snapshot(self, file: str) -> bytes:
         path = self._home.runs / self.id / file
         try:
-            return gzip.decompress(path.read_bytes())
-        except (OSError, EOFError, ValueError, zlib.error) as error:
+            return inflate(read(path, most=MAX_BYTES), most=MAX_BYTES)
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise HardenerError(f"cannot read the snapshot {path}: {line(reason)}") from error
 
@@ -184,7 +183,7 @@ class StoredRun:
         try:
             with connected(self._home) as connection:
                 yield connection
-        except (ValueError, LookupError, TypeError, RecursionError, zlib.error) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise HardenerError(f"run {self.id} is damaged in the history: {line(repr(error))}") from error
 
 

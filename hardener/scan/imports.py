@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
 
 _LARGEST = 256 * 1024 * 1024
+_MOST_VALUES = 10_000_000
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 _NAMED = 2000  # findings of one image
 _LONGEST = 200
@@ -28,12 +29,10 @@ def load(path: Path) -> dict[str, Any]:
         HardenerError: it cannot be read, or is not a report about an image with an id.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise HardenerError(f"{path} is larger than {_LARGEST} bytes")
-        raw = json.loads(path.read_bytes())
+        raw = parse(read(path, most=_LARGEST), most_values=_MOST_VALUES, strict=False)
     except OSError as error:
         raise HardenerError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise HardenerError(f"{path} is not JSON: {line(str(error))}") from error
     try:
         return _report(raw)

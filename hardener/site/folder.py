@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
+from hardener.bounded import parse
 from hardener.errors import HardenerError
 from hardener.text import line
 
@@ -171,7 +172,7 @@ class SiteFolder:
         listed = {}
         for row in rows[1:]:
             with suppress(ValueError, TypeError):  # the last row of a killed run may be torn
-                path, key, size = json.loads(row)
+                path, key, size = parse(row)
                 if isinstance(path, str) and _OURS.fullmatch(path):
                     listed[path] = _Entry(str(key), int(size))
         return listed

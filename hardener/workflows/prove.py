@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from hardener.workload.exercise import Exerciser
 from hardener.workload.profile_document import Document
 from hardener.workload.proven import check, read_folder
 from hardener.workload.recording import now
-from hardener.workload.settings import APPARMOR, SECCOMP
+from hardener.workload.settings import APPARMOR, read_seccomp
 from hardener.workload.trials import not_tried, plan
 from hardener.workload.verdict import Verdict, judge
 
@@ -93,7 +92,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
     path = request.folder / proofs.NAME
     for file in (path, *([request.junit] if request.junit else [])):
         require_writable(file)
-    seccomp = json.loads((request.folder / SECCOMP).read_bytes()) if document.seccomp else None
+    seccomp = read_seccomp(request.folder) if document.seccomp else None
     trials = plan(document, seccomp=seccomp, starts=request.starts)
 
     def exerciser(most: float) -> Exerciser:

@@ -7,7 +7,6 @@ service.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hardener.bounded import parse
 from hardener.errors import HardenerError
 from hardener.text import line
 
@@ -111,7 +111,7 @@ def _has_compose() -> bool:
 
 
 def _project_name(words: Sequence[str]) -> str:
-    document = json.loads(_compose_output([*words, "config", "--format", "json"]))
+    document = parse(_compose_output([*words, "config", "--format", "json"]).encode())
     return str(document.get("name") or "") if isinstance(document, dict) else ""
 
 

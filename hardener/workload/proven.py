@@ -6,14 +6,13 @@ list is detected.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hardener import __version__
-from hardener.bounded import read
+from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload import profile_document, proof
@@ -28,6 +27,7 @@ from hardener.workload.trials import not_tried, plan
 from hardener.workload.verdict import judge
 
 MOST = 16 << 20  # bytes of a file
+_MOST_VALUES = 500_000
 
 
 class InconsistentError(HardenerError):
@@ -164,7 +164,7 @@ def _require_derived(profile: Document, files: Mapping[str, bytes]) -> Any:
     for name in sorted(again.keys() | profile.files.keys()):
         if again.get(name, "").encode() != files.get(name):
             raise InconsistentError(name, f"does not follow from {profile_document.NAME}")
-    return json.loads(again[SECCOMP]) if profile.seccomp else None
+    return parse(again[SECCOMP].encode(), most_values=_MOST_VALUES) if profile.seccomp else None
 
 
 def _require_same(found: ProofDocument, profile: Document, seccomp: Any) -> None:

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split
 
+from hardener.bounded import parse, read
+from hardener.errors import HardenerError
+from hardener.text import line
 from hardener.workload.profile_document import Document
 
 SECCOMP = "seccomp.json"
+_LARGEST = 16 << 20  # bytes
+_MOST_VALUES = 500_000
 APPARMOR = "apparmor"
 
 
@@ -105,3 +111,16 @@ def interpolated(value: Any) -> Any:
 
 def _short(name: str) -> str:
     return name.removeprefix("CAP_")
+
+
+def read_seccomp(folder: Path) -> Any:
+    """Read the seccomp profile in a folder.
+
+    Raises:
+        HardenerError: it cannot be read.
+    """
+    path = folder / SECCOMP
+    try:
+        return parse(read(path, most=_LARGEST), most_values=_MOST_VALUES)
+    except (OSError, ValueError) as error:
+        raise HardenerError(f"cannot read {line(str(path))}: {line(str(error), 200)}") from error

@@ -10,16 +10,12 @@ from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split
 
-from hardener.bounded import read
 from hardener.checks.lib.containers import Container
-from hardener.errors import HardenerError
-from hardener.text import line
 from hardener.workload.identity import Axis, Identity, difference, recorded
 from hardener.workload.observed import as_recorded
 from hardener.workload.profile_document import Document, load
-from hardener.workload.settings import SECCOMP, kept_options
+from hardener.workload.settings import kept_options, read_seccomp
 
-_MOST = 16 << 20
 _REDACTED = "redacted"  # a word of a command that was recorded on a host without its own key
 _MOUNTS = "mounts"
 
@@ -51,12 +47,8 @@ def made(folder: Path) -> MadeProfile:
     document = load(folder)
     option = ""
     if document.seccomp is not None:
-        path = folder / SECCOMP
-        try:
-            # The form in which docker and compose write a file into a container's options.
-            compact = json.dumps(json.loads(read(path, most=_MOST)), separators=(",", ":"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise HardenerError(f"cannot read {line(str(path))}: {line(str(error), 200)}") from error
+        # The form in which docker and compose write a file into a container's options.
+        compact = json.dumps(read_seccomp(folder), separators=(",", ":"))
         option = f"seccomp=sha256:{sha256(compact.encode()).hexdigest()}"
     return MadeProfile(name=str(folder), document=document, option=option)
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import math
 import re
 import secrets
 import shlex
@@ -39,6 +38,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.host import bounded
 from ..module_utils.host.sources import PACKAGE, sources
 from ..module_utils.host.text import one_line
 from . import answer_size, limits
@@ -255,11 +255,13 @@ class HostScriptAction(ActionBase):
                     raise AnsibleActionFail(f"the host's answer is larger than {answer_size.ANSWER} bytes")
                 answer_size.see_it_parses(text)
                 encoded = _result(text)
-                parsed_head, answer = _parsed(head), {} if encoded and not parsed else _parsed(text)
-                answer_size.see_it_is_flat(answer)
+                parsed_head = bounded.parse(head.encode())
+                answer = {} if encoded and not parsed else bounded.parse(text, most_values=answer_size.VALUES)
                 if isinstance(parsed_head, dict) and isinstance(answer, dict):
                     return parsed_head, answer, encoded
-            except (ValueError, zlib.error, RecursionError):
+            except bounded.TooLargeError as error:
+                raise AnsibleActionFail(f"the host's answer is too large: {error}") from error
+            except (ValueError, zlib.error):
                 pass
             raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
         stderr, stdout = (without_steps(outcome[name][-_MAX_SAID:]) for name in ("stderr", "stdout"))
@@ -343,22 +345,6 @@ def _result(text: bytes) -> bytes:
     if text.startswith(head) and text.endswith(tail) and text.isascii():
         return text[len(head) : -len(tail)]
     return b""
-
-
-def _parsed(text: str | bytes) -> Any:
-    """Parse JSON strictly: refuse numbers outside the standard that Python accepts (``NaN``, ``1e999``).
-
-    Raises:
-        ValueError: the text is not JSON.
-    """
-    return json.loads(text, parse_constant=_finite, parse_float=_finite)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not a number in JSON")
-    return number
 
 
 class Steps:

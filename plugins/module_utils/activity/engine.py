@@ -14,6 +14,7 @@ from ..docker import client
 from ..docker.api import Connection
 from ..docker.client import Lines
 from ..docker.http import NoAnswer, NotFound
+from ..host import bounded
 from ..host.text import NAME, shown
 from .containers import Container, Directory
 from .events import EngineEvent, reported_events, risks
@@ -89,7 +90,7 @@ class Engine:
                     while text and not text.endswith(b"\n"):
                         text = lines.next(_LINE)
                     continue
-                self._handle(json.loads(text))
+                self._handle(bounded.parse(text))
 
     def _handle(self, event: Any) -> None:
         if not isinstance(event, dict):
@@ -135,10 +136,10 @@ class Engine:
 
     def _learn(self, identity: str) -> None:
         try:
-            inspected = json.loads(self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER))
+            inspected = bounded.parse(self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER))
         except NotFound:  # it ended after it was listed
             return
-        except (NoAnswer, ValueError, RecursionError):
+        except (NoAnswer, ValueError):
             inspected = None
         if isinstance(inspected, dict):
             self._directory.put(container(identity, inspected))

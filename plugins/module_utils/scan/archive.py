@@ -90,7 +90,7 @@ class ArchiveFiles(Files):
         except http.TooLarge as error:
             raise TooLarge(str(error)) from None
         try:
-            with tarfile.open(fileobj=io.BytesIO(data)) as packed:
+            with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as packed:
                 return [(member, _content(packed, member)) for member in packed]
         except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
             raise Failed(f"the archive of {path} from the engine cannot be read: {error}") from None

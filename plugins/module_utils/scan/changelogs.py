@@ -129,7 +129,7 @@ def changelog(package: str) -> str:
         Failed: there is none.
     """
     unpacked = run_bytes("dpkg-deb", "--fsys-tarfile", package, timeout=_LIMIT, limit=_MAX_UNPACKED)
-    with tarfile.open(fileobj=BytesIO(unpacked)) as packed:
+    with tarfile.open(fileobj=BytesIO(unpacked), mode="r:") as packed:
         members = {member.name: member for member in packed if member.isreg() and "/doc/" in member.name}
         # The second one is in native Debian packages.
         for ending in ("/changelog.Debian.gz", "/changelog.gz"):

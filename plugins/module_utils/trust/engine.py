@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Mapping
 
@@ -10,6 +9,7 @@ from ..docker import client
 from ..docker.api import USUAL_SOCKET
 from ..docker.client import Lines, quoted
 from ..docker.http import NoAnswer, NotFound, parse
+from ..host import bounded
 from ..host.errors import Failed
 from ..host.text import one_line
 
@@ -72,10 +72,10 @@ class Engine(client.Engine):
                 lines = Lines(connection.open("POST", pull, headers=headers))
                 # A stream of progress objects; each is short.
                 for line in iter(lines.next, b""):
-                    progress = json.loads(line) if line.strip() else {}
+                    progress = bounded.parse(line) if line.strip() else {}
                     if isinstance(progress, dict) and "error" in progress:
                         raise Failed(one_line(str(progress["error"])))
-        except (Failed, ValueError, RecursionError) as error:
+        except (Failed, ValueError) as error:
             raise Failed(f"the engine cannot pull the image: {one_line(str(error))}") from None
 
     def tag(self, image: str, repository: str, tag: str) -> None:

@@ -6,7 +6,6 @@ The only trusted answer of a registry is a body whose SHA-256 is the requested d
 from __future__ import annotations
 
 import http.client
-import json
 import re
 import ssl
 import time
@@ -15,6 +14,7 @@ from hashlib import sha256
 from typing import Any, Mapping, NamedTuple, Sequence, cast
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
+from ..host import bounded
 from ..host.text import one_line
 from . import login
 from .findings import NotFound, Tampered, Unreachable
@@ -268,8 +268,8 @@ def parsed(body: bytes) -> dict[str, Any]:
         Unreachable: the body is not a JSON object.
     """
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        found = bounded.parse(body)
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise Unreachable("the registry's answer is not a JSON object")

@@ -9,12 +9,12 @@ names the digest and no repository; its DSSE encoding is signed.
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64decode
 from itertools import islice
 from typing import Any, Iterator, NamedTuple
 
+from ..host import bounded
 from . import references
 from .findings import NotFound, Unreachable
 from .registry import Registry, parsed
@@ -116,18 +116,18 @@ def _referring(registry: Registry, image: references.Reference, digest: str) -> 
 
 def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
     try:
-        bundle = json.loads(data)
+        bundle = bounded.parse(data)
         envelope = bundle["dsseEnvelope"]
         kind, payload = envelope["payloadType"], b64decode(envelope["payload"], validate=True)
         signatures = [str(each["sig"]) for each in envelope["signatures"][:_MOST]]
-        statement = json.loads(payload)
+        statement = bounded.parse(payload)
         if statement["predicateType"] != _SIGNATURE:
             return
         if kind != _IN_TOTO:
             raise ValueError("the payload is not an in-toto statement")
         subjects = [each["digest"]["sha256"] for each in statement["subject"]]
         with_key = "publicKey" in bundle["verificationMaterial"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         yield Statement(b"", b"", unreadable="a bundle that is not a Sigstore bundle with a DSSE envelope")
         return
     if not with_key:
@@ -148,12 +148,12 @@ def _pre_authentication(kind: bytes, payload: bytes) -> bytes:
 def _other_payload(payload: bytes, image: references.Reference, digest: str) -> str:
     """Return why a classic payload is not about this image; empty if it is."""
     try:
-        critical = json.loads(payload)["critical"]
+        critical = bounded.parse(payload)["critical"]
         named = critical["image"]["docker-manifest-digest"]
         repository = references.parse(str(critical["identity"]["docker-reference"])).repository
         if critical["type"] != _KIND:
             raise ValueError("the payload is not a container signature")
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return "the signed content is not a payload of cosign"
     if named != digest:
         return _OTHER_IMAGE

@@ -60,8 +60,8 @@ _LOADED = """\
 import json, os, sys
 from types import SimpleNamespace
 from ansible.plugins.loader import action_loader, init_plugin_loader
-from hardener.fleet.ansible_playbook import bound_tasks
 init_plugin_loader()
+from hardener.fleet.ansible_playbook import bound_tasks
 from ansible_collections.hardener.docker.plugins.plugin_utils import host_script, limits
 held = []
 limits.hold = held.append

@@ -1,4 +1,4 @@
-"""Rules for what hosts, nodes and files of others say: an error quotes it shortened."""
+"""Rules for what hosts, nodes and files of others say: one reader parses it, an error quotes it shortened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.snapshot import FactUnavailable
 from hardener.text import LONGEST
-from tests.unit.walls.sources import MODULES, nodes, room
+from tests.unit.walls.sources import MODULES, everything, imports, nodes, room
 
 
 def shortening_errors() -> set[str]:
@@ -82,3 +82,53 @@ def test_errors_quote_foreign_values_shortened() -> None:
         if room(name) != "cli" and (uses := unshortened(source))  # whose options are the user's own
     }
     assert not found
+
+
+PARSERS = frozenset(
+    {
+        *(f"json.{name}" for name in ("load", "loads", "JSONDecoder")),
+        *(f"yaml.{name}" for name in ("load", "load_all", "safe_load", "safe_load_all", "full_load")),
+        *("gzip.decompress", "zlib.decompress", "zipfile.ZipFile", "tarfile.open"),
+        *("pickle.load", "pickle.loads", "marshal.loads", "shutil.unpack_archive"),
+    }
+)
+READERS = {"hardener/bounded.py", "plugins/module_utils/host/bounded.py"}
+# What else parses, and why that needs no limit.
+OWN = {
+    "hardener/catalogue/__init__.py": "data of the package",
+    "hardener/catalogue/known_releases.py": "data of the package, or a file that decisions/ has read",
+    "hardener/lab/guest.py": "a file of the lab, which its user has started",
+    "hardener/lab/image.py": "an image whose digest was verified",
+    "hardener/lab/qemu.py": "QEMU, which the lab has started; no guest writes to this socket",
+    "hardener/lab/recipe.py": "writes an archive",
+    "plugins/action/verify_images.py": "a copy of the action's own arguments",
+    "plugins/plugin_utils/host_time.py": "two numbers in a folder of this run",
+    "plugins/plugin_utils/specification.py": "data of the collection",
+}
+# Programs on hosts limit the bytes that they read, and the memory and time of their process (host/limits.py).
+# Only the modules that read what registries and containers send use the reader too.
+ON_HOSTS = "plugins/module_utils/"
+READING_OTHERS = {"trust/registry.py", "trust/statements.py", "trust/engine.py", "activity/engine.py"}
+
+
+def parsers(path: str, source: str) -> frozenset[str]:
+    """The parsers without limits that a module uses."""
+    called = {ast.unparse(node) for node in nodes(source) if isinstance(node, ast.Attribute)}
+    return PARSERS & {*called, *imports(source, path)}
+
+
+def test_the_search_finds_every_parser() -> None:
+    for text in ("json.loads(x)", "from json import loads", "partial(json.load, x)", "yaml.load(x, loader)"):
+        assert parsers("hardener/x.py", text), text
+    assert not parsers("hardener/x.py", "json.dumps(x); parse(x); zipfile.BadZipFile")
+
+
+def test_only_the_reader_parses_what_others_wrote() -> None:
+    found = {path for path, source in everything() if parsers(path, source)}
+    assert found >= READERS
+    unbounded = {
+        path
+        for path in found - READERS
+        if not path.startswith(ON_HOSTS) or path.removeprefix(ON_HOSTS) in READING_OTHERS
+    }
+    assert unbounded == OWN.keys()

@@ -52,6 +52,7 @@ TABLES = frozenset(
         "docker.keys",
         "docker.runtimes",
         "docker.seccomp",
+        "host.bounded",
         "snapshot.sysctls",
         "subjects.audit",
         "subjects.files",
