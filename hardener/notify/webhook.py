@@ -37,6 +37,8 @@ class Webhook(Target):
                 raise ValueError
             parts = urlsplit(url)
             self._host = parts.hostname or ""
+            if parts.port == 0:
+                raise ValueError
             port = f":{parts.port}" if parts.port is not None else ""
         except ValueError:
             raise HardenerError("invalid notification URL", hint=_HINT) from None

@@ -22,6 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from ansible_collections.hardener.docker.plugins.module_utils.host.text import PORT
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from hardener.decisions.document import Document, DocumentError, Path_, read
@@ -30,7 +31,7 @@ from hardener.errors import HardenerError
 
 NAME = "trust.yml"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*(?:/[a-z0-9._-]+)*/?")
+_PREFIX = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*(?::{PORT})?(?:/[a-z0-9._-]+)*/?")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+\n-----END PUBLIC KEY-----\n?")
 _LARGEST = 64 * 1024  # bytes of a key
 _HORIZON = 366  # days that an exception may last

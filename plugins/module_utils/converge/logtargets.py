@@ -75,6 +75,8 @@ def _target(driver: str, options: Mapping[str, Any]) -> Target | None:
 def _parsed(option: str, address: object, port: int, schemes: tuple[str, ...]) -> Target:
     try:
         parts = urlsplit(str(address))
+        if parts.port == 0:
+            raise ValueError("port 0 cannot be reached")
         target = Target(parts.scheme, parts.hostname or "", parts.port or port, "")
     except ValueError as error:
         raise ValueError(f"{option} {address!r} is not an address: {error}") from None

@@ -6,6 +6,8 @@ import os
 
 LONGEST = 300
 SHORT, NAME = 120, 200  # characters of a text in a record
+# A regular expression for a port in an address: 1 to 65535.
+PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 
 
 def one_line(text: str, longest: int = LONGEST, *, end: bool = False) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Mapping, NamedTuple, Sequence, cast
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from ..host import bounded
-from ..host.text import one_line
+from ..host.text import PORT, one_line
 from . import login
 from .findings import NotFound, Tampered, Unreachable
 
@@ -35,7 +35,7 @@ _REDIRECTS = 3
 _HUB = "registry-1.docker.io"
 _NO_SUCH_API = (400, 404, 405, 501)  # status codes of registries without this API
 _PARAMETER = re.compile(r'(?<![a-z])([a-z]+)="([^"]*)"')
-_PLACE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
+_PLACE = re.compile(rf"(?:[A-Za-z0-9][A-Za-z0-9._-]{{0,252}}|\[[0-9a-fA-F:.]{{2,45}}\])(?::{PORT})?")
 
 
 class Settings(NamedTuple):

@@ -156,6 +156,7 @@ def test_the_shown_address_of_a_webhook_contains_no_secret(url: str, shown: str)
         "https:///geheim",
         "https://hooks.example:port/geheim",
         "https://hooks.example:99999/geheim",
+        "https://hooks.example:0/geheim",
         "https://[::1/geheim",
         "https://hooks.example/a geheim",
         "https://hooks.example/\r\nX-Geheim: 1",

@@ -64,6 +64,7 @@ exceptions:
         ("registries:\n  - {prefix: r, nothing: true, keys: [cosign.pub]}", "must have exactly one of"),
         ("registries:\n  - {prefix: r, nothing: yes}", "trust.yml:2: nothing: must be 'true'"),
         ("registries:\n  - {prefix: r, nothing: true, need: all}", "`need` is only for a rule with `keys`"),
+        ("registries:\n  - {prefix: 'r:99999', nothing: true}", "prefix: must be a registry or repository"),
         ("registries:\n  - {prefix: 'r:1 x', nothing: true}", "prefix: must be a registry or repository"),
         ("registries:\n  - {prefix: r, digests: ['sha256:1']}", "digests: 'sha256:1' is not a digest"),
         ("registries:\n  - {prefix: r, keys: [none.pub]}", "keys: cannot read none.pub: No such file"),

@@ -53,6 +53,7 @@ TABLES = frozenset(
         "docker.runtimes",
         "docker.seccomp",
         "host.bounded",
+        "host.text",
         "snapshot.sysctls",
         "subjects.audit",
         "subjects.files",

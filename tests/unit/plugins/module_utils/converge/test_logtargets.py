@@ -74,6 +74,8 @@ def test_the_local_syslog_socket_may_be_a_stream_or_datagram_socket(
         ("gelf", {}, "has to begin with udp://, tcp://"),
         ("syslog", {"syslog-address": "tcp://"}, "names no host"),
         ("syslog", {"syslog-address": "tcp://x:port"}, "is not an address"),
+        ("syslog", {"syslog-address": "tcp://127.0.0.1:99999"}, "is not an address"),
+        ("syslog", {"syslog-address": "tcp://127.0.0.1:0"}, "is not an address"),
         ("splunk", {"splunk-url": "splunk.example.org"}, "has to begin with http://"),
         ("syslog", {"syslog-address": "tcp://log.invalid"}, "syslog cannot reach tcp://log.invalid:514"),
     ],

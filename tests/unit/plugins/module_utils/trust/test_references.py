@@ -18,6 +18,7 @@ DIGEST = "sha256:" + "a" * 64
         (f"r.example.com/a/b@{DIGEST}", f"r.example.com/a/b@{DIGEST}"),
         (f"r.example.com/a:1@{DIGEST}", f"r.example.com/a:1@{DIGEST}"),
         ("[::1]:5000/app", "[::1]:5000/app"),
+        ("r.example.com:65535/app", "r.example.com:65535/app"),
     ],
 )
 def test_a_reference_is_expanded(text: str, spelled: str) -> None:
@@ -37,6 +38,9 @@ def test_a_reference_is_expanded(text: str, spelled: str) -> None:
         "r.example.com/a@sha256:1",
         "user@r.example.com/a",
         "r.example.com:x/a",
+        "127.0.0.1:99999/a",
+        "127.0.0.1:65536/a",
+        "127.0.0.1:0/a",
         "a" * 600,
     ],
 )

@@ -207,6 +207,7 @@ def test_an_invalid_token_is_an_error(fake: FakeRegistry, token: bytes) -> None:
         'Bearer realm="http://127.0.0.1:1/"',
         'Bearer realm="https://[x/token"',
         'Bearer realm="https://127.0.0.1:99999999999999999999/"',
+        'Bearer realm="https://127.0.0.1:99999/"',
     ],
 )
 def test_an_unusable_challenge_of_a_registry_is_an_error(
@@ -253,6 +254,8 @@ def test_a_redirect_target_cannot_request_credentials(
         "",
         "https://[x/",
         "https://127.0.0.1:99999999999999999999/",
+        "https://127.0.0.1:99999/",
+        "https://127.0.0.1:0/",
         "https://../x",
         "https://a\x1b]0;b\x07/",
     ],
