@@ -28,6 +28,7 @@ LONGEST_README = 8 * 1024  # bytes
 _SOURCES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "roles/*/README.md")
 
 
+_TEST = re.compile(r"`(?:(?:tests/)?((?:unit|integration)/[\w/]+\.py)|(test_\w+))`")
 _INLINE = re.compile(r"`((?:hardener|make) [^`\n]+)`")
 _HERE_DOCUMENT = re.compile(r"<<-?[ ]?['\"]?(\w+)")
 _SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
@@ -61,6 +62,7 @@ def problems() -> Iterator[Problem]:
         for line, command, whole in commands(text):
             yield from (Problem(f"{name}:{line}", message) for message in wrong(command, whole=whole))
         yield from (Problem(name, message) for message in wrong_exit_codes(name, text))
+        yield from (Problem(name, message) for message in missing_tests(text))
     for name, text in tracked(ROOT):
         for line, what in by_name(text, file=name):
             yield Problem(
@@ -236,6 +238,18 @@ def wrong_exit_codes(name: str, text: str) -> Iterator[str]:
         is_table = heading.startswith("|") and rule.startswith("|") and not rule.strip(" :|-")
         if is_table and re.search(r"\bexit code\b", heading) and "README.md#in-ci" not in heading:
             yield f"the table {heading} does not link to the exit codes of README.md"
+
+
+def missing_tests(text: str) -> Iterator[str]:
+    """Yield the missing tests that a document names after the path of their file below ``tests/``."""
+    for row in text.splitlines():
+        file = ""
+        for path, test in _TEST.findall(row):
+            if path:
+                place = ROOT / "tests" / path
+                file = place.read_text(encoding="utf-8") if place.is_file() else ""
+            elif f"def {test}(" not in file:
+                yield f"there is no test {test} in the file named before it"
 
 
 def _readme(text: str) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardener.errors import ExitCode
-from tools.check_docs import ROOT, commands, wrong, wrong_exit_codes
+from tools.check_docs import ROOT, commands, missing_tests, wrong, wrong_exit_codes
 
 
 @pytest.mark.parametrize(
@@ -124,3 +124,11 @@ def test_another_table_of_exit_codes_links_to_the_one_of_the_readme() -> None:
         wrong_exit_codes("docs/x.md", table.replace("exit code", "[exit code](../README.md#in-ci)"))
     )
     assert not list(wrong_exit_codes("docs/x.md", "The exit code is 3, as in `a | b`.\n"))
+
+
+def test_a_named_test_that_does_not_exist_is_reported() -> None:
+    own = "`unit/tools/test_check_docs.py`: `test_an_unknown_command_is_reported`"
+    assert not list(missing_tests(own))
+    assert list(missing_tests(own.replace("unknown", "known")))
+    assert list(missing_tests(own.replace("tools/", "nowhere/")))
+    assert len(list(missing_tests((ROOT / "SECURITY.md").read_text() + "\n`test_frobnicate`"))) == 1
