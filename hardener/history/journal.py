@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -234,33 +235,42 @@ def _load(home: Home, path: Path) -> Unfinished:
         lines = bounded.read(path, most=_LARGEST).split(b"\n")
         whole = lines[:-1]  # what follows the last newline was cut off
         first, *steps = (bounded.parse(each, most_values=_MOST_VALUES) for each in whole)
-        if first["format"] != _FORMAT or not _NAME.fullmatch(first["run"]):
+        run = first["run"]
+        if first["format"] != _FORMAT or not _NAME.fullmatch(run) or path.name != f"{run}{_SUFFIX}":
             raise ValueError("the file is not a journal of this version of hardener")
         begun: set[str] = set()
         ended: dict[str, Ending] = {}
-        hosts = dict.fromkeys(map(str, first["hosts"]))
+        hosts = dict.fromkeys(_texts(first["hosts"]))
         for step in steps:
-            for host in map(str, step.get("begin", ())):
+            for host in _texts(step.get("begin", [])):
                 hosts.setdefault(host)
                 begun.add(host)
                 ended.pop(host, None)
             ended |= {str(host): Ending(each[0]) for host, each in step.get("end", {}).items()}
+        started = float(first["started"])
+        datetime.fromtimestamp(started, UTC)  # fails for a time that cannot be shown
         return Unfinished(
-            run=first["run"],
+            run=run,
             number=int(first["number"]),
-            started=float(first["started"]),
-            arguments=tuple(map(str, first["arguments"])),
+            started=started,
+            arguments=tuple(_texts(first["arguments"])),
             folder=str(first["folder"]),
             hosts=tuple(hosts),
             begun=frozenset(begun),
             ended=ended,
-            finished=frozenset(map(str, first["finished"])),
+            finished=frozenset(_texts(first["finished"])),
             at_work=_is_locked(path),
         )
     except OSError as error:
         raise home.failure(error) from error
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise HardenerError(f"{line(str(path), 1000)} is damaged: {line(str(error))}") from error
+
+
+def _texts(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError("a value is not a list of strings")
+    return value
 
 
 def _is_locked(path: Path) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -90,3 +91,50 @@ def test_a_damaged_journal_is_ignored(tmp_path: Path, content: bytes) -> None:
     home.prepare()
     (home.changes / "aa-1.jsonl").write_bytes(content)
     assert list(unfinished_runs(home)) == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"started": "nan"},
+        {"started": 1e300},
+        {"started": -1e300},
+        {"started": 10**400},
+        {"number": 1e400},
+        {"number": "9" * 5000},
+        {"run": "bb-1"},
+        {"run": "../../x"},
+        {"run": ["aa-1"]},
+        {"hosts": "abc"},
+        {"hosts": [["a"]]},
+        {"hosts": {"a": 1}},
+        {"arguments": "harden"},
+        {"arguments": [{}]},
+        {"finished": 5},
+        {"begin": "abc"},
+        {"begin": [None]},
+        {"end": {"a": ["won"]}},
+        {"end": [1]},
+    ],
+)
+def test_a_forged_journal_is_ignored_and_the_others_are_found(
+    tmp_path: Path, forged: dict[str, object]
+) -> None:
+    home = Home(tmp_path / "home")
+    for run in ("aa-1", "bb-1"):
+        journal(home, run).close(over=False)
+    path = home.changes / "aa-1.jsonl"
+    first = json.loads(path.read_bytes())
+    in_first = forged.keys() <= first.keys()
+    lines = [{**first, **forged}] if in_first else [first, forged]
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    assert [each.run for each in unfinished_runs(home)] == ["bb-1"]
+
+
+@pytest.mark.parametrize("started", [0, 1, 2**31 - 1, 2**31, 253_402_300_799])
+def test_journals_from_1970_to_the_end_of_the_calendar_are_read(tmp_path: Path, started: int) -> None:
+    home = Home(tmp_path / "home")
+    journal(home).close(over=False)
+    path = home.changes / "aa-1.jsonl"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "started": started}) + "\n")
+    assert unfinished_run(home, "aa").started == started
