@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -117,6 +118,27 @@ def test_an_invalid_answer_is_reported(said: bytes) -> None:
     with listening(said) as port, pytest.raises(NotDelivered) as caught:
         Webhook(f"http://127.0.0.1:{port}/geheim", timeout=20).send(MESSAGE)
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000,
+    ],
+)
+def test_an_endless_head_of_an_answer_is_reported(said: bytes) -> None:
+    with listening(said) as port, must_end(), pytest.raises(NotDelivered):
+        Webhook(f"http://127.0.0.1:{port}/", timeout=20).send(MESSAGE)
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"500 x"])
+def test_an_endless_body_of_an_answer_is_not_read(status: bytes) -> None:
+    said = b"HTTP/1.1 " + status + b"\r\nContent-Length: 99999999999\r\n\r\n" + b"y" * 1000
+    delivers = nullcontext() if status.startswith(b"2") else pytest.raises(NotDelivered, match="status 500")
+    with listening(said, pause=0.01) as port, must_end(), delivers:
+        Webhook(f"http://127.0.0.1:{port}/", timeout=20).send(MESSAGE)
 
 
 def test_a_slow_server_is_abandoned() -> None:

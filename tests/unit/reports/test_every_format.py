@@ -6,6 +6,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,23 @@ def test_the_report_matches_the_golden_file(
 def test_a_report_without_hosts_is_valid(write: Write, format_name: str) -> None:
     reader = READERS[format_name]
     assert reader.entries(reader.read(write())) == []
+
+
+@each_format
+@pytest.mark.parametrize("seconds", [0, 1, 2**31 - 1, 2**31, 2**32])
+def test_a_report_is_valid_whatever_the_clock_shows(
+    tmp_path: Path, run: RunInfo, format_name: str, seconds: int
+) -> None:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    form, reader = FORMATS[format_name], READERS[format_name]
+    host = replace(assessment(), collected_at=moment.isoformat())
+    path = tmp_path / form.file
+    write_reports([host, gone()], {path: form.report(replace(run, started=moment, ended=moment), None)})
+    if format_name == "ocsf" and seconds < 10**9:
+        # Our schema refuses such a time, since it looks like seconds in place of milliseconds.
+        assert f'"time":{seconds * 1000},' in path.read_text(encoding="ascii").replace('": ', '":')
+    else:
+        assert reader.entries(reader.read(path))
 
 
 @each_format
