@@ -74,6 +74,15 @@ def test_standard_input_that_is_not_json_is_an_error(hardener: Hardener) -> None
     assert result.stderr.startswith("hardener: error: standard input is not JSON")
 
 
+def test_standard_input_above_the_limit_is_an_error(
+    hardener: Hardener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hardener.snapshot.MAX_BYTES", 10)
+    result = hardener("assess", "-", input=" " * 100)
+    assert result.exit_code == 2
+    assert result.stderr == "hardener: error: standard input has more than 10 bytes\n"
+
+
 def test_an_empty_folder_is_an_error(hardener: Hardener, tmp_path: Path) -> None:
     result = hardener("assess", str(tmp_path))
     assert result.exit_code == 2

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hardener.errors import HardenerError
+from hardener.scan import imports
 from hardener.scan.imports import load
 from tests.unit.scans import IMAGE, trivy
 
@@ -114,3 +115,23 @@ def test_hostile_text_is_bounded_and_escaped(tmp_path: Path) -> None:
     assert report["more"] == 1000
     assert "\x1b" not in report["findings"][0]["id"]
     assert len(report["findings"][0]["package"]) < 300
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"), [("_LARGEST", "has more than 10 bytes"), ("_MOST_VALUES", "10 values")]
+)
+def test_a_report_above_a_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, reason: str
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(trivy()))
+    monkeypatch.setattr(imports, limit, 10)
+    with pytest.raises(HardenerError, match=reason):
+        load(path)
+
+
+def test_a_report_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(f'{{"SchemaVersion": 2, "Results": {"[" * 200}{"]" * 200}}}')
+    with pytest.raises(HardenerError, match="nested more than 100 levels"):
+        load(path)
