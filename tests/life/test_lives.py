@@ -43,33 +43,54 @@ STEP = st.sampled_from([name for name, (times, _) in STEPS.items() for _ in rang
 )
 
 
-def live(number: int, length: int, *, shrink: bool = False) -> None:
-    """Generate the life of a number, and live it."""
+def live(number: int, length: int) -> None:
+    """Live the life of a number."""
+    found: list[list[Step]] = []
+    _generate(number, length, found.append, Phase.generate)
+    lived(found[-1])
 
-    @seed(number)
-    @settings(
+
+def lived(steps: list[Step]) -> None:
+    """Begin with two hosts of the first day, and take the steps.
+
+    Raises:
+        AssertionError: something does not hold after a step; its notes have the steps.
+    """
+    with tempfile.TemporaryDirectory(prefix="life-") as folder:
+        world = World(Path(folder))
+        try:
+            for number, (name, arguments) in enumerate(steps, 1):
+                print(time.strftime("%T"), name, arguments, flush=True)
+                act: Callable[..., None] = getattr(world, name)
+                try:
+                    act(**arguments)
+                except BaseException as error:
+                    error.add_note(f"after the steps {steps[:number]}")
+                    raise
+        finally:
+            world.end()
+
+
+def _generate(number: int, length: int, use: Callable[[list[Step]], None], *phases: Phase) -> None:
+    """Generate a life; with the phase ``shrink``, find the shortest one with which ``use`` fails."""
+    shrinks = Phase.shrink in phases
+    options = settings(
         max_examples=1,
-        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        phases=phases,
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.lists(STEP, min_size=1 if shrink else length, max_size=length))
-    def life(steps: list[Step]) -> None:
-        assume(
-            shrink or len({name for name, _ in steps}) > 4
-        )  # the first list of hypothesis repeats one step
-        with tempfile.TemporaryDirectory(prefix="life-") as folder:
-            world = World(Path(folder))
-            try:
-                for name, arguments in steps:
-                    print(time.strftime("%T"), name, arguments, flush=True)
-                    act: Callable[..., None] = getattr(world, name)
-                    act(**arguments)
-            finally:
-                world.end()
 
-    life()
+    @seed(number)
+    @options
+    @given(st.lists(STEP, min_size=1 if shrinks else length, max_size=length))
+    def generated(steps: list[Step]) -> None:
+        # The first list that hypothesis makes repeats one step.
+        assume(shrinks or len({name for name, _ in steps}) > 4)
+        use(steps)
+
+    generated()
 
 
 def test_a_short_life() -> None:
@@ -85,5 +106,8 @@ def test_generated_lives(request: pytest.FixtureRequest) -> None:
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:
         print(f"life {number}", flush=True)
-        live(number, length=15, shrink=shrink)
+        if shrink:
+            _generate(number, 15, lived, Phase.generate, Phase.shrink)
+        else:
+            live(number, length=15)
         number += 1

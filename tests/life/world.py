@@ -116,7 +116,9 @@ VARIABLES = [
     Variable(
         "firewall_allow",
         {str(port): [{"port": port}] for port in (9100, 9200)},
-        "iptables --list-rules HARDENER-INPUT | grep -q -e '--dport {} '",
+        # Without the filter of inbound packets the port is open anyway.
+        "! iptables --list-rules INPUT | grep -q HARDENER-INPUT"
+        " || iptables --list-rules HARDENER-INPUT | grep -q -e '--dport {} '",
     ),
     Variable(
         "firewall_published",
@@ -198,6 +200,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.sites: dict[str, Site] = {}
+        self._package_is_named = False  # by a command that takes back
         try:
             for name in NAMES:
                 self.sites[name] = Site(namespace_host.start(name, "13"))
@@ -256,6 +259,8 @@ class World:
         worked = {name: site.works() for name, site in self.sites.items()}
         done = self.fleet.run(verb, *options, node=node)
         said = done.stdout + done.stderr
+        if verb in ("rollback", "release"):
+            self._package_is_named |= "unattended-upgrades stays installed" in said
         assert done.returncode in codes, f"{verb} {options}: {done.returncode}\n{said}"
         for name, site in self.sites.items():
             lost = {each for each in site.lost(worked[name]) if each.partition(":")[0] not in said}
@@ -327,7 +332,7 @@ class World:
             differ = {
                 path for path in now.keys() | site.first.keys() if now.get(path) != site.first.get(path)
             }
-            explained = (*site.touched, *(_PACKAGE if "unattended-upgrades stays installed" in said else ()))
+            explained = (*site.touched, *(_PACKAGE if self._package_is_named else ()))
             left = {
                 path for path in differ if path not in said and not any(each in path for each in explained)
             }

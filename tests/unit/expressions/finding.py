@@ -150,13 +150,18 @@ def _named(node: ast.AST, name: str) -> bool:
 
 
 class _Constants(Mapping[str, Any]):
-    """What the names at the top of a module stand for, as far as that needs no other module."""
+    """What the names at the top of a module stand for, also those that it imports from a shared module."""
 
     def __init__(self, tree: ast.Module) -> None:
         self._nodes: dict[str, ast.expr] = {}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and node in tree.body and isinstance(node.targets[0], ast.Name):
+        self._imported: dict[str, Path] = {}
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 self._nodes[node.targets[0].id] = node.value
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                module = node.module.rpartition("module_utils.")[2].replace(".", "/")
+                path = ROOT / "plugins/module_utils" / f"{module}.py"
+                self._imported |= {each.name: path for each in node.names if path.is_file()}
 
     def value(self, node: ast.expr, place: str) -> Any:
         """What an expression of Python comes to."""
@@ -164,6 +169,8 @@ class _Constants(Mapping[str, Any]):
         return eval(code, {"re": re}, self)
 
     def __getitem__(self, name: str) -> Any:
+        if name in self._imported:
+            return _Constants(ast.parse(self._imported[name].read_text(encoding="utf-8")))[name]
         return self.value(self._nodes[name], name)
 
     def __iter__(self) -> Iterator[str]:
