@@ -31,7 +31,8 @@ _ARMOUR = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=\n]+)\n-----END SSH SIGNATURE-----\n", re.ASCII
 )
 _NAME = re.compile(r"""[^\s,*?!"'\\#]+""")
-_QUOTED = re.compile(rb'"(?:[^"\\]|\\+[^\\])*(?:"|\\*\Z)')  # one that does not end is an error of ssh-keygen's
+# Text in quotes; ssh-keygen refuses a line without the second quote.
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\+[^\\])*(?:"|\\*\Z)')
 
 
 @dataclass(frozen=True, slots=True)
