@@ -59,7 +59,7 @@ TOO_MUCH = {
     "small_objects": ("answer(b'{\"result\":[' + b'{},' * 20_000_000 + b'{}]}')", "values"),
     "numbers": ("answer(b'{\"result\":[' + b'1,' * 30_000_000 + b'1]}')", "values"),
     "keys": ("answer(b'{\"result\":{\"\":' * 3_000_000 + b'1' + b'}}' * 3_000_000)", "values"),
-    "deep": ("answer(b'[' * 1_900_000)", "cannot be read"),
+    "deep": ("answer(b'[' * 1_900_000)", "levels deep"),
     "wide_text": (
         "answer(b'{\"result\":\"' + b'a' * 60_000_000 + '\\U0001f600'.encode() + b'\"}')",
         "memory",
