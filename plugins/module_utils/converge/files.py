@@ -167,19 +167,25 @@ def obstacle(path: str, *, replaced: bool) -> str:
     Args:
         path: with resolved links.
         replaced: its content changes, and so does its folder; else only its attributes.
+
+    Raises:
+        Refused: it cannot be opened, or another user has redirected it since its links were resolved.
     """
-    with descriptors.at(path) as place:
-        above = os.path.dirname(path)
-        for _name in place.missing:
-            above = os.path.dirname(above)
-        touched = [(path, place.handle)] if place.exists else []
-        for name, handle in [*touched, *([(above, place.folder)] if replaced else [])]:
-            if os.statvfs(handle).f_flag & os.ST_RDONLY:
-                return f"{name} is on a file system that is mounted read-only"
-            flags = _inode_flags(handle)
-            if flags & (_IMMUTABLE | _APPEND_ONLY):
-                undo = "-i" if flags & _IMMUTABLE else "-a"
-                return f"{name} is immutable or append-only: chattr {undo} it first"
+    try:
+        with descriptors.at(path) as place:
+            above = os.path.dirname(path)
+            for _name in place.missing:
+                above = os.path.dirname(above)
+            touched = [(path, place.handle)] if place.exists else []
+            for name, handle in [*touched, *([(above, place.folder)] if replaced else [])]:
+                if os.statvfs(handle).f_flag & os.ST_RDONLY:
+                    return f"{name} is on a file system that is mounted read-only"
+                flags = _inode_flags(handle)
+                if flags & (_IMMUTABLE | _APPEND_ONLY):
+                    undo = "-i" if flags & _IMMUTABLE else "-a"
+                    return f"{name} is immutable or append-only: chattr {undo} it first"
+    except OSError as error:
+        raise Refused(descriptors.described(error, path)) from None
     return ""
 
 

@@ -37,9 +37,12 @@ def locked(folder: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise Failed("another scan of this host is running: try again when it has ended") from None
-        for name in descriptors.names(folder):
-            if name.endswith(atomic.SUFFIX):
-                atomic.remove(os.path.join(folder, name))
+        try:
+            for name in descriptors.names(folder):
+                if name.endswith(atomic.SUFFIX):
+                    atomic.remove(os.path.join(folder, name))
+        except OSError as error:
+            raise Failed(descriptors.described(error, folder)) from None
         yield
     finally:
         os.close(descriptor)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 from tests.unit.plugins.module_utils.converge.guarded import Systemd, let_time_pass, start
 from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
+from tests.unit.plugins.module_utils.traps import Trap, swapping
 
 OTHER_TOKEN = "fedcba9876543210"
 RESTART = "restart the engine yourself if it runs: its configuration changes"  # no run has told it
@@ -603,3 +606,22 @@ def test_a_backup_folder_of_an_older_version_is_read(host: Host, role: str) -> N
     assert {name: content for name, (_, content) in given_back.items()} == contents
     assert {name: mode & 0o7777 for name, (mode, _) in given_back.items()} == modes
     assert not is_known(host)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_files_outside_of_the_users_folder_are_not_changed_by_releases_if_a_user_swaps_paths(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    trap = Trap(tmp_path / "trap")
+    ended: Counter[str] = Counter()
+    with swapping(trap):
+        for number in range(30):
+            trap.set()
+            path = f"{trap.eve}/{('ca.crt', 'folder/ca.crt', 'folder/later', 'hard')[number % 4]}"
+            with suppress(Refused):
+                ended[host.converge({"kind": "file", "path": path, "content": "new"})["outcome"]] += 1
+            with suppress(Refused):
+                ended["release " + release(host)["outcome"]] += 1
+    assert trap.untouched
+    assert ended["release changed"] >= 5, ended
