@@ -7,6 +7,7 @@ import time
 from ..docker import answers
 from ..docker.http import NoAnswer, NotFound, parse
 from ..host.errors import Failed
+from ..host.redact import MAX_TEXT
 from . import mounts
 
 MYPY = False
@@ -50,8 +51,9 @@ def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
         if isinstance(body, NotFound):  # removed since it was listed
             continue
         network = _network(listed_network, body)
+        network["Name"] = network["Name"][:MAX_TEXT]  # as containers name it
         for key in ("Options", "Labels", "IPAM"):
-            network[key] = redactor.options(network.get(key), f"network {network.get('Name')} {key.lower()}")
+            network[key] = redactor.options(network.get(key), f"network {network['Name']} {key.lower()}")
         found.append(network)
     return sorted(found, key=_name)  # the engine's order is random
 
