@@ -57,7 +57,7 @@ def greedy(engine: Dockerd, request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("greedy")
 @pytest.mark.parametrize(
     ("greedy", "reason"),
-    [(BOMB + SERVE, "the engine cannot run the command"), (GROWING + SERVE, "no space left on device")],
+    [(BOMB + SERVE, "no connection reached the twin"), (GROWING + SERVE, "no space left on device")],
     ids=["processes", "volume"],
     indirect=["greedy"],
 )
