@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from hardener import lab
 
-# A web server in a container, published, and a service of the host's without a decision on it.
-SERVICES = r"""
+WEB_IMAGE = r"""
 set -eu
 mkdir -p /root/image/bin /root/image/www
 cp /bin/busybox /root/image/bin/
 ln -sf busybox /root/image/bin/httpd
 echo hello > /root/image/www/index.html
-tar --create --directory=/root/image --file=/root/image.tar .
-docker import /root/image.tar busybox:web >/dev/null
+tar --create --directory=/root/image . | docker import - busybox:web >/dev/null
+"""
+# A web server in a container, published, and a service of the host's without a decision on it.
+SERVICES = rf"""
+{WEB_IMAGE}
 docker run --detach --name web --restart always --publish 8080:80 busybox:web \
   httpd -f -p 80 -h /www >/dev/null
 """

@@ -21,20 +21,12 @@ from hardener import lab
 from tests.hosts import namespace_host
 from tests.hosts.fleet import Fleet
 from tests.hosts.guard import JOURNAL, background, once, settled
-from tests.hosts.neighbour import NEIGHBOUR
+from tests.hosts.neighbour import NEIGHBOUR, WEB_IMAGE
 from tests.hosts.production import ULIMITS
 from tests.hosts.reboot import reboot
 from tests.hosts.workload import BARE, DAEMON_JSON
 
 PORTS = {"shop": 8080, "api": 8081, "cache": 8082}
-_IMAGE = r"""
-set -eu
-mkdir -p /root/image/bin /root/image/www
-cp /bin/busybox /root/image/bin/
-ln -sf busybox /root/image/bin/httpd
-echo hello >/root/image/www/index.html
-tar --create --directory=/root/image . | docker import - busybox:web >/dev/null
-"""
 # Files, sockets, units and rules that a role can change, by a name that the output of a command can contain.
 _STATE = r"""
 import hashlib, json, os, stat, subprocess
@@ -213,7 +205,7 @@ class World:
         try:
             for name in NAMES:
                 self.sites[name] = Site(namespace_host.start(name, "13"))
-                self.sites[name].host.ssh("sh", "-c", f"useradd mallory\n{_IMAGE}{NEIGHBOUR}")
+                self.sites[name].host.ssh("sh", "-c", f"useradd mallory\n{WEB_IMAGE}{NEIGHBOUR}")
             self.sites["two"].host.ssh("sh", "-c", BARE)
             self.fleet = Fleet([site.host for site in self.sites.values()], folder)
             (folder / "host_vars").mkdir()
