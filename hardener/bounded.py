@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from ansible_collections.hardener.docker.plugins.module_utils.host.bounded import parse, values
+from ansible_collections.hardener.docker.plugins.module_utils.host.limited_json import parse, values
 
 __all__ = ["Archive", "inflate", "parse", "read", "values"]
 

@@ -283,15 +283,17 @@ def outlook(plan: Plan, result: TransactionResult | None, *, failure: str = "") 
         result: of the host's transaction; None without an answer.
         failure: the reason why there is no answer.
     """
-    silent = result is None or (not result.documents and (failure or result.reason))
+    answered = result is not None
     result = result or TransactionResult()
     documents = {document.name: document for document in result.documents}
+    failure = failure or result.reason if not documents else ""
+    no_document = Fate.UNCHANGED if answered and not failure else Fate.UNKNOWN
     return Outlook(
         plan,
-        tuple(_decision(step, documents, Fate.UNKNOWN if silent else Fate.UNCHANGED) for step in plan.steps),
+        tuple(_decision(step, documents, no_document) for step in plan.steps),
         result,
         left=tuple(_left(plan, documents)),
-        failure=failure or result.reason if not documents else "",
+        failure=failure,
         wishes=tuple(_wishes(plan, result.documents)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from hardener.cli.command_groups import CommandGroup
 from hardener.cli.history_options import Runs, runs_options
 from hardener.errors import ExitCode
 from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.evidence import RunEvidence
+    from hardener.history import StoredRun
 
 _LEDGER = "ledger.ndjson"
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -71,26 +76,12 @@ def export(
     \b
     hardener evidence export latest --out q4.tar.gz --sign ~/.ssh/evidence
     """  # noqa: D301 - click reads the \b
-    from hardener.evidence import RunEvidence, Seal, Selection
+    from hardener.evidence import Seal
     from hardener.evidence import export as write
     from hardener.history.proofs import Proofs
 
     named = [part for name in runs for part in kept.run(name).parts]
-    chosen = [
-        RunEvidence(
-            info=run.info,
-            verb=run.record.verb,
-            assessments=run.assessments,
-            snapshots=run.snapshots,
-            inventory=run.record.inventory_digest,
-            # As they were at the time of the run.
-            declared={what: text.encode() for what, text in run.info.decisions.texts.items()}
-            if run.info.decisions
-            else {},
-            selection=Selection(limit=run.record.limit, level=run.record.level, only=run.record.only),
-        )
-        for run in {run.id: run for run in named}.values()
-    ]
+    chosen = [_evidence(run) for run in {run.id: run for run in named}.values()]
     proven = {proof.id: proof for proof in map(Proofs(kept.home).proof, proofs)}
     if key is not None:
         click.echo(f"signing with {line(str(key))}", err=True)
@@ -173,3 +164,20 @@ def verify(
     for text in verified_lines(verified):
         click.echo(text)
     return exit_codes.complete(verified.complete)
+
+
+def _evidence(run: StoredRun) -> RunEvidence:
+    """Convert a stored run to the input of a bundle."""
+    from hardener.evidence import RunEvidence, Selection
+
+    record, decisions = run.record, run.info.decisions
+    return RunEvidence(
+        info=run.info,
+        verb=record.verb,
+        assessments=run.assessments,
+        snapshots=run.snapshots,
+        inventory=record.inventory_digest,
+        # As they were at the time of the run.
+        declared={what: text.encode() for what, text in decisions.texts.items()} if decisions else {},
+        selection=Selection(limit=record.limit, level=record.level, only=record.only),
+    )

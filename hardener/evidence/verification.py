@@ -24,7 +24,7 @@ from hardener.evidence.refusal import Refused
 from hardener.evidence.signature import MAX_SIGNATURE, Signer
 from hardener.evidence.staging import instructions
 from hardener.text import line
-from hardener.workload import proof, proven
+from hardener.workload import profile_document, proof, proven
 from hardener.workload.proven import InconsistentError, Proven
 
 _MAX_SUMS = 128 << 20  # bytes
@@ -156,7 +156,7 @@ def _proof(members: Iterator[Member], entry: Proof, expected: dict[str, File]) -
     for name in entry.files:
         file = expected.pop(f"{entry.folder}/{name}")
         member = _next_file(members, file)
-        content[name] = member.read(proven.MOST)
+        content[name] = member.read(profile_document.MOST)
         _require_same(File(member.name, member.size, member.sha256()), file)
     try:
         again = proven.check(content)

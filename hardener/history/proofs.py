@@ -19,8 +19,9 @@ from hardener.errors import HardenerError
 from hardener.history import retention
 from hardener.history.home import Home
 from hardener.text import line
+from hardener.workload.profile_document import MOST
 from hardener.workload.proof import NAME, ProofDocument
-from hardener.workload.proven import MOST, Proven
+from hardener.workload.proven import Proven
 
 _FILE = re.compile(r"([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{16})\.gz")
 _DRAFT = re.compile(rf"\.{_FILE.pattern}\.[0-9]{{1,10}}")

@@ -16,8 +16,8 @@ from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
 from hardener.workload.page import Section, sections
 from hardener.workload.profile import Profile, make, short_name
-from hardener.workload.profile_document import PROOF, Document, document, foreign
-from hardener.workload.proven import MOST, Proven, check, read_folder
+from hardener.workload.profile_document import MOST, PROOF, Document, document, foreign
+from hardener.workload.proven import Proven, check, read_folder
 from hardener.workload.recording import load
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
 from hardener.workload.verdict import Verdict

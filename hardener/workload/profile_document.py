@@ -34,8 +34,8 @@ NAME = "profile.json"
 FILES = frozenset({"seccomp.json", "apparmor", "docker-run.txt", "compose.override.yaml"})
 PAGES = frozenset({"profile.md", "profile.html"})
 PROOF = "proof.json"
-_MOST = 16 << 20  # bytes of a file
-_MOST_VALUES = 500_000
+MOST = 16 << 20  # bytes of a file of a profile or a proof
+MOST_VALUES = 500_000  # of JSON in it
 
 
 class Source(Part):
@@ -210,10 +210,10 @@ def load(folder: Path) -> Document:
         HardenerError: it cannot be read, is not a profile, or another file is missing or was changed.
     """
     try:
-        data = read(folder / NAME, most=_MOST)
+        data = read(folder / NAME, most=MOST)
         found = decode(data, name=str(folder / NAME))
         for file, expected in found.files.items():
-            if digest(read(folder / file, most=_MOST)) != expected:
+            if digest(read(folder / file, most=MOST)) != expected:
                 raise HardenerError(
                     f"{line(str(folder / file))} was changed after {NAME} was written",
                     hint="make the profile again from its recordings",
@@ -237,7 +237,7 @@ def decode(data: bytes, *, name: str) -> Document:
     Raises:
         HardenerError: the data are not such a document.
     """
-    found = decode_document(Document, data, name=name, what="profile", most_values=_MOST_VALUES)
+    found = decode_document(Document, data, name=name, what="profile", most_values=MOST_VALUES)
     for file in found.files:
         if file not in FILES:
             raise HardenerError(
@@ -251,7 +251,7 @@ def foreign(folder: Path, names: Iterable[str]) -> str:
     present = [name for name in names if os.path.lexists(folder / name)]
     written: set[str] = set()
     try:
-        data = parse(read(folder / NAME, most=_MOST), most_values=_MOST_VALUES)
+        data = parse(read(folder / NAME, most=MOST), most_values=MOST_VALUES)
         if data["format"] == FORMAT:
             written = {NAME, *PAGES, PROOF, *data["files"]}
     except (OSError, ValueError, KeyError, TypeError):

@@ -19,15 +19,12 @@ from hardener.workload import profile_document, proof
 from hardener.workload.artefacts import derived
 from hardener.workload.identity import moved_rights, recorded
 from hardener.workload.profile import APPARMOR_PREFIX, TMPFS, Why, short_name
-from hardener.workload.profile_document import Document, digest
+from hardener.workload.profile_document import MOST, MOST_VALUES, Document, digest
 from hardener.workload.proof import ProofDocument, Removal
 from hardener.workload.settings import SECCOMP
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS
 from hardener.workload.trials import not_tried, plan
 from hardener.workload.verdict import judge
-
-MOST = 16 << 20  # bytes of a file
-_MOST_VALUES = 500_000
 
 
 class InconsistentError(HardenerError):
@@ -164,7 +161,7 @@ def _require_derived(profile: Document, files: Mapping[str, bytes]) -> Any:
     for name in sorted(again.keys() | profile.files.keys()):
         if again.get(name, "").encode() != files.get(name):
             raise InconsistentError(name, f"does not follow from {profile_document.NAME}")
-    return parse(again[SECCOMP].encode(), most_values=_MOST_VALUES) if profile.seccomp else None
+    return parse(again[SECCOMP].encode(), most_values=MOST_VALUES) if profile.seccomp else None
 
 
 def _require_same(found: ProofDocument, profile: Document, seccomp: Any) -> None:

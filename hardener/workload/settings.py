@@ -16,11 +16,9 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp imp
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload.profile_document import Document
+from hardener.workload.profile_document import MOST, MOST_VALUES, Document
 
 SECCOMP = "seccomp.json"
-_LARGEST = 16 << 20  # bytes
-_MOST_VALUES = 500_000
 APPARMOR = "apparmor"
 
 
@@ -109,10 +107,6 @@ def interpolated(value: Any) -> Any:
     return value
 
 
-def _short(name: str) -> str:
-    return name.removeprefix("CAP_")
-
-
 def read_seccomp(folder: Path) -> Any:
     """Read the seccomp profile in a folder.
 
@@ -121,6 +115,10 @@ def read_seccomp(folder: Path) -> Any:
     """
     path = folder / SECCOMP
     try:
-        return parse(read(path, most=_LARGEST), most_values=_MOST_VALUES)
+        return parse(read(path, most=MOST), most_values=MOST_VALUES)
     except (OSError, ValueError) as error:
         raise HardenerError(f"cannot read {line(str(path))}: {line(str(error), 200)}") from error
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("CAP_")

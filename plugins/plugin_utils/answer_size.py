@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.host import bounded
+from ..module_utils.host import limited_json
 
 ANSWER = 64 << 20  # bytes of JSON in an unpacked answer: a thousand containers need twenty million
 VALUES = 2_000_000  # values in it
@@ -20,8 +20,6 @@ RESULT_CHARACTERS = 32 << 20  # characters of its texts
 LEVELS = 100  # levels of nesting: a worker that cannot pickle its result ends the run of all hosts
 TOLD = 7 << 20  # bytes of a result that hardener shows: ansible-runner drops larger ones (MAX_EVENT_RES)
 
-_NESTS = (dict, list, tuple)  # JSON's containers, and Ansible's variants of them
-
 
 def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = RESULT_CHARACTERS) -> None:
     """Refuse a result that would cost the receiving processes too much time or memory.
@@ -29,7 +27,8 @@ def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = R
     Raises:
         AnsibleActionFail: it has too many values, too much text, or is nested too deeply.
     """
-    see_it_is_flat(result)
+    if not limited_json.is_flat(result, LEVELS):
+        raise AnsibleActionFail(f"the host's answer is nested more than {LEVELS} levels deep")
     waiting = [result]
     while waiting:
         value = waiting.pop()
@@ -43,25 +42,6 @@ def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = R
             characters -= len(value)
         if len(waiting) > values or characters < 0:
             raise AnsibleActionFail("the host's answer is too large for a result")
-
-
-def see_it_is_flat(value: Any) -> None:
-    """Refuse data that is nested too deeply to be traversed, pickled or written as JSON.
-
-    Raises:
-        AnsibleActionFail: it is.
-    """
-    level = [value] if isinstance(value, _NESTS) else []
-    for _level in range(LEVELS):
-        level = [
-            inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, _NESTS)
-        ]
-        if not level:
-            return
-    raise AnsibleActionFail(f"the host's answer is nested more than {LEVELS} levels deep")
 
 
 def see_it_can_be_told(result: Any) -> None:
@@ -83,5 +63,5 @@ def see_it_parses(text: bytes) -> None:
     Raises:
         AnsibleActionFail: it has too many values.
     """
-    if bounded.values(text) > VALUES:
+    if limited_json.values(text) > VALUES:
         raise AnsibleActionFail(f"the host's answer has more than {VALUES} values")

@@ -38,7 +38,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.host import bounded
+from ..module_utils.host import limited_json
 from ..module_utils.host.sources import PACKAGE, sources
 from ..module_utils.host.text import one_line
 from . import answer_size, limits
@@ -255,11 +255,13 @@ class HostScriptAction(ActionBase):
                     raise AnsibleActionFail(f"the host's answer is larger than {answer_size.ANSWER} bytes")
                 answer_size.see_it_parses(text)
                 encoded = _result(text)
-                parsed_head = bounded.parse(head.encode())
-                answer = {} if encoded and not parsed else bounded.parse(text, most_values=answer_size.VALUES)
+                parsed_head = limited_json.parse(head.encode())
+                answer = (
+                    {} if encoded and not parsed else limited_json.parse(text, most_values=answer_size.VALUES)
+                )
                 if isinstance(parsed_head, dict) and isinstance(answer, dict):
                     return parsed_head, answer, encoded
-            except bounded.TooLargeError as error:
+            except limited_json.TooLargeError as error:
                 raise AnsibleActionFail(f"the host's answer is too large: {error}") from error
             except (ValueError, zlib.error):
                 pass

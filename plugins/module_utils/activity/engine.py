@@ -14,7 +14,7 @@ from ..docker import client
 from ..docker.api import Connection
 from ..docker.client import Lines
 from ..docker.http import NoAnswer, NotFound
-from ..host import bounded
+from ..host import limited_json
 from ..host.text import NAME, shown
 from .containers import Container, Directory
 from .events import EngineEvent, reported_events, risks
@@ -90,7 +90,7 @@ class Engine:
                     while text and not text.endswith(b"\n"):
                         text = lines.next(_LINE)
                     continue
-                self._handle(bounded.parse(text))
+                self._handle(limited_json.parse(text))
 
     def _handle(self, event: Any) -> None:
         if not isinstance(event, dict):
@@ -136,7 +136,9 @@ class Engine:
 
     def _learn(self, identity: str) -> None:
         try:
-            inspected = bounded.parse(self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER))
+            inspected = limited_json.parse(
+                self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER)
+            )
         except NotFound:  # it ended after it was listed
             return
         except (NoAnswer, ValueError):

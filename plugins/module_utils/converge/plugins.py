@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ..docker.api import Connection
 from ..docker.http import NoAnswer
-from ..host import bounded
+from ..host import limited_json
 from .engine import Engine
 
 _SOCKETS = ("/run/docker/plugins",)
@@ -123,7 +123,7 @@ def _ask(address: str, path: str, content: Mapping[str, Any]) -> Mapping[str, An
         if parts.scheme in ("https", "tls"):
             return None
         answer = connection.request("POST", path, json.dumps(content).encode(), headers, limit=_MAX)
-    parsed = bounded.parse(answer)
+    parsed = limited_json.parse(answer)
     if not isinstance(parsed, dict):
         raise ValueError(f"the answer to {path} is not a JSON object")
     return parsed

@@ -9,7 +9,7 @@ from ..docker import client
 from ..docker.api import USUAL_SOCKET
 from ..docker.client import Lines, quoted
 from ..docker.http import NoAnswer, NotFound, parse
-from ..host import bounded
+from ..host import limited_json
 from ..host.errors import Failed
 from ..host.text import one_line
 
@@ -72,7 +72,7 @@ class Engine(client.Engine):
                 lines = Lines(connection.open("POST", pull, headers=headers))
                 # A stream of progress objects; each is short.
                 for line in iter(lines.next, b""):
-                    progress = bounded.parse(line) if line.strip() else {}
+                    progress = limited_json.parse(line) if line.strip() else {}
                     if isinstance(progress, dict) and "error" in progress:
                         raise Failed(one_line(str(progress["error"])))
         except (Failed, ValueError) as error:

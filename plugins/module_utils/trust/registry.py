@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Mapping, NamedTuple, Sequence, cast
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
-from ..host import bounded
+from ..host import limited_json
 from ..host.text import PORT, one_line
 from . import login
 from .findings import NotFound, Tampered, Unreachable
@@ -268,7 +268,7 @@ def parsed(body: bytes) -> dict[str, Any]:
         Unreachable: the body is not a JSON object.
     """
     try:
-        found = bounded.parse(body)
+        found = limited_json.parse(body)
     except ValueError:
         found = None
     if not isinstance(found, dict):

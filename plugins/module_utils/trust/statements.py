@@ -14,7 +14,7 @@ from base64 import b64decode
 from itertools import islice
 from typing import Any, Iterator, NamedTuple
 
-from ..host import bounded
+from ..host import limited_json
 from . import references
 from .findings import NotFound, Unreachable
 from .registry import Registry, parsed
@@ -116,11 +116,11 @@ def _referring(registry: Registry, image: references.Reference, digest: str) -> 
 
 def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
     try:
-        bundle = bounded.parse(data)
+        bundle = limited_json.parse(data)
         envelope = bundle["dsseEnvelope"]
         kind, payload = envelope["payloadType"], b64decode(envelope["payload"], validate=True)
         signatures = [str(each["sig"]) for each in envelope["signatures"][:_MOST]]
-        statement = bounded.parse(payload)
+        statement = limited_json.parse(payload)
         if statement["predicateType"] != _SIGNATURE:
             return
         if kind != _IN_TOTO:
@@ -148,7 +148,7 @@ def _pre_authentication(kind: bytes, payload: bytes) -> bytes:
 def _other_payload(payload: bytes, image: references.Reference, digest: str) -> str:
     """Return why a classic payload is not about this image; empty if it is."""
     try:
-        critical = bounded.parse(payload)["critical"]
+        critical = limited_json.parse(payload)["critical"]
         named = critical["image"]["docker-manifest-digest"]
         repository = references.parse(str(critical["identity"]["docker-reference"])).repository
         if critical["type"] != _KIND:

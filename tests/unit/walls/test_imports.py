@@ -52,7 +52,7 @@ TABLES = frozenset(
         "docker.keys",
         "docker.runtimes",
         "docker.seccomp",
-        "host.bounded",
+        "host.limited_json",
         "host.text",
         "snapshot.sysctls",
         "subjects.audit",

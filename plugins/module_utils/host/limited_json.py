@@ -13,6 +13,8 @@ from typing import Any
 MOST_VALUES = 100_000
 MOST_LEVELS = 100  # of nesting: functions that walk through values are recursive, and Python limits recursion
 
+_NESTS = (dict, list, tuple)
+
 
 class TooLargeError(ValueError):
     """A text exceeds a limit."""
@@ -56,17 +58,24 @@ def parse(
         )
     except RecursionError:
         raise too_deep from None
-    level = [found] if isinstance(found, (dict, list)) else []
+    if not is_flat(found, most_levels):
+        raise too_deep
+    return found
+
+
+def is_flat(value: Any, most_levels: int = MOST_LEVELS) -> bool:
+    """Return whether data are nested no deeper than this; tuples count as lists."""
+    level = [value] if isinstance(value, _NESTS) else []
     for _ in range(most_levels):
         level = [
             inner
             for each in level
             for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, (dict, list))
+            if isinstance(inner, _NESTS)
         ]
         if not level:
-            return found
-    raise too_deep
+            return True
+    return False
 
 
 def _finite(text: str) -> float:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.host.bounded import TooLargeError, parse
+from ansible_collections.hardener.docker.plugins.module_utils.host.limited_json import TooLargeError, parse
 
 
 def test_json_is_parsed() -> None:
