@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,6 @@ _WAIVER = {
     "owner": "site",
     "approved_by": "site",
     "ticket": "S-1",
-    "created": "2026-01-01",
-    "expires": "2027-01-01",
 }
 # Files of unattended-upgrades and of the packages that it needs.
 _PACKAGE = ("unattended-upgrades", "20auto-upgrades", "/etc/alternatives/", "/etc/pm")
@@ -243,7 +242,9 @@ class World:
         self.sites[name].host.ssh("sh", "-c", script)
 
     def waive(self, control: str | None) -> None:
-        waivers = [{**_WAIVER, "control": control}] if control else []
+        today = datetime.now(UTC).date()
+        days = {"created": today.isoformat(), "expires": (today + timedelta(days=30)).isoformat()}
+        waivers = [{**_WAIVER, **days, "control": control}] if control else []
         (self._folder / "waivers.yml").write_text(yaml.safe_dump({"waivers": waivers}))
 
     def reboot(self, name: str) -> None:
