@@ -18,7 +18,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterable
     from typing import Any
 
-MAX_TEXT = 65536
+MAX_TEXT = 16384
 _MAX_SECRETS = 2000
 _HOST_KEYS = ("ed25519", "ecdsa", "rsa")
 
@@ -346,7 +346,8 @@ def _is_password(match: re.Match[str], tool: _Tool) -> bool:
 def _says_secret(name: str) -> bool:
     known = _names.get(name)
     if known is None:
-        known = bool(_NAME.search(name)) and not _PLACE.search(name)
+        # No real name is that long, and a search in a megabyte takes a third of a second.
+        known = len(name) > MAX_TEXT or (bool(_NAME.search(name)) and not _PLACE.search(name))
         if len(_names) < 10000 and len(name) < _MAX_KNOWN:
             _names[name] = known
     return known

@@ -280,3 +280,11 @@ def test_a_secret_assignment_within_a_value_is_found(redactor: Redactor, text: s
     shown = redactor.words(["dockerd", text], "d")[1]
     assert "hunter1" not in shown
     assert shown.startswith(text[:5])
+
+
+def test_the_value_of_a_name_of_excessive_length_is_replaced() -> None:
+    name = "x" * (MAX_TEXT + 1)
+    redactor = Redactor()
+    (value,) = redactor.options({name: "plain text"}, "here").values()
+    assert value == redactor.digest("plain text")
+    assert redactor.options({name[1:]: "plain text"}, "here") == {name[1:]: "plain text"}
