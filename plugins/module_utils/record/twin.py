@@ -17,6 +17,7 @@ from .volumes import WITH_DOORS
 LABEL = "hardener.twin"
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
 SWARM = "com.docker.swarm.task.id"
+_MOST_PROCESSES = 16384  # of a twin whose original has no limit: generous, and below what a host can have
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _CONFINING = (
     "Privileged",
@@ -133,6 +134,7 @@ def plan(
             "PublishAllPorts": False,
             "RestartPolicy": {"Name": "no"},
             "AutoRemove": False,
+            "PidsLimit": host["PidsLimit"] if (host.get("PidsLimit") or 0) > 0 else _MOST_PROCESSES,
             "ContainerIDFile": "",
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
             "Links": None,

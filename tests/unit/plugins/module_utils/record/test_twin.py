@@ -43,6 +43,11 @@ def test_a_twin_has_the_program_and_the_rights_of_its_original() -> None:
     assert host["SecurityOpt"][1] == "no-new-privileges"
 
 
+@pytest.mark.parametrize(("limit", "expected"), [(None, 16384), (0, 16384), (-1, 16384), (20000, 20000)])
+def test_a_twin_has_a_limit_of_processes_also_if_its_original_has_none(limit: object, expected: int) -> None:
+    assert plan(PidsLimit=limit).body["HostConfig"]["PidsLimit"] == expected
+
+
 def test_a_twin_has_its_own_network_without_published_ports_restarts_and_binds() -> None:
     body = plan().body
     host = body["HostConfig"]
