@@ -43,6 +43,7 @@ _ACTING = {
 _PROMPT = re.compile(r"^(?=[ \t]*(?:BECOME|Vault) password: )", re.MULTILINE)
 
 _SHORTEST_SLEEP_S = 0.01
+_DIE_WITH_PARENT = 1  # prctl(2)
 
 
 def main() -> None:
@@ -61,6 +62,7 @@ def main() -> None:
     make_messages_inert()
     bound_tasks(umask=umask)
     poll_less_often()
+    end_workers_with_this_process()
     load_for_workers()
     gc.freeze()
     gc.enable()
@@ -130,6 +132,29 @@ def poll_less_often() -> None:
         sleep(max(float(seconds), _SHORTEST_SLEEP_S) if seconds else 0)
 
     time.sleep = longer
+
+
+def end_workers_with_this_process() -> None:
+    """Have the kernel terminate each worker when this process ends, however it ends.
+
+    Workers have sessions of their own. Ansible forwards signals to them, but not to a worker that it is just
+    forking, and none when it is killed: such a worker would begin its task after the interrupt.
+    """
+    import ctypes  # noqa: PLC0415 - Ansible has imported it
+
+    from ansible.executor.process.worker import WorkerProcess  # noqa: PLC0415
+
+    run, ansible = WorkerProcess.run, os.getpid()
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux
+
+    def tied(worker: Any) -> None:
+        if prctl is not None:
+            prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+            if os.getppid() != ansible:
+                os._exit(1)
+        run(worker)
+
+    WorkerProcess.run = tied
 
 
 def load_for_workers() -> None:

@@ -489,6 +489,25 @@ def test_an_interrupt_while_ansible_starts_reaches_no_host(
     assert not list(Path(environment["TMPDIR"]).iterdir())
 
 
+def test_a_task_ends_with_ansible_however_it_ends(
+    environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    """Ansible forwards no signal when it is killed, nor to a worker that it is just forking."""
+    marker = f"sleep\0{secrets.randbelow(10**9) + 10**6}"
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexec {marker.replace(chr(0), ' ')}\n")
+    python.chmod(0o755)
+    hosts = inventory({"slow": {**LOCAL, "ansible_python_interpreter": str(python)}})
+    command = [*HARDENER, "audit", "-i", hosts, "--home", str(tmp_path / "home")]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert until(lambda: processes(marker))
+        (ansible,) = children(process.pid)
+        os.kill(ansible, signal.SIGKILL)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 4, stderr
+    assert over(environment)
+
+
 def test_an_empty_selection_reaches_no_host(
     hardener: Hardener, environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:
