@@ -275,7 +275,7 @@ class Run:
         try:
             if interrupt:
                 self._unwanted.set()
-                # Ansible forwards it to its workers, which have sessions of their own; SIGKILL would not.
+                # Ansible forwards it to its workers and removes its files; after SIGKILL these would stay.
                 with suppress(ProcessLookupError):
                     if pid := self._pid(within=_GRACE_S):
                         os.kill(pid, signal.SIGINT)

@@ -411,7 +411,7 @@ def hanging(
             time.sleep(0.05)
         yield process, marker
     finally:
-        process.send_signal(signal.SIGINT)  # a kill would leave Ansible waiting for the host
+        process.send_signal(signal.SIGINT)  # it has removed its files when it ends
         process.communicate(timeout=60)
 
 
@@ -459,17 +459,24 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
-@pytest.mark.parametrize("after", [0, 0.3, 0.6, 0.9])
-def test_an_interrupt_while_ansible_starts_reaches_no_host(
-    environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path, after: float
-) -> None:
-    """What was interrupted must not begin later, and nobody waits for it."""
-    marker = f"{secrets.randbelow(10**9) + 10**6}"
+@pytest.fixture
+def endless(inventory: Callable[[Any], str], tmp_path: Path) -> tuple[list[str], str]:
+    """An audit of a host whose Python never ends, and the command line of that Python."""
+    seconds = f"{secrets.randbelow(10**9) + 10**6}"
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nexec sleep {marker}\n")
+    python.write_text(f"#!/bin/sh\nexec sleep {seconds}\n")
     python.chmod(0o755)
     hosts = inventory({"slow": {**LOCAL, "ansible_python_interpreter": str(python)}})
     command = [*HARDENER, "audit", "-i", hosts, "--home", str(tmp_path / "home")]
+    return command, f"sleep\0{seconds}"
+
+
+@pytest.mark.parametrize("after", [0, 0.3, 0.6, 0.9])
+def test_an_interrupt_while_ansible_starts_reaches_no_host(
+    environment: dict[str, str], endless: tuple[list[str], str], after: float
+) -> None:
+    """What was interrupted must not begin later, and nobody waits for it."""
+    command, marker = endless
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -480,20 +487,15 @@ def test_an_interrupt_while_ansible_starts_reaches_no_host(
     # Python ends by the signal, 130 to a shell, where it was interrupted in the body of a class of an import.
     assert process.returncode in (130, -signal.SIGINT), stderr
     assert over(environment)
-    assert not processes(f"sleep\0{marker}")
+    assert not processes(marker)
     assert not list(Path(environment["TMPDIR"]).iterdir())
 
 
 def test_a_task_ends_with_ansible_however_it_ends(
-    environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path
+    environment: dict[str, str], endless: tuple[list[str], str]
 ) -> None:
     """Ansible forwards no signal when it is killed, nor to a worker that it is just forking."""
-    marker = f"sleep\0{secrets.randbelow(10**9) + 10**6}"
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nexec {marker.replace(chr(0), ' ')}\n")
-    python.chmod(0o755)
-    hosts = inventory({"slow": {**LOCAL, "ansible_python_interpreter": str(python)}})
-    command = [*HARDENER, "audit", "-i", hosts, "--home", str(tmp_path / "home")]
+    command, marker = endless
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert until(lambda: processes(marker))
         (ansible,) = children(process.pid)
