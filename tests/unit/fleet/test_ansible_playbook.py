@@ -18,6 +18,7 @@ from ansible_runner.utils import OutputEventFilter
 from hardener.fleet import ansible_playbook as module
 from hardener.fleet.ansible_playbook import inert
 from tests.unit.fleet.forging import END, GONE, STATS, forged
+from tests.unit.sleeping import replace_sleep
 
 SCRIPT = Path(module.__file__)
 
@@ -157,7 +158,7 @@ def test_short_sleeps_of_polling_are_lengthened_and_other_sleeps_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+    replace_sleep(monkeypatch, slept.append)
     module.poll_less_often()
     for seconds in (0.0001, 0.001, 0, 3):
         time.sleep(seconds)

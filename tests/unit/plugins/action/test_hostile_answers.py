@@ -40,6 +40,7 @@ from tests.unit.activity.answers import ANSWER
 from tests.unit.plugins.action.mutations import mutations
 from tests.unit.plugins.loading import action
 from tests.unit.plugins.module_utils.render.records import RECORD
+from tests.unit.sleeping import replace_monotonic, replace_sleep
 
 COUNT = 100
 DIGEST = "0123456789abcdef" * 4
@@ -214,8 +215,8 @@ def test_fields_of_a_change_that_contradict_the_request_are_ignored(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr("time.sleep", lambda _: now.append(now.pop() + 60))
+    replace_monotonic(monkeypatch, lambda: now[0])
+    replace_sleep(monkeypatch, lambda _: now.append(now.pop() + 60))
     arguments = {
         "documents": DOCUMENTS,
         "allow": "reload",
@@ -245,8 +246,8 @@ def test_fields_of_a_release_that_contradict_the_request_are_ignored(
     run: Any, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr("time.sleep", lambda _: now.append(now.pop() + 60))
+    replace_monotonic(monkeypatch, lambda: now[0])
+    replace_sleep(monkeypatch, lambda _: now.append(now.pop() + 60))
     arguments = {"role": role, "allow": "reload"}
     told = {"": 0, "kept": 0}
     for answer in (RELEASED, *mutations(RELEASED, count=COUNT)):

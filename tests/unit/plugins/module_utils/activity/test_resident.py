@@ -14,6 +14,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity import re
 from ansible_collections.hardener.docker.plugins.module_utils.activity.resident import DropCounters
 from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Tally
 
+from tests.unit.sleeping import replace_monotonic
+
 DAY = 86400.0
 
 
@@ -31,7 +33,7 @@ class Watch:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A minute passes with every look at the clock."""
     clock = itertools.count(0, 61)
-    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    replace_monotonic(monkeypatch, lambda: float(next(clock)))
     told = {"ended": 2.0, "deaf": [], "blind": [], "elsewhere": 0}
     monkeypatch.setattr(
         resident, "summary", lambda _, began: {**told, "lost": {"overruns": 1}, "began": began}

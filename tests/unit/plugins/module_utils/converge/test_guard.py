@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.transacti
 from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, change, let_time_pass, start
 from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
+from tests.unit.sleeping import replace_sleep
 
 pytestmark = pytest.mark.usefixtures("missing")
 
@@ -111,7 +111,7 @@ def test_the_timer_waits_if_the_time_limit_was_restarted(
         if len(found) == 2:
             let_time_pass(host)
 
-    monkeypatch.setattr(time, "sleep", wait)
+    replace_sleep(monkeypatch, wait)
     guard_main._expired(host.store, journal.run)
     assert found == ["new", "new"]
     assert (host.read("x"), Journal.find(host.store)) == ("old", None)
@@ -309,7 +309,7 @@ def test_the_run_of_a_dead_worker_is_rolled_back_without_waiting(
     def wait(_: float) -> None:
         raise AssertionError("nobody is at work")
 
-    monkeypatch.setattr(time, "sleep", wait)
+    replace_sleep(monkeypatch, wait)
     guard_main._expired(host.store, journal.run)
     assert (host.read("a"), Journal.find(host.store)) == ("old", None)
 

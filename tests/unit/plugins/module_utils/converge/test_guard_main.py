@@ -6,8 +6,6 @@ import errno
 import itertools
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.journal i
 
 from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, change, let_time_pass
 from tests.unit.plugins.module_utils.converge.host import Host
+from tests.unit.sleeping import replace_monotonic, replace_sleep
 
 pytestmark = pytest.mark.usefixtures("missing")
 
@@ -51,19 +50,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monotonic, sleep = time.monotonic, time.sleep
-
-    def ours() -> bool:  # threads that earlier tests have left sleep, too
-        return threading.current_thread() is threading.main_thread()
-
-    def pause(seconds: float) -> None:
-        if ours():
-            found.sleep(seconds)
-        else:
-            sleep(seconds)
-
-    monkeypatch.setattr(time, "monotonic", lambda: found.now if ours() else monotonic())
-    monkeypatch.setattr(time, "sleep", pause)
+    replace_monotonic(monkeypatch, lambda: found.now)
+    replace_sleep(monkeypatch, found.sleep)
     return found
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import health
+
+from tests.unit.sleeping import replace_monotonic, replace_sleep
 
 PICTURE = {"engine": "/run/docker.sock"}
 
@@ -24,7 +24,7 @@ def test_containers_get_more_time_to_recover_after_a_restart_or_on_a_slow_host(
     def differences(*_: object, **__: object) -> tuple[list[str], list[str]]:
         return ([] if clock[0] > 30 else ["no longer running: web"]), []
 
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(time, "sleep", wait)
+    replace_monotonic(monkeypatch, lambda: clock[0])
+    replace_sleep(monkeypatch, wait)
     monkeypatch.setattr(health, "_differences", differences)
     assert bool(health.compare(baseline, stopped=stopped)[0]) is lost

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import processes
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containerproc, mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containerproc import Host, read
+
+from tests.unit.sleeping import replace_sleep
 
 ID = "0123456789abcdef" * 4
 
@@ -53,14 +54,13 @@ def test_a_process_that_the_runtime_is_still_starting_is_waited_for_within_a_tim
     host: Host, monkeypatch: pytest.MonkeyPatch, seconds: float, name: str
 ) -> None:
     looks: list[float] = []
-    sleep, here = time.sleep, threading.get_ident()
+    sleep = time.sleep
 
     def look_again(pause: float) -> None:
-        if threading.get_ident() == here:  # threads that other tests have left sleep too
-            looks.append(pause)
+        looks.append(pause)
         sleep(pause)
 
-    monkeypatch.setattr(time, "sleep", look_again)
+    replace_sleep(monkeypatch, look_again)
     command = [sys.executable, "-c", NAMED, str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
