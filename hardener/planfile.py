@@ -1,9 +1,9 @@
 """Write a plan as JSON for review, and read it again to apply exactly that plan.
 
-One object: ``schema``, ``tool_version``, ``benchmark``, ``created``, and in ``hosts`` by name ``digest``,
-``allow``, ``controls`` (each with role, variable, impact, fate, reason and paths), ``wishes`` (the variables
-that the inventory sets, with the same fields and their state), ``changes`` (with their diffs),
-``activations``, ``notes`` and ``failure``.
+One object: ``schema``, ``tool_version``, ``benchmark``, ``created``, ``accept_losses``, and in ``hosts`` by
+name ``digest``, ``allow``, ``controls`` (each with role, variable, impact, fate, reason and paths),
+``wishes`` (the variables that the inventory sets, with the same fields and their state), ``changes`` (with
+their diffs), ``activations``, ``notes`` and ``failure``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _MOST_BYTES = 1 << 30  # enough for a thousand hosts with all diffs
 _MOST_VALUES = 10_000_000
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NAME = re.compile("[a-z][a-z0-9_]*")
+NAME_OF_LOSS = re.compile(r"[\w.:/@\[\]-]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +45,34 @@ class Reviewed:
     wishes: frozenset[str] = frozenset()
 
 
-def dump(outlooks: Sequence[Outlook], benchmark: str, *, created: datetime) -> str:
+def dump(
+    outlooks: Sequence[Outlook], benchmark: str, *, created: datetime, accept_losses: Sequence[str] = ()
+) -> str:
     """Return the plan of some hosts as JSON; the same plan always gives the same text.
 
     Args:
         outlooks: the outlook of each host.
         benchmark: the benchmark version of the ids of controls.
         created: the time of the plan.
+        accept_losses: names of what may stop working.
     """
     plan = {
         "schema": SCHEMA,
         "tool_version": __version__,
         "benchmark": benchmark,
         "created": utc(created),
+        **({"accept_losses": list(accept_losses)} if accept_losses else {}),
         "hosts": {scalar(outlook.host): _host(outlook, benchmark) for outlook in outlooks},
     }
     return json.dumps(plan, indent=1, ensure_ascii=True) + "\n"
 
 
 class Plans(NamedTuple):
-    """The content of a plan file by host: the reviewed plan, or the error in its entry."""
+    """The content of a plan file by host: the reviewed plan, or the error in its entry; accepted losses."""
 
     reviewed: Mapping[str, Reviewed]
     damaged: Mapping[str, str]
+    accept_losses: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Plans:
@@ -94,7 +100,11 @@ def load(path: Path) -> Plans:
                 reviewed[host] = Reviewed(variables, Impact(plan["allow"]), digest, wishes)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             damaged[host] = line(repr(error))
-    return Plans(reviewed, damaged)
+    try:
+        accepted = tuple(_word(each, NAME_OF_LOSS) for each in raw.get("accept_losses", ()))
+    except (TypeError, ValueError) as error:
+        raise HardenerError(f"{path}: accept_losses: {error}", hint=hint) from error
+    return Plans(reviewed, damaged, accepted)
 
 
 def _applied(plan: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ from hardener.batches import Batches, Share
 from hardener.cli import completers
 from hardener.files import STANDARD_OUTPUT
 from hardener.model import Impact
+from hardener.planfile import NAME_OF_LOSS
 from hardener.reports.formats import FOLDERS, FORMATS, Format
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
 
@@ -200,10 +201,28 @@ allow_option = click.option(
     "  [default: converge_allow of the inventory, else daemon-restart]",
 )
 
+
+def _names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not NAME_OF_LOSS.fullmatch(value):
+            raise click.BadParameter(f"{value!r} is not the name of a container, network or registry")
+    return values
+
+
+accept_loss_option = click.option(
+    "--accept-loss",
+    multiple=True,
+    metavar="NAME",
+    callback=_names,
+    help="Do not roll a change back because this container, network, service or registry no longer works."
+    " Repeatable.",
+)
+
 change_options = option_group(
     "changes",
     Changes,
     allow_option,
+    accept_loss_option,
     click.option(
         "--confirm-timeout",
         type=click.IntRange(LEAST_CONFIRM_TIMEOUT, MOST_CONFIRM_TIMEOUT),

@@ -88,8 +88,11 @@ def drift(
     from hardener.workflows.drift import DriftRequest
     from hardener.workflows.drift import drift as carry_out
 
-    if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
-        raise click.UsageError("--allow, --confirm-timeout, --check and --diff need --remediate")
+    given = (changes.allow, changes.accept_loss, changes.confirm_timeout, changes.check, changes.diff)
+    if not remediate and any(given):
+        raise click.UsageError(
+            "--allow, --accept-loss, --confirm-timeout, --check and --diff need --remediate"
+        )
     if not remediate and batches.is_divided:
         raise click.UsageError("--canary, --batch and --max-fail need --remediate")
     request = DriftRequest(

@@ -8,6 +8,7 @@ import click
 
 from hardener.cli.common import (
     Conversation,
+    accept_loss_option,
     accept_weaker_option,
     allow_option,
     decision_options,
@@ -27,6 +28,7 @@ from hardener.workflows.options import DecisionFiles, Selection, accepted_contro
 @selection_options
 @decision_options
 @allow_option
+@accept_loss_option
 @accept_weaker_option
 @click.option(
     "--json",
@@ -45,6 +47,7 @@ def plan(
     selection: Selection,
     decided: DecisionFiles,
     allow: Impact | None,
+    accept_loss: tuple[str, ...],
     accept_weaker: tuple[str, ...],
     json_file: Path | None,
     fail_on: Severity | None,
@@ -71,6 +74,7 @@ def plan(
         selection=selection,
         decided=decided,
         allow=allow,
+        accept_losses=accept_loss,
         accepted=accepted_controls(selection.benchmark, accept_weaker),
         json_file=json_file,
         fail_on=fail_on,

@@ -7,7 +7,13 @@ from pathlib import Path
 import click
 
 from hardener.batches import Batches
-from hardener.cli.common import Conversation, batch_options, home_option, verbose_option
+from hardener.cli.common import (
+    Conversation,
+    accept_loss_option,
+    batch_options,
+    home_option,
+    verbose_option,
+)
 from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.errors import ExitCode
 
@@ -18,6 +24,7 @@ from hardener.errors import ExitCode
 @click.option(
     "--even-unsafe", is_flag=True, help="Give back owners and modes by which others than root can write, too."
 )
+@accept_loss_option
 @click.option("--check", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
 @batch_options
@@ -30,6 +37,7 @@ def release(
     hosts: FleetOptions,
     role: str,
     even_unsafe: bool,
+    accept_loss: tuple[str, ...],
     check: bool,
     diff: bool,
     batches: Batches,
@@ -65,6 +73,7 @@ def release(
         conversation.listener(),
         role=role,
         even_unsafe=even_unsafe,
+        accept_losses=accept_loss,
         check=check,
         diff=diff,
         batches=batches,

@@ -34,16 +34,21 @@ _WINDOW = "window"  # the action that requires an open maintenance window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The greatest impact of a transaction, and its confirmation time; by default from the inventory."""
+    """The greatest impact of a transaction, its confirmation time, and the accepted losses.
+
+    By default they are those of the inventory.
+    """
 
     allow: Impact | None = None
     confirm_timeout: int | None = None
+    accept_losses: Sequence[str] = ()
 
     def variables(self) -> dict[str, object]:
         """Return the limits as variables of the playbook."""
         values = {
             "converge_allow": self.allow and self.allow.value,
             "converge_confirm_timeout": self.confirm_timeout,
+            "converge_accept_losses": list(self.accept_losses) or None,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -135,10 +140,10 @@ def roll_back(
 
 
 def release(
-    fleet: Fleet, role: str, *, even_unsafe: bool, check: bool, differences: bool
+    fleet: Fleet, role: str, limits: Limits, *, even_unsafe: bool, check: bool, differences: bool
 ) -> Answers[ChangeAnswer]:
     """Request the release of every host, or of the documents of one role."""
-    variables = {"release_role": role, "release_even_unsafe": even_unsafe}
+    variables = {**limits.variables(), "release_role": role, "release_even_unsafe": even_unsafe}
     run = fleet.run("release", variables=variables, check=check, diff=differences)
     return Answers(run, "release", _change, first=_WINDOW, differences=differences)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +37,9 @@ def harden(
     Raises:
         HardenerError: an option is invalid, the plan does not fit, or Ansible stopped before any host.
     """
-    reviewed, damaged = _reviewed(plan_file, listener)
+    reviewed, damaged, accepted = _reviewed(plan_file, listener)
+    accepted += request.changes.accept_loss
+    request = replace(request, changes=replace(request.changes, accept_loss=accepted))
     failed = {host: f"its entry in the plan is damaged: {why}" for host, why in damaged.items()}
     with open_session("harden", request, listener) as session:
         with session.assess_fleet(
@@ -65,14 +68,14 @@ def harden(
 
 def _reviewed(
     file: Path | None, listener: HardenListener
-) -> tuple[Mapping[str, Reviewed] | None, Mapping[str, str]]:
-    """Load a reviewed plan; return also the hosts whose entry is damaged, with the problems."""
+) -> tuple[Mapping[str, Reviewed] | None, Mapping[str, str], tuple[str, ...]]:
+    """Load a reviewed plan; return also the hosts whose entry is damaged, and the accepted losses."""
     if file is None:
-        return None, {}
+        return None, {}, ()
     loaded = planfile.load(file)
     for host, problem in loaded.damaged.items():
         listener.plan_damaged(file, host, problem)
-    return loaded.reviewed, loaded.damaged
+    return loaded
 
 
 def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> None:

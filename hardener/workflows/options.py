@@ -306,13 +306,14 @@ class Changes:
     check: bool
     diff: bool
     snapshots: Path | None
+    accept_loss: tuple[str, ...] = ()
 
     @property
     def limits(self) -> Limits:
-        """Return the limits of a transaction: its impact, and its time limit for the confirmation."""
+        """Return the limits of a transaction: impact, time limit for the confirmation, accepted losses."""
         from hardener.fleet.requests import Limits
 
-        return Limits(allow=self.allow, confirm_timeout=self.confirm_timeout)
+        return Limits(allow=self.allow, confirm_timeout=self.confirm_timeout, accept_losses=self.accept_loss)
 
     def kept(self, when: str) -> Path | None:
         """Return the folder of the snapshots ``before`` or ``after``."""

@@ -34,6 +34,7 @@ class PlanRequest:
         selection: which controls count.
         decided: the waivers and attestations.
         allow: the greatest allowed impact of a change; None leaves it to the inventory.
+        accept_losses: names of what may stop working, for the file.
         accepted: the slugs of controls that wishes may weaken.
         fail_on: the lowest severity of a result that decides the exit code; None for all.
         json_file: the file for ``write_plan``, checked before the audit; None writes none.
@@ -44,6 +45,7 @@ class PlanRequest:
     selection: Selection
     decided: DecisionFiles
     allow: Impact | None = None
+    accept_losses: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
     json_file: Path | None = None
     fail_on: Severity | None = None
@@ -106,5 +108,10 @@ def write_plan(request: PlanRequest, result: PlanResult) -> None:
         HardenerError: it cannot be written.
     """
     if request.json_file:
-        text = planfile.dump(result.outlooks, request.selection.benchmark, created=result.created)
+        text = planfile.dump(
+            result.outlooks,
+            request.selection.benchmark,
+            created=result.created,
+            accept_losses=request.accept_losses,
+        )
         write_text(request.json_file, text)

@@ -101,6 +101,7 @@ def release(
     *,
     role: str,
     even_unsafe: bool,
+    accept_losses: Sequence[str] = (),
     check: bool,
     diff: bool,
     batches: Batches = AT_ONCE,
@@ -112,13 +113,15 @@ def release(
         listener: receives the progress.
         role: restore only what this role owns; empty for everything.
         even_unsafe: give back owners and modes by which others than root can write, too.
+        accept_losses: what may stop working; see ``--accept-loss``.
         check: only predict; change nothing.
         diff: report every change.
         batches: how the hosts are divided, and how many may fail.
     """
 
     def ask(fleet: Fleet, *, check: bool) -> Answers[ChangeAnswer]:
-        return requests.release(fleet, role, even_unsafe=even_unsafe, check=check, differences=diff)
+        limits = requests.Limits(accept_losses=accept_losses)
+        return requests.release(fleet, role, limits, even_unsafe=even_unsafe, check=check, differences=diff)
 
     def work(fleet: Fleet, _hosts: Sequence[str]) -> RemediationResult:
         rolled_back = set()

@@ -54,6 +54,10 @@ _MISSING = "rolled back, all changes are undone, but not everything works as bef
 _CONNECT_TIMEOUT = 10
 # Limits of the host's backups; the host checks them.
 _KEEP = {"runs": "converge_keep_runs", "size": "converge_keep_size"}
+_NAMES = {
+    "converge_restless_containers": "names, label=KEY=VALUE or service=NAME",
+    "converge_accept_losses": "names of containers, networks, services or registries",
+}
 _PAUSE = 2
 _GRACE = 180  # seconds for a host that is rolling back: it may restart its engine with all containers
 # When the first of these is over, the host is asked for the run's outcome.
@@ -102,7 +106,8 @@ class GuardedAction(TransactionAction):
             "token": token,
             "seconds": seconds,
             "who": self.requester,
-            "restless": _restless(self._templar.template(task_vars.get("converge_restless_containers", []))),
+            "restless": self._names(task_vars, "converge_restless_containers"),
+            "accept_losses": self._names(task_vars, "converge_accept_losses"),
         }
         set_here = {name: variable for name, variable in _KEEP.items() if variable in task_vars}
         if set_here:
@@ -136,6 +141,17 @@ class GuardedAction(TransactionAction):
         elif result["outcome"] == CHANGED:
             result["changed"] = True
         return result
+
+    def _names(self, task_vars: Mapping[str, Any], variable: str) -> list[str]:
+        """Return a variable that is a list of names.
+
+        Raises:
+            AnsibleActionFail: it is not.
+        """
+        value = self._templar.template(task_vars.get(variable, []))
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise AnsibleActionFail(f"{variable} must be a list of {_NAMES[variable]}")
+        return value
 
     def _begun(
         self,
@@ -324,19 +340,6 @@ def believe(result: dict[str, Any], *, check: bool) -> None:
         result.pop("failed", None)
     else:
         result["failed"] = True
-
-
-def _restless(value: Any) -> list[str]:
-    """Return the list of containers that the health check ignores.
-
-    Raises:
-        AnsibleActionFail: that is not a list of strings.
-    """
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise AnsibleActionFail(
-            "converge_restless_containers must be a list of names, label=KEY=VALUE or service=NAME"
-        )
-    return value
 
 
 def was_never_there(error: Exception) -> bool:

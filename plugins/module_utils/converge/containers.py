@@ -13,6 +13,7 @@ from calendar import timegm
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from ..docker.http import NoAnswer
+from ..docker.losses import SERVICES, Loss
 from .engine import Engine
 
 Windows = Sequence[Sequence[float]]  # intervals in which the engine was down, in seconds since the epoch
@@ -206,15 +207,15 @@ def running_tasks(engine: Engine) -> dict[str, int] | None:
     }
 
 
-def lost(before: Mapping[str, int], engine: Engine) -> list[str]:
+def lost(before: Mapping[str, int], engine: Engine) -> list[Loss]:
     """Return the services that run fewer tasks than before, without removed services."""
     if not before:
         return []
     now = running_tasks(engine)
     if now is None:
-        return ["the manager of the swarm does not answer any more"]
+        return [Loss(SERVICES, "swarm", "swarm", said="the manager of the swarm does not answer any more")]
     return [
-        f"the service {name} runs only {now[name]} of {count} tasks"
+        Loss(SERVICES, name, name, said=f"the service {name} runs only {now[name]} of {count} tasks")
         for name, count in before.items()
         if now.get(name, count) < count
     ]

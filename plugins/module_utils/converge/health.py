@@ -1,8 +1,8 @@
 """Check the health of a host: take a baseline before the first change, and compare with it afterwards.
 
 Checked are the engine, the running containers, the services of its swarm, published ports, name resolution
-and outgoing connections of containers, and the port of the ssh connection. Only what worked before is
-required afterwards.
+and outgoing connections of containers, registries, and the port of the ssh connection. Only what worked
+before is required afterwards, and of that only what the run can have broken: see ``Terms``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import os
 import re
 import socket
 import time
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
+from ..docker import losses
 from ..docker.http import NoAnswer, NotFound
+from ..docker.losses import CONTAINERS, NETWORKS, PARTS, PORTS, REGISTRIES, SERVICES, Loss
 from ..docker.published_ports import published
 from . import containers, probes
 from .containers import Windows
@@ -24,6 +26,7 @@ Baseline = Mapping[str, Any]  # empty if no baseline was taken
 
 _MAX_PORTS = 500
 _MAX_UNREAD = 10
+_MAX_SILENT = 50
 _MAX_NETWORKS = 50
 _RESOLV_CONF = 16384
 # Servers that the engine's name server queries; "host(…)" ones are queried from the host's network.
@@ -36,8 +39,30 @@ _TIMES_BASELINE = 5
 _BETWEEN = 5  # seconds after which containers that are down are started again
 
 
+class Terms(NamedTuple):
+    """Which losses count: a container must not take a change back that has nothing to do with it.
+
+    Attributes:
+        touched: the parts of the host that the run touches; see ``losses``.
+        foreseen: texts of losses that the plan has named.
+        accepted: names of containers, networks, services and registries that a person gives up.
+    """
+
+    touched: Sequence[str] = PARTS
+    foreseen: Sequence[str] = ()
+    accepted: Sequence[str] = ()
+
+    def excuse(self, loss: Loss) -> str:
+        """Return why a loss does not count; empty if it does."""
+        if loss.name in self.accepted:
+            return "its loss is accepted"
+        if loss.part not in self.touched:
+            return "this change does not touch it"
+        return "the plan has named it" if loss.text in self.foreseen else ""
+
+
 def take_baseline(
-    engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = ()
+    engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = (), terms: Terms | None = None
 ) -> dict[str, Any]:
     """Take a baseline, and return it as JSON data.
 
@@ -45,10 +70,20 @@ def take_baseline(
         engine: the engine, None to skip it.
         login_port: port of the ssh connection, 0 if there is none.
         exceptions: containers that are left out; see ``containers.excepted``.
+        terms: which losses count; None for all.
     """
     begun = time.monotonic()
     baseline = _taken(engine, login_port=login_port, exceptions=exceptions)
-    return {**baseline, "took": time.monotonic() - begun}
+    told = {"terms": terms._asdict()} if terms else {}
+    return {**baseline, **told, "took": time.monotonic() - begun}
+
+
+def silent(baseline: Baseline) -> list[str]:
+    """Return what did not work in the baseline, and so is not required afterwards."""
+    return [
+        f"{each} did not answer before the change, and so its loss would not be noticed"
+        for each in baseline.get("silent") or ()
+    ]
 
 
 def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str]) -> dict[str, Any]:
@@ -58,11 +93,15 @@ def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str])
         "services": {},
         "ports": [],
         "networks": [],
+        "registries": [],
+        "silent": [],
         "login": login_port if login_port and probes.listening(login_port) else 0,
     }
-    if engine is None or engine.info() is None:
+    info = engine.info() if engine else None
+    if engine is None or info is None:
         return baseline
     baseline["engine"] = engine.path
+    baseline["registries"] = losses.registries_of(info)
     try:
         found, unread = engine.running()
     except NoAnswer:
@@ -77,10 +116,14 @@ def _taken(engine: Engine | None, *, login_port: int, exceptions: Sequence[str])
     ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
     answering = probes.answering(map(_target, ports))
     baseline["ports"] = [port for port in ports if _target(port) in answering]
+    dumb = [_port(port) for port in ports if _target(port) not in answering]
     networks = _networks(running)[:_MAX_NETWORKS]
     for network, seen in zip(networks, _reach(networks)):
         if seen["resolving"] or seen["answering"]:
             baseline["networks"].append({**network, **seen})
+        elif network["servers"]:
+            dumb.append(f"a name server of {_seen_from(network)}")
+    baseline["silent"] = [*dumb[:_MAX_SILENT], *([f"{len(dumb)} in all"] if len(dumb) > _MAX_SILENT else [])]
     return baseline
 
 
@@ -113,16 +156,42 @@ def compare(
     while True:
         # One comparison may take seconds: do not decide by one that began before the deadline.
         last = time.monotonic() >= deadline
-        problems, notes = _differences(baseline, stopped=stopped, undone=undone, away=away, last=last)
-        if not problems or last:
-            return problems, notes
+        problems, found, notes = _differences(baseline, stopped=stopped, undone=undone, away=away, last=last)
+        if not (problems or found) or last:
+            terms = Terms(**baseline["terms"]) if "terms" in baseline else None
+            return _judged(terms, problems, found, notes)
         time.sleep(0.3)
+
+
+def _judged(
+    terms: Terms | None, problems: Sequence[str], found: Sequence[Loss], notes: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return problems, with the losses that count; and notes, with the other losses."""
+    by_excuse: dict[str, list[Loss]] = {"": []}
+    for loss in found:
+        by_excuse.setdefault(terms.excuse(loss) if terms else "", []).append(loss)
+    counted = by_excuse.pop("")
+    options = " ".join(f"--accept-loss {name}" for name in dict.fromkeys(each.name for each in counted))
+    ways = [f"to give that up: {options}"] if terms and options else []
+    excused = [f"{said}; it does not count: {why}" for why in by_excuse for said in _said(by_excuse[why])]
+    return [*problems, *_said(counted), *ways], [*notes, *excused]
+
+
+def _said(found: Sequence[Loss]) -> list[str]:
+    """Return sentences about losses; one for all containers that are lost in the same way."""
+    grouped: dict[str, list[str]] = {}
+    for loss in found:
+        grouped.setdefault(loss.said, []).extend([loss.name] if loss.part == CONTAINERS else ())
+    return [
+        f"{said}: {containers.listed(sorted(names))}" if names else said for said, names in grouped.items()
+    ]
 
 
 def recover(
     baseline: Baseline, *, seconds: float, undone: bool = False, away: Windows = ()
 ) -> tuple[list[str], list[str]]:
     """Start each container that is down, once, and wait until all works as before; see ``compare``."""
+    baseline = {key: value for key, value in baseline.items() if key != "terms"}  # now all losses count
     deadline = time.monotonic() + seconds
     started: frozenset[str] = frozenset()
     while True:
@@ -164,7 +233,8 @@ def revive(
 
 def _differences(
     baseline: Baseline, *, stopped: bool, undone: bool, away: Windows, last: bool
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[Loss], list[str]]:
+    """Return problems of the engine and the connection, which always count; losses; and notes."""
     problems: list[str] = []
     notes: list[str] = []
     if baseline["login"] and not probes.listening(baseline["login"]):
@@ -172,10 +242,11 @@ def _differences(
             f"nothing listens any more on port {baseline['login']}, to which this run is connected"
         )
     if not baseline["engine"]:
-        return problems, notes
+        return problems, [], notes
     engine = Engine(baseline["engine"])
-    if engine.info() is None:
-        return [*problems, f"the engine does not answer at {engine.path}"], notes
+    info = engine.info()
+    if info is None:
+        return [*problems, f"the engine does not answer at {engine.path}"], [], notes
     notes += [
         f"not compared, since it could not be read before the change: {each}"
         for each in baseline.get("unread") or ()
@@ -185,22 +256,28 @@ def _differences(
             engine, baseline["containers"], stopped=stopped, undone=undone, away=away, last=last
         )
     except NoAnswer as error:
-        return [*problems, str(error)], notes
-    problems += [*found, *containers.lost(baseline["services"], engine)]
+        return [*problems, str(error)], [], notes
+    found += containers.lost(baseline["services"], engine)
+    trusted = losses.registries_of(info)
+    found += (
+        Loss(REGISTRIES, each, each, said=f"images are no longer pulled from {each} without verified TLS")
+        for each in baseline.get("registries") or ()
+        if each not in trusted
+    )
     notes += said
     ports = [port for port in baseline["ports"] if port["container"] in running]
     answering = probes.answering(map(_target, ports))
     for port in ports:
         if _target(port) not in answering:
-            (notes if port["relayed"] else problems).append(_silent(port))
+            found.append(Loss(PORTS, port["name"], f"{port['published']} ({port['name']})", said=_lost(port)))
     networks = [
         {**network, "pid": running[network["container"]]}
         for network in baseline["networks"]
         if network["container"] in running
     ]
     for before, now in zip(networks, _reach(networks)):
-        problems += _cut_off(before, now)
-    return problems, notes
+        found += _cut_off(before, now)
+    return problems, found, notes
 
 
 def _containers(
@@ -211,12 +288,10 @@ def _containers(
     stopped: bool,
     undone: bool,
     last: bool,
-) -> tuple[dict[str, int], list[str], list[str]]:
-    """Return pids of the running containers, problems of containers, and notes."""
+) -> tuple[dict[str, int], list[Loss], list[str]]:
+    """Return pids of the running containers, lost containers, and notes."""
     running: dict[str, int] = {}
-    lost: list[str] = []
-    failing: list[str] = []
-    gone: list[str] = []
+    lost: list[Loss] = []
     notes: list[str] = []
     for container, known in before.items():
         try:
@@ -224,23 +299,23 @@ def _containers(
         except NotFound:
             if not known["task"] and not _replaced(engine, known["name"]):
                 # The engine itself removes a container of `docker run --rm` that the run has stopped.
-                (gone if undone else notes).append(f"{known['name']} was removed meanwhile")
+                said = f"{known['name']} was removed meanwhile"
+                if undone:
+                    lost.append(Loss(SERVICES, known["name"], known["name"], said=said))
+                else:
+                    notes.append(said)
             continue
         verdict = containers.judge(
             known, inspected, away=away, stopped=stopped, undone=undone, now=time.time()
         )
         if verdict.runs or (verdict.undecided and last):
             running[container] = int(inspected["State"].get("Pid") or 0)
-        if verdict.lost:
-            lost.append(known["name"])
-        if verdict.failing or (verdict.undecided and not last):
-            failing.append(known["name"])
+        failing = verdict.failing or (verdict.undecided and not last)
+        for said in ["no longer running"] * verdict.lost + ["ended and restarted"] * failing:
+            lost.append(Loss(CONTAINERS, known["name"], known["name"], said=said))
         if verdict.note:
             notes.append(verdict.note)
-    found = [f"no longer running: {containers.listed(sorted(lost))}"] if lost else []
-    if failing:
-        found.append(f"ended and restarted: {containers.listed(sorted(failing))}")
-    return running, found + gone, notes
+    return running, lost, notes
 
 
 def _replaced(engine: Engine, name: str) -> bool:
@@ -289,13 +364,13 @@ def _target(port: Mapping[str, Any]) -> probes.Target:
     return port["address"], port["port"]
 
 
-def _silent(port: Mapping[str, Any]) -> str:
-    if port["relayed"]:
-        return (
-            f"{port['name']}: the published port {port['published']} no longer answers: the container has no"
-            " IPv6 address, and only the engine's userland proxy forwarded the port"
-        )
-    return f"{port['name']}: the published port {port['published']} no longer answers"
+def _port(port: Mapping[str, Any]) -> str:
+    return f"{port['name']}: the published port {port['published']}"
+
+
+def _lost(port: Mapping[str, Any]) -> str:
+    why = ": the container has no IPv6 address, and only the engine's userland proxy forwarded the port"
+    return f"{_port(port)} no longer answers{why if port['relayed'] else ''}"
 
 
 # --- the networks of containers -----------------------------------------------------------------------------
@@ -369,16 +444,23 @@ def _reach(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [seen.get(network["network"], nothing) for network in networks]
 
 
-def _cut_off(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    where = f"containers of the network {before['network']} (seen from {before['name']})"
-    found = [
-        f"{where} can no longer resolve names by {server}"
-        for server, level in before["resolving"].items()
-        if now["resolving"].get(server, 0) < level
-    ]
+def _seen_from(network: Mapping[str, Any]) -> str:
+    return f"containers of the network {network['network']} (seen from {network['name']})"
+
+
+def _cut_off(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Loss]:
     answering = {tuple(target) for target in now["answering"]}
-    return found + [
-        f"{where} can no longer reach {address} port {port}"
-        for address, port in before["answering"]
-        if (address, port) not in answering
+    gone = [
+        *(
+            f"can no longer resolve names by {server}"
+            for server, level in before["resolving"].items()
+            if now["resolving"].get(server, 0) < level
+        ),
+        *(
+            f"can no longer reach {address} port {port}"
+            for address, port in before["answering"]
+            if (address, port) not in answering
+        ),
     ]
+    name = before["network"]
+    return [Loss(NETWORKS, name, name, said=f"{_seen_from(before)} {each}") for each in gone]

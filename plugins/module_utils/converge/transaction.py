@@ -54,13 +54,15 @@ _TOKEN = re.compile(r"[0-9a-f]{6,32}")
 class Terms(NamedTuple):
     """How a run is confirmed: the caller calls ``confirm`` with its token within ``seconds``.
 
-    Containers in ``restless`` do not count in the health check; see ``containers.excepted``.
+    Containers in ``restless`` do not count in the health check; see ``containers.excepted``. Neither does the
+    loss of what ``accepted`` names.
     """
 
     token: str
     seconds: float
     who: str
     restless: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Terms:
@@ -69,8 +71,9 @@ class Terms(NamedTuple):
         Raises:
             Refused: the terms are invalid.
         """
-        who, restless = str(raw.get("who", ""))[:200], tuple(map(str, raw.get("restless", ())))
-        found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), who, restless)
+        who = str(raw.get("who", ""))[:200]
+        restless, accepted = (tuple(map(str, raw.get(key, ()))) for key in ("restless", "accept_losses"))
+        found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), who, restless, accepted)
         if not _TOKEN.fullmatch(found.token):
             raise Refused(f"{found.token!r} is not the token of a run")
         if not LEAST_CONFIRM_TIMEOUT <= found.seconds <= MOST_CONFIRM_TIMEOUT:
@@ -188,7 +191,9 @@ class Transaction:
                 "this host or hardener has changed since the plan was made: plan again, and review the plan"
             )
         if not result["changed"] or self._request.check:
-            if not self._request.check:
+            if self._request.check and any(each.touches for each in due):
+                result["notes"] = [*notes, *health.silent(self._baseline(choice, None))]
+            elif not self._request.check:
                 result["notes"] = [*notes, *self._keep_wishes("")]
             return {**result, "outcome": WOULD_CHANGE if result["changed"] else UNCHANGED}
         all_changes = plan.all_changes
@@ -312,7 +317,16 @@ class Transaction:
             engine_of(choice.activations, Finder(self._request.socket)),
             login_port=came_in.port if came_in else 0,
             exceptions=self._terms.restless if self._terms else (),
+            terms=health.Terms(
+                sorted({part for each in choice.due for part in each.touches}),
+                [loss.text for each in choice.due for loss in each.losses],
+                self._accepted,
+            ),
         )
+
+    @property
+    def _accepted(self) -> Sequence[str]:
+        return self._terms.accepted if self._terms else ()
 
     def _tried(self, choice: Selection, run: str) -> start_trials.Starts | None:
         """Determine which containers start before the change; None if it does not affect starts."""
@@ -340,6 +354,7 @@ class Transaction:
         for activation in choice.due:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
             rollback.bind(activation, journal)
+            activation.accepted = self._accepted
             activation.save()
             steps.begin(activation.action or activation.name)
             with journal.engine_away(activation.longest if activation.stops_engine else 0):

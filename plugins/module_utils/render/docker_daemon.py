@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..contract import CONNECTIVITY, DAEMON_RESTART, RELOAD
-from ..docker.published_ports import published
+from ..contract import DAEMON_RESTART, IMPACTS, RELOAD
+from ..docker.losses import LOOPBACK, Offer, insecure, lost, plain_mirrors, told
 from . import docker_daemon_tls
 from .docker_daemon_document import document_of, new_containers_only, refused
 from .firewall_host import has_chain
-from .hostview import HostView, listed, name_of
+from .hostview import HostView, listed
 
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
@@ -38,9 +38,6 @@ DECIDED_BY = {
     "log_driver": ("log_opts",),
     "tls": ("tls_days", "tls_directory", "tls_files", "tls_names"),
 }
-
-# The key's default. From Docker 29.10, an empty list ends this exemption; a reload ignores an absent key.
-_LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -102,20 +99,11 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
 
 def _icc(host: HostView, *, allowed: bool) -> dict[str, Any]:
     """Return the document for traffic between containers of the default bridge."""
-    together = [
-        name_of(inspect)
-        for inspect, _proc in host.running
-        if "bridge" in ((inspect.get("NetworkSettings") or {}).get("Networks") or {})
-    ]
-    cut = not allowed and host.bridge.get(_ICC) != "false" and len(together) > 1
-    when = "once the engine makes its default bridge again, as at a reboot"
-    names = f"{when}, its containers no longer reach each other: {listed(sorted(together))}"
     return document_of(
         host,
         "icc",
         {"icc": allowed},
-        impact=CONNECTIVITY if cut else DAEMON_RESTART,
-        costs=names if cut else "",
+        **_losses(host, icc=allowed),
         bridge={_ICC: "true" if allowed else "false"},
         needs_bridge_module=not allowed,
     )
@@ -123,22 +111,32 @@ def _icc(host: HostView, *, allowed: bool) -> dict[str, Any]:
 
 def _userland_proxy(host: HostView, *, wanted: bool) -> dict[str, Any]:
     """Return the document for the userland proxy, which alone forwards IPv6 to containers without IPv6."""
-    lost = [
-        f"{port.title} ({name_of(inspect)})"
-        for inspect, _proc in host.running
-        for port in published(inspect)
-        if not wanted and host.setting("userland-proxy") is not False and port.relayed
-    ]
-    reached = any(host.has_global_ipv6 or not each.startswith("[::]:") for each in lost)
-    reason = "no longer published over IPv6, since these containers have no IPv6 address"
     return document_of(
         host,
         "userland_proxy",
         {"userland-proxy": wanted},
-        impact=CONNECTIVITY if reached else DAEMON_RESTART,
-        costs=f"{reason}: {listed(sorted(lost))}" if lost else "",
+        **_losses(host, proxy=wanted),
         needs_bridge_module=not wanted,
     )
+
+
+def _losses(host: HostView, *, least: str = DAEMON_RESTART, **changed: Any) -> dict[str, str]:
+    """Return the impact and the costs of a document whose settings change what the engine offers."""
+    offer = Offer(
+        containers=[inspect for inspect, _proc in host.running],
+        ipv6=host.has_global_ipv6,
+        proxy=host.setting("userland-proxy") is not False,
+        icc=host.bridge.get(_ICC) != "false",
+        registries=[
+            *insecure(host.setting("insecure-registries"), host.version),
+            *plain_mirrors(host.setting("registry-mirrors")),
+        ],
+    )
+    found = lost(offer, offer._replace(**changed))
+    return {
+        "impact": max((least, *(each.impact for each in found)), key=IMPACTS.index),
+        "costs": "; ".join(f"{sentence}: {listed(sorted(texts))}" for sentence, texts in told(found).items()),
+    }
 
 
 def _given_back(
@@ -291,16 +289,16 @@ def _flushed(host: HostView) -> bool:
     return not has_chain(host, "ipv4", "DOCKER")
 
 
-def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
+def _registries(host: HostView, site: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
     """Return the document that permits only the site's insecure registries, and no mirror over plain HTTP."""
     keys: dict[str, Any] = {}
-    wanted = list(insecure or _LOOPBACK)
-    if insecure or "insecure-registries" in host.declared:
+    wanted = list(site or LOOPBACK)  # an empty list ends the exemption, and a reload ignores an absent key
+    if site or "insecure-registries" in host.declared:
         keys["insecure-registries"] = wanted
     declared = host.in_file("registry-mirrors")
     if mirrors and isinstance(declared, list):
         found = [str(mirror) for mirror in declared]
-        encrypted = [mirror for mirror in found if not _uses_plain_http(mirror)]
+        encrypted = [mirror for mirror in found if mirror.rstrip("/") not in plain_mirrors(found)]
         if not any(_REDACTED.search(mirror) for mirror in found):
             keys["registry-mirrors"] = encrypted
         elif encrypted != found:
@@ -309,17 +307,12 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
                 " password, which only the host knows: remove the mirror over plain HTTP from the file"
             )
             return refused("insecure_registries", reason)
-    gone = [str(registry) for registry in host.in_file("insecure-registries") or () if registry not in wanted]
-    costs = f"images are no longer pulled from {listed(gone)} until its TLS can be verified" if gone else ""
-    return document_of(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
-
-
-def _uses_plain_http(mirror: str) -> bool:
-    """Return whether a mirror is reached over plain HTTP on another host."""
-    scheme, _separator, rest = mirror.lower().partition("://")
-    name = rest.partition("/")[0].rpartition("@")[2]
-    local = name.startswith(("localhost", "127.", "[::1]"))
-    return scheme == "http" and not local
+    after = [
+        *insecure(keys.get("insecure-registries", host.setting("insecure-registries")), host.version),
+        *plain_mirrors(keys.get("registry-mirrors", host.setting("registry-mirrors"))),
+    ]
+    losses = _losses(host, least=RELOAD, registries=after)
+    return document_of(host, "insecure_registries", keys, **losses)
 
 
 def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:

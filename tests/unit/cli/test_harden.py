@@ -130,6 +130,27 @@ def test_the_allowed_impact_comes_from_the_command_line_or_the_inventory(
     assert (variables.get("converge_allow"), variables["converge_confirm_timeout"]) == (None, 60)
 
 
+def test_accepted_losses_come_from_the_command_line_and_from_the_reviewed_plan(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.json"
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = lambda host: {"outcome": "would_change", **answer("change")}
+    accept = ("--accept-loss", "web", "--accept-loss", "10.0.0.0/8")
+    assert hardener("plan", "-i", "inv,", *ONLY, *accept, "--json", str(plan)).exit_code == 3
+    fleet.runs.clear()
+    fleet.converge = changing(fleet)
+    hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan), "--accept-loss", "db")
+    (asked,) = [each["variables"] for playbook, each in fleet.runs if playbook == "harden"]
+    assert asked["converge_accept_losses"] == ["web", "10.0.0.0/8", "db"]
+    result = hardener("harden", "-i", "inv,", "--accept-loss", "{{ x }}")
+    assert result.exit_code == 2
+    content = json.loads(plan.read_text())
+    plan.write_text(json.dumps({**content, "accept_losses": ["{{ x }}"]}))
+    result = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan))
+    assert "plan.json: accept_losses: " in result.stderr
+
+
 def test_only_the_reviewed_plan_is_applied(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=True)}

@@ -19,6 +19,7 @@ class Account(Activation):
     """Create an account without home, shell and password; setting ``user``: its name."""
 
     name = "account"
+    touches = ()
     action = "create an account"
     known = frozenset({"when", "user"})
     _valid = re.compile(r"[a-z_][a-z0-9_-]{0,31}")

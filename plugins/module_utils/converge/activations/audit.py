@@ -19,6 +19,7 @@ class AuditRulesLoad(Activation):
     """Load the audit rules of /etc/audit/rules.d into the kernel."""
 
     name = "audit-rules-load"
+    touches = ()
     action = "load audit rules"
     known = frozenset({"when", "rules"})
 

@@ -23,6 +23,7 @@ class BootParameters(Activation):
     """
 
     name = "boot-parameters"
+    touches = ()
     longest = 2.0 * _TIMEOUT
     action = "generate the boot menu"
     known = frozenset({"when", "parameters"})

@@ -12,6 +12,7 @@ import os
 import socket
 from typing import Any, Iterable, Mapping, Sequence
 
+from ...docker.losses import NETWORKS, PORTS, SERVICES
 from ...host import atomic, layout
 from .. import chains, ssh_session, system
 from ..errors import Failed, Refused
@@ -37,6 +38,7 @@ class Firewall(Activation):
     """
 
     name = "firewall"
+    touches = (SERVICES, PORTS, NETWORKS)
     action = "load the packet filter's rules"
     known = frozenset({"when", "ssh_ports", "ssh_sources", "released"})
     cuts_off = True

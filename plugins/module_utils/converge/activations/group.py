@@ -25,6 +25,7 @@ class GroupMembers(Activation):
     """
 
     name = "group-members"
+    touches = ()
     known = frozenset({"when", "group", "members", "restored"})
     _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 

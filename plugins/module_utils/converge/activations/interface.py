@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
 
 from ...contract import NONE
+from ...docker.losses import PARTS, Loss
 from ..errors import Refused
 from ..planning import Plan
 from ..serving import Finder, Served
@@ -48,6 +49,8 @@ class Activation:
     longest = 300.0
     # Whether it can cut off the connection: such activations come last, and are undone first.
     cuts_off = False
+    # The parts of the host where it can cause a loss; an activation without any reaches no running container.
+    touches: Collection[str] = PARTS
     # Whether it can prevent containers from being started, although running ones stay healthy.
     affects_starts = False
 
@@ -67,6 +70,8 @@ class Activation:
         self.reasons: list[str] = []
         self.impact = NONE  # impact on this host, known once it is prepared
         self.costs = ""  # the impact in words
+        self.losses: list[Loss] = []  # which it causes, as the plan names them
+        self.accepted: Sequence[str] = ()  # names of what may stop working; see ``health``
         self.pending: list[str] = []
 
     @classmethod

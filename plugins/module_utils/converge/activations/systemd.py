@@ -15,6 +15,7 @@ class SystemdReload(Activation):
     """Reload systemd after units have changed."""
 
     name = "systemd-reload"
+    touches = ()
     action = "reload systemd"
 
     def prepare(self, plan: Plan) -> None:

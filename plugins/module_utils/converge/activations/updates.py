@@ -31,6 +31,7 @@ class AutomaticUpdates(Activation):
     """
 
     name = "automatic-updates"
+    touches = ()
     longest = 1200.0
     action = "check by a dry run that security updates are installed automatically"
     known = frozenset({"when", "manager", "expect", "configuration"})
@@ -110,6 +111,7 @@ class PendingUpdates(Activation):
     """
 
     name = "pending-updates"
+    touches = ()
     action = "install security updates, after everything else"
     known = frozenset({"when", "updates", "unknown"})
 

@@ -166,7 +166,8 @@ class Migration:
             for each in running
             if (each["HostConfig"].get("RestartPolicy") or {}).get("Name") != "always"
         ]
-        self._memory["picture"] = health.take_baseline(self._client, login_port=0)
+        terms = health.Terms(accepted=self._memory.get("accepted", ()))
+        self._memory["picture"] = health.take_baseline(self._client, login_port=0, terms=terms)
         self._memory["unwell"] = [
             each["Name"].lstrip("/")
             for each in running

@@ -38,13 +38,19 @@ def test_the_longer_of_two_connection_timeouts_applies(clock: Clock, asked_for: 
     assert host.connection.options["timeout"] == asked_for
 
 
-def test_excepted_containers_are_passed_to_the_host(clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("variable", "field"),
+    [("converge_restless_containers", "restless"), ("converge_accept_losses", "accept_losses")],
+)
+def test_excepted_containers_and_accepted_losses_are_passed_to_the_host(
+    clock: Clock, variable: str, field: str
+) -> None:
     host = Host(clock, {"outcome": "unchanged"})
-    host.converge(converge_restless_containers=["job", "label=a=b"])
-    assert host.asked[0][1]["guard"]["restless"] == ["job", "label=a=b"]
+    host.converge(**{variable: ["job", "label=a=b"]})
+    assert host.asked[0][1]["guard"][field] == ["job", "label=a=b"]
     for wrong in ("job", [1], {"job": True}):
-        with pytest.raises(AnsibleActionFail, match="converge_restless_containers must be a list"):
-            host.converge(converge_restless_containers=wrong)
+        with pytest.raises(AnsibleActionFail, match=f"{variable} must be a list"):
+            host.converge(**{variable: wrong})
 
 
 def test_limits_of_the_backups_are_passed_to_the_host_as_they_are_written(clock: Clock) -> None:

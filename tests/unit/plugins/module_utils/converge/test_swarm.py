@@ -57,4 +57,4 @@ def test_running_tasks_are_known_only_on_a_manager() -> None:
 def test_services_with_fewer_tasks_are_reported(
     before: dict[str, int], after: dict[str, int] | None, lost: list[str]
 ) -> None:
-    assert containers.lost(before, Manager(after)) == lost
+    assert [loss.said for loss in containers.lost(before, Manager(after))] == lost
