@@ -105,7 +105,7 @@ class Selection(NamedTuple):
                 impact, reason, paths = self.held[document.name]
             elif document in changing:
                 state, paths = CHANGE, self.plan.differing.get(document.name, ())
-                impact = self._cost(document)
+                impact, reason = self._cost(document), document.costs
             elif not document.resources:
                 continue
             described.append(

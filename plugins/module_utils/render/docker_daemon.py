@@ -11,7 +11,7 @@ from ..docker.losses import LOOPBACK, Offer, insecure, lost, plain_mirrors, told
 from . import docker_daemon_tls
 from .docker_daemon_document import document_of, new_containers_only, refused
 from .firewall_host import has_chain
-from .hostview import HostView, listed
+from .hostview import HostView, listed, name_of
 
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
@@ -29,6 +29,7 @@ _OWN = (
     "log-driver",
     "log-opts",
 )
+_TERM = ("SIGTERM", "TERM", "15")
 _UNMAINTAINED = ("aufs", "devicemapper")
 _REDACTED = re.compile(r"hmac:[0-9a-f]{16}")  # replaces a secret in a snapshot, and must never be written
 _ICC = "com.docker.network.bridge.enable_icc"
@@ -120,7 +121,7 @@ def _userland_proxy(host: HostView, *, wanted: bool) -> dict[str, Any]:
     )
 
 
-def _losses(host: HostView, *, least: str = DAEMON_RESTART, **changed: Any) -> dict[str, str]:
+def _losses(host: HostView, *, least: str = DAEMON_RESTART, **changed: Any) -> dict[str, Any]:
     """Return the impact and the costs of a document whose settings change what the engine offers."""
     offer = Offer(
         containers=[inspect for inspect, _proc in host.running],
@@ -191,8 +192,30 @@ def _log_level(host: HostView, level: str) -> dict[str, Any]:
 def _live_restore(host: HostView, wanted: bool) -> dict[str, Any]:
     if wanted and host.swarm:
         return refused("live_restore", "this host is part of a swarm, which excludes live-restore")
+    begins = wanted and not host.info.get("LiveRestoreEnabled")
     return document_of(
-        host, "live_restore", {"live-restore": wanted}, impact=RELOAD, info={"LiveRestoreEnabled": wanted}
+        host,
+        "live_restore",
+        {"live-restore": wanted},
+        impact=RELOAD,
+        costs=_slower_reboot(host) if begins else "",
+        info={"LiveRestoreEnabled": wanted},
+    )
+
+
+def _slower_reboot(host: HostView) -> str:
+    """Return how a reboot ends containers that outlive the engine; empty if none runs."""
+    signals = {
+        name_of(inspect): str((inspect.get("Config") or {}).get("StopSignal") or "SIGTERM")
+        for inspect, _proc in host.running
+    }
+    if not signals:
+        return ""
+    others = [f"{name} ({signal})" for name, signal in sorted(signals.items()) if signal not in _TERM]
+    without = f", without the stop signal of {listed(others)}" if others else ""
+    return (
+        f"at a reboot, systemd and not the engine ends {listed(sorted(signals))}: by SIGTERM{without}, and by"
+        " SIGKILL only after DefaultTimeoutStopSec, usually 90 s"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.hardener.docker.plugins.module_utils.render.hostview import name_of
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
@@ -227,6 +228,21 @@ def test_ports_that_only_the_proxy_publishes_are_named_and_need_a_permission(
     ):
         found = documents(host, userland_proxy=wanted)["userland_proxy"]
         assert (found["impact"], found["costs"]) == ("daemon-restart", "")
+
+
+def test_a_reboot_with_live_restore_is_slower_and_ignores_stop_signals() -> None:
+    usual, own = running("shop", {}), running("site", {})
+    own["inspect"]["Config"] = {**own["inspect"].get("Config", {}), "StopSignal": "SIGINT"}
+    costs = documents(hosting(usual, own))["live_restore"]["costs"]
+    named = [name_of(each["inspect"]) for each in (usual, own)]
+    assert f"ends {', '.join(sorted(named))}: by SIGTERM" in costs
+    assert f"without the stop signal of {named[1]} (SIGINT), and by SIGKILL only after" in costs
+    assert "stop signal" not in documents(hosting(usual))["live_restore"]["costs"]
+    for host, wanted in ((hosting(), True), (hosting(usual, own), False)):
+        assert not documents(host, live_restore=wanted)["live_restore"]["costs"]
+    surviving = hosting(usual, own)
+    surviving.raw["sources"]["docker.info"]["data"]["LiveRestoreEnabled"] = True
+    assert not documents(surviving)["live_restore"]["costs"]
 
 
 def test_debug_mode_is_disabled() -> None:
