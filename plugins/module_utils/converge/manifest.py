@@ -43,9 +43,9 @@ class Entry(NamedTuple):
         before, after = raw["before"], raw["after"]
         return cls(
             raw["path"],
-            _load_state(before),
+            load_state(before),
             before["sha256"],
-            _load_state(after),
+            load_state(after),
             after["sha256"],
             raw["rewritten"],
             raw["stored"],
@@ -65,8 +65,8 @@ def entry_of(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]
     """
     return {
         "path": change.path,
-        "before": _dump_state(change.before),
-        "after": _dump_state(change.after),
+        "before": dump_state(change.before),
+        "after": dump_state(change.after),
         "rewritten": change.rewrites,
         "stored": stored,
         "modified": files.modified(change.path),
@@ -75,7 +75,8 @@ def entry_of(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]
     }
 
 
-def _dump_state(state: State) -> dict[str, Any]:
+def dump_state(state: State) -> dict[str, Any]:
+    """Return a state without content as JSON data, with the hash of its content."""
     return {
         "kind": state.kind,
         "mode": f"{state.mode:04o}",
@@ -86,5 +87,6 @@ def _dump_state(state: State) -> dict[str, Any]:
     }
 
 
-def _load_state(raw: Mapping[str, Any]) -> State:
+def load_state(raw: Mapping[str, Any]) -> State:
+    """Return the state that ``dump_state`` described."""
     return State(raw["kind"], None, int(raw["mode"], 8), raw["uid"], raw["gid"], base64.b64decode(raw["acl"]))

@@ -4,6 +4,9 @@ Every run stored what it replaced. The way back over several runs starts from th
 run, newest first, for the state before it. If a path was changed outside hardener in between, that change
 stays, and the path goes back no further.
 
+The first run whose documents name a path stores its owner and mode (`found`), also where it changes nothing:
+what an accident or an attacker changes afterwards, and a later run repairs, is no original state.
+
 Only the newest backups are kept for rollbacks. Older ones are kept in a separate folder if only they have the
 original state of a path, a kernel setting, a unit or a group member, or the last state of a path that was
 changed outside hardener; of all others, the hashes of what they left at each path. Nothing in that folder
@@ -23,7 +26,7 @@ from .backup import Store
 from .errors import Refused
 from .files import DIRECTORY, FILE, State
 from .journal import Journal
-from .manifest import Entry
+from .manifest import Entry, dump_state, load_state
 
 _LEFT = "left.json"
 
@@ -60,6 +63,34 @@ class Origins(Store):
         """
         atomic.make_folders(self.backups, 0o700)
         records.write(os.path.join(self.backups, _LEFT), left)
+
+
+def remember(store: Store, present: Mapping[str, State]) -> None:
+    """Store owners and modes of paths that no run has named before.
+
+    Args:
+        store: hardener's folder on this host, whose lock is held.
+        present: the states of the paths that documents name, before the run.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    known = _found(store)
+    if not present.keys() - known.keys():
+        return
+    changed = {entry.path for past in standing(store)[0] for entry in past.entries}  # also by older versions
+    new = {path: state for path, state in present.items() if path not in known and path not in changed}
+    if new:
+        found = {path: dump_state(state) for path, state in {**known, **new}.items()}
+        records.write(os.path.join(store.folder, layout.FOUND), found)
+
+
+def _found(store: Store) -> dict[str, State]:
+    """Return the stored owners and modes by path; none if there are none, or the file is damaged."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        raw = records.read(os.path.join(store.folder, layout.FOUND))
+        return {str(path): load_state(state) for path, state in raw.items()}
+    return {}
 
 
 class Origin(NamedTuple):
@@ -241,6 +272,7 @@ def before(
         chosen: which entries go back; None for all.
     """
     found: dict[str, Origin] = {}
+    first = _found(store)
     for past in reversed(list(runs)):
         for entry in reversed(past.entries):
             documents = past.documents.get(entry.path, frozenset())
@@ -250,8 +282,19 @@ def before(
             if origin is None:
                 now = known.get(entry.path) or entry.present()
                 origin = Origin(entry.path, now, now)
+            last = entry.path not in found
             found[entry.path] = _back(past, entry, origin)._replace(documents=origin.documents | documents)
-    return list(found.values())
+            if last and found[entry.path].kept:
+                first.pop(entry.path, None)  # changed after the last run
+    return [_owned_as(each, first[path]) if path in first else each for path, each in found.items()]
+
+
+def _owned_as(origin: Origin, first: State) -> Origin:
+    """Return an original state with the owner and mode that the first run has found."""
+    if origin.content_kept or origin.then.kind != first.kind:
+        return origin
+    then = origin.then._replace(mode=first.mode, uid=first.uid, gid=first.gid, acl=first.acl)
+    return origin._replace(then=then, kept=())
 
 
 def _back(past: Past, entry: Entry, origin: Origin) -> Origin:

@@ -113,6 +113,7 @@ class Plan:
         self._wanted_by: dict[str, list[str]] = {}
         self._writers: dict[str, Resource] = {}
         self._secrets: set[str] = set()
+        self._tightened: set[str] = set()
         self.differing: dict[str, list[str]] = {}  # document -> paths that differ from what it wants
         self.bookkeeping = Bookkeeping(read(bookkeeping_file).content)
         resources = [resource for document in documents for resource in document.resources]
@@ -120,6 +121,8 @@ class Plan:
         for resource in sorted(resources, key=lambda resource: resource.kind == "attributes"):
             path, before = self._state(resource, content=_needs_content(resource))
             self._after[path] = self._wanted(resource, path, before)
+            if resource.kind == "attributes":
+                self._tightened.add(path)
             if self._after[path] != before:
                 self._changeable(path)
                 self.differing.setdefault(resource.document, []).append(path)
@@ -146,6 +149,10 @@ class Plan:
             return self.changes
         after = files.own(content)
         return [*self.changes, Change(self._bookkeeping_file, before, after, (), hidden=True)]
+
+    def tightened(self) -> dict[str, State]:
+        """Return the present states of the paths whose owner and mode a document decides."""
+        return {path: self._before[path] for path in self._tightened if self._before[path].exists}
 
     def changed(self, paths: Sequence[str]) -> list[str]:
         """Return which of the paths change."""

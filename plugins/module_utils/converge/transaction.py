@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any, Mapping, NamedTuple, Sequence
 
@@ -28,6 +29,7 @@ from . import (
     guard,
     health,
     liveness,
+    origin,
     pruning,
     rollback,
     ssh_session,
@@ -190,6 +192,9 @@ class Transaction:
             raise Refused(
                 "this host or hardener has changed since the plan was made: plan again, and review the plan"
             )
+        if not self._request.check:
+            with suppress(OSError):  # then the first run that changes a path has its original state
+                origin.remember(self._store, plan.tightened())
         if not result["changed"] or self._request.check:
             if self._request.check and any(each.touches for each in due):
                 result["notes"] = [*notes, *health.silent(self._baseline(choice, None))]

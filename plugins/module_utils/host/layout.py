@@ -23,6 +23,7 @@ JOURNAL = "journal.json"  # also in the backup of a run that is over
 NUMBER = "number.json"
 WITHDRAWN = "withdrawn.json"
 WISHES = "wishes.json"
+FOUND = "found.json"  # owners and modes of paths before the first run that named them
 ORIGINS = "origins"  # backups of removed runs that are still needed
 OUTCOME = "result.json"  # in a backup
 GUARD = "guard.pyz"  # in the backup of an armed run

@@ -625,3 +625,32 @@ def test_files_outside_of_the_users_folder_are_not_changed_by_releases_if_a_user
                 ended["release " + release(host)["outcome"]] += 1
     assert trap.untouched
     assert ended["release changed"] >= 5, ended
+
+
+@pytest.mark.parametrize("role", ["", "docker_files"])
+@pytest.mark.parametrize("first", [0o600, 0o640])
+def test_a_release_restores_what_the_first_run_found_and_not_what_somebody_left_later(
+    host: Host, role: str, first: int
+) -> None:
+    document = {"name": "docker_files_enforce", "resources": [attributes(host, "loose")]}
+    path = host.folder / "loose"
+    path.write_text("mine")
+    path.chmod(first)
+    begun = host.converge_all(document)["outcome"]
+    assert begun == ("unchanged" if first == 0o600 else "changed")
+    path.chmod(0o666)
+    assert host.converge_all(document)["outcome"] == "changed"
+    assert release(host, role=role, even_unsafe=True)["kept"] == []
+    assert path.stat().st_mode & 0o777 == first
+
+
+def test_a_run_of_an_older_version_is_the_first_one(host: Host) -> None:
+    document = {"name": "docker_files_enforce", "resources": [attributes(host, "loose")]}
+    path = host.folder / "loose"
+    path.write_text("mine")
+    path.chmod(0o640)
+    host.converge_all(document)
+    (host.folder / "hardener/found.json").unlink()
+    host.converge_all(document)
+    release(host)
+    assert path.stat().st_mode & 0o777 == 0o640
