@@ -28,6 +28,7 @@ _TRIALS = {
     "profile": "under the profile",
 }
 _PATHS_SHOWN = 5
+_LONGEST = 20_000  # characters of a message that lists every path of a rollback or a release
 
 
 class Phase(Progress):
@@ -82,7 +83,8 @@ class Phase(Progress):
         """Show the runs that a host has rolled back."""
         host = line(answer.host)
         if not answer.reason:
-            self.note(f"{host}: {'would be ' if answer.would_change else ''}{line(answer.message)}")
+            would = "would be " if answer.would_change else ""
+            self.note(f"{host}: {would}{line(answer.message, _LONGEST)}")
         for note in answer.texts("notes"):
             self.note(f"{host}: {line(note)}", colour="yellow")
 
@@ -90,7 +92,7 @@ class Phase(Progress):
         """Show the release of a host."""
         host = line(answer.host)
         if not answer.reason:
-            self.note(f"{host}: {line(answer.message, 2000)}")
+            self.note(f"{host}: {line(answer.message, _LONGEST)}")
         kept = ("kept",) if check else ()  # otherwise it is part of the reason
         for note in answer.texts(*kept, "left", "notes", "pending"):
             self.note(f"{host}: {line(note)}", colour="yellow")

@@ -7,8 +7,6 @@ from typing import Any
 from ..module_utils.contract import CHANGED, DAEMON_RESTART, UNCHANGED, WOULD_CHANGE
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
 
-_NAMED = 10  # paths in a summary line; the result has all of them
-
 
 class ActionModule(GuardedAction):
     """The action; plugins/modules/release.py documents it."""
@@ -56,9 +54,7 @@ def _summary(result: dict[str, Any], *, role: str) -> str:
     if result["outcome"] == UNCHANGED:
         return f"nothing to do: {'the role ' + role if role else 'hardener'} has no changes on this host"
     said = f"{what} is {'to be ' if result['outcome'] == WOULD_CHANGE else ''}restored"
-    changes = result.get("changes", ())
-    parts = [f"{change['what']} {change['path']}" for change in changes[:_NAMED]]
-    parts += [f"{len(changes) - _NAMED} more paths"] if len(changes) > _NAMED else []
+    parts = [f"{change['what']} {change['path']}" for change in result.get("changes", ())]
     parts += [activation["action"] for activation in result.get("activations", ())]
     if result.get("kept"):
         said += f", except what was changed on the host meanwhile ({'; '.join(map(str, result['kept']))})"

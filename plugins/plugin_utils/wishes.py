@@ -93,6 +93,9 @@ class Wishes:
         if named:  # a refusal is the answer to the site's wishes
             wish = self._wish_for(named)
             whole = [{**each, "wish": wish} if "refused" in each else each for each in whole]
+        if idle := self._idle():
+            whole = [*whole, *([] if whole else [{"name": self.role}])]
+            whole[0] = {**whole[0], "notes": [*whole[0].get("notes", ()), *idle]}
         is_asked = own or named or any(name.startswith(f"{self.role}_") for name in self.only)
         return [*whole, *own] if is_asked else []
 
@@ -105,6 +108,28 @@ class Wishes:
                 yield {**self._guard(own), "wish": wish}
             elif name in self.only:
                 yield own
+
+    def _idle(self) -> list[str]:
+        """Return notes about variables that the site has set, and that only modify what is not applied."""
+        if self.inventory is None or self.if_applied:
+            return []
+        modified: dict[str, list[str]] = {}
+        for document, variables in self.decided_by.items():
+            for variable in self.named & {f"{self.role}_{each}" for each in variables}:
+                modified.setdefault(variable, []).append(f"{self.role}_{document}")
+        return [
+            f"{variable} has no effect here, since {' and '.join(switches)} is not applied"
+            for variable, switches in sorted(modified.items())
+            if not any(self._is_on(switch) for switch in switches)
+        ]
+
+    def _is_on(self, name: str) -> bool:
+        """Return whether a document is applied: since the site switches it on, for a control, or before."""
+        if self.options.get(name, {}).get("type") != "bool" or name in self.only:
+            return True
+        if name in self.named:
+            return bool(self.value(name))
+        return name in (self.runs.get("in_force") or ())
 
     def _wish(self, name: str) -> dict[str, Any] | None:
         """Return the wish of a document; without variables if the site wishes it no longer."""

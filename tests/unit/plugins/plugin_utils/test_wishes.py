@@ -164,3 +164,36 @@ def test_a_refused_role_answers_all_wishes() -> None:
 
 def test_a_reviewed_plan_applies_the_wishes_that_it_names() -> None:
     assert chosen("x_on x_level", only="x_level", reviewed=True).keys() == {"x", "x_level"}
+
+
+@pytest.mark.parametrize(
+    ("named", "terms", "idle"),
+    [
+        ("x_ports", {}, ["x_ports has no effect here, since x_on is not applied"]),
+        ("x_ports x_on", {}, ["x_ports has no effect here, since x_on is not applied"]),  # it is set to false
+        ("x_ports", {"in_force": {"x_on"}}, []),
+        ("x_ports", {"only": {"x_on"}}, []),
+        ("x_ports", {"inventory": None}, []),
+        ("x_ports", {"if_applied": True}, []),
+        ("x_opts", {}, []),  # its document is no switch
+        ("x_level", {}, []),
+    ],
+)
+@pytest.mark.parametrize("documents", [DOCUMENTS, DOCUMENTS[1:]])
+def test_a_variable_that_modifies_what_is_not_applied_is_named(
+    named: str, terms: dict[str, Any], idle: list[str], documents: list[dict[str, Any]]
+) -> None:
+    found = Wishes(
+        **{
+            "role": "x",
+            "only": set(),
+            "inventory": "inv",
+            "named": set(named.split()),
+            "options": OPTIONS,
+            "decided_by": DECIDED_BY,
+            "value": VALUES.__getitem__,
+            **{key: value for key, value in terms.items() if key != "in_force"},
+            "runs": {"in_force": terms.get("in_force", ())},
+        }
+    ).chosen(documents)
+    assert [note for each in found for note in each.get("notes", ())] == idle
