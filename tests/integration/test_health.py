@@ -78,15 +78,18 @@ def test_a_published_port_that_no_longer_answers_is_a_problem(engine: Dockerd, a
         assert found == [f"web: the published port {port['published']} no longer answers"]
 
 
-def test_a_lost_port_that_only_the_userland_proxy_forwarded_is_a_note(engine: Dockerd) -> None:
+def test_a_lost_port_that_only_the_userland_proxy_forwarded_is_a_note_if_it_was_named(
+    engine: Dockerd,
+) -> None:
     publishing(engine, "web", "::1")
     seen = picture(engine)
     (port,) = seen["ports"]
     assert port["relayed"]
     port["port"] = NOBODY_LISTENS
-    found, notes = health.compare(seen, seconds=0)
-    assert found == []
-    assert "userland proxy" in notes[0]
+    (found,) = problems(seen)
+    assert "userland proxy" in found
+    named = health.Terms(foreseen=[f"{port['published']} (web)"])
+    assert problems({**seen, "terms": named._asdict()}) == []
 
 
 def test_ended_containers_are_a_problem_until_they_run_again(engine: Dockerd) -> None:
@@ -257,6 +260,15 @@ def test_a_container_that_returns_during_a_slow_check_is_not_a_problem(engine: D
         timer.join()
     assert any("resolve names" in each for each in found)
     assert not any("to which this run is connected" in each for each in found)
+
+
+def test_what_does_not_answer_before_the_change_is_named(engine: Dockerd) -> None:
+    bindings = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "0"}]}
+    engine.run("web", host_config={"PortBindings": bindings}, ExposedPorts={"80/tcp": {}})
+    engine.run("app", host_config={"Dns": [gateway(engine)]})
+    port, network = health.silent(picture(engine))
+    assert port.startswith("web: the published port 0.0.0.0:")
+    assert network.startswith("a name server of containers of the network bridge (seen from ")
 
 
 def test_networks_that_had_no_external_access_before_the_run_are_not_checked(engine: Dockerd) -> None:
