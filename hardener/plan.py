@@ -66,6 +66,7 @@ class Plan:
     elsewhere: Mapping[str, AppliedWish] = field(default_factory=dict)  # of other inventories, by document
     only_applied: bool = False  # whether only wishes are carried out that were applied before
     guarded: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # see ``_guarded``
+    spared: tuple[str, ...] = ()  # paths whose owner and mode stay, although a step would repair them
 
     @property
     def is_empty(self) -> bool:

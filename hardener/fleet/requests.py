@@ -109,6 +109,8 @@ def harden(
             "if_applied": any(plan.only_applied for plan in plans),
             "reviewed": reviewed is not None,
         }
+    if any(plan.spared for plan in plans):
+        variables["harden_spared"] = {plan.host: list(plan.spared) for plan in plans}
     if reviewed is not None:
         variables["harden_plan"] = {host: reviewed[host].variables for host in hosts}
         variables["harden_reviewed"] = {

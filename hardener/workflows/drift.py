@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from hardener.comparison.wishes import WishComparison, compare_wishes
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, inventory_name
 from hardener.history import DRIFT_VERBS, AssessmentStore, History, StoredRun
-from hardener.model import Assessment, Severity
+from hardener.model import Assessment, Severity, Status
 from hardener.notify import Target as NotifyTarget
 from hardener.plan import Plan, plan
 from hardener.reports.interface import write_reports
@@ -33,6 +34,8 @@ from hardener.workflows.resume import confirmed_before
 from hardener.workflows.rollout import canary_group
 
 _VERB, _BEFORE = DRIFT_VERBS
+# Others are not spared: what a host names becomes a variable of Ansible, which evaluates templates.
+_PATH = re.compile(r"/[\w./@:+,=~-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,7 @@ class _Comparing:
             wishes = self._compare_wishes(assessments)
             plans: list[Plan] = []
             if request.repair:
-                plans = _plans(assessments, found, wishes)
+                plans = _plans(assessments, found, wishes, self.result.before)
                 listener.withheld(plans)
                 plans = [
                     each
@@ -294,7 +297,9 @@ class _Comparing:
         return code
 
 
-def _plans(assessments: AssessmentStore, drift: Drift, wishes: WishComparison) -> list[Plan]:
+def _plans(
+    assessments: AssessmentStore, drift: Drift, wishes: WishComparison, before: StoredRun
+) -> list[Plan]:
     """Plan the repair of the controls and the applied wishes that have drifted, and of no others."""
     plans = []
     for assessment in assessments:
@@ -305,5 +310,34 @@ def _plans(assessments: AssessmentStore, drift: Drift, wishes: WishComparison) -
         left = wishes.left.get(assessment.host, ())
         roles = tuple(dict.fromkeys(each.role for each in left))
         has_wishes = bool(assessments.wishes.get(assessment.host))
-        plans.append(dataclasses.replace(made, wishes=roles, only_applied=has_wishes))
+        plans.append(
+            dataclasses.replace(
+                made, wishes=roles, only_applied=has_wishes, spared=_spared(made, assessment, before)
+            )
+        )
     return plans
+
+
+def _spared(made: Plan, assessment: Assessment, before: StoredRun) -> tuple[str, ...]:
+    """Return the paths that failed in the earlier run too: one variable decides owner and mode of many."""
+    variables = {step.variable for step in made.steps}
+    drifted = {finding.control.slug for step in made.steps for finding in step.findings}
+    reference = before.assessment(assessment.host) if variables else None
+    if reference is None:
+        return ()
+    failed_before = {
+        (finding.control.slug, offender.name)
+        for finding in reference.findings
+        for offender in finding.verdict.offenders
+    }
+    fails = {
+        (finding.control.slug, offender.name)
+        for finding in assessment.findings
+        for offender in finding.verdict.offenders
+        if finding.status is Status.FAIL
+        and finding.control.remediation
+        and finding.control.remediation.variable in variables
+        and _PATH.fullmatch(offender.name)
+    }
+    worse = {name for slug, name in fails - failed_before if slug in drifted}
+    return tuple(sorted({name for _, name in fails & failed_before} - worse))

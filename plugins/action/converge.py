@@ -23,7 +23,7 @@ _REFUSED = "requested, and refused by the host (converge_on_refused: warn contin
 class ActionModule(GuardedAction):
     """The action; plugins/modules/converge.py documents it."""
 
-    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused", "socket"})
+    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused", "socket", "spare"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Deliver the documents to the host, and return its changes."""
@@ -36,6 +36,7 @@ class ActionModule(GuardedAction):
                 "plan": {"type": "str", "default": ""},
                 "on_refused": {"type": "str", "default": "fail", "choices": ["fail", "warn"]},
                 "socket": {"type": "str", "default": ""},
+                "spare": {"type": "list", "elements": "str", "default": []},
             },
         )
         documents = args["documents"]
@@ -47,7 +48,7 @@ class ActionModule(GuardedAction):
         if not documents:
             return {"changed": False, "outcome": UNCHANGED, "msg": "there is nothing to converge"}
         arguments = {
-            "documents": [_with_file_contents(document) for document in documents],
+            "documents": [_with_file_contents(_sparing(document, args["spare"])) for document in documents],
             "check": bool(self._task.check_mode),
             "allow": args["allow"],
             "plan": args["plan"],
@@ -89,6 +90,16 @@ def _requested_and_refused(result: Mapping[str, Any], documents: Sequence[Mappin
         for document in result.get("documents", ())
         if document["state"] == REFUSED and document["name"] in asked
     ]
+
+
+def _sparing(document: dict[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """Return the document without owners and modes of these paths."""
+    kept = [
+        each
+        for each in document.get("resources", ())
+        if not (each.get("kind") == "attributes" and each.get("path") in paths)
+    ]
+    return {**document, "resources": kept} if paths else document
 
 
 def _with_file_contents(document: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,11 @@ options:
     description: The engine's API socket on the host. If empty, the host finds it.
     type: str
     default: ""
+  spare:
+    description: Paths whose owner and mode stay as they are.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

@@ -136,7 +136,9 @@ def test_only_drift_is_repaired(hardener: Hardener, fleet: FakeFleet, home: Path
     result = hardener(*DRIFT, "--remediate", "--json", str(native))
     assert result.exit_code == 7
     assert playbooks(fleet) == ["audit", "harden", "audit"]
-    assert fleet.runs[1][1]["variables"] == {"harden_plan": {"a": {"docker_files": ["docker_files_enforce"]}}}
+    variables = fleet.runs[1][1]["variables"]
+    assert variables["harden_plan"] == {"a": {"docker_files": ["docker_files_enforce"]}}
+    assert "harden_spared" not in variables
     assert repaired == ["a"]
     assert "1 broken" in result.stdout
     after, before, _ = kept(home)
@@ -146,6 +148,47 @@ def test_only_drift_is_repaired(hardener: Hardener, fleet: FakeFleet, home: Path
     ]
     assert json.loads(native.read_text())["run"]["id"] == after.id
     assert hardener(*DRIFT).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "spared"),
+    [("0666", ["/etc/default/docker"]), ("0644", [])],  # with the latter it has drifted too
+)
+def test_a_file_that_failed_before_is_not_repaired_beside_one_that_has_drifted(
+    hardener: Hardener, fleet: FakeFleet, home: Path, before: str, spared: list[str]
+) -> None:
+    def files(mode: str, other: str) -> Snapshot:
+        found = {"/etc/docker/daemon.json": {**DAEMON_JSON, "mode": mode}}
+        return make(files={**found, "/etc/default/docker": {**DAEMON_JSON, "mode": other}})
+
+    audited(hardener, fleet, {"a": files("0644", before)})
+    fleet.snapshots["a"] = files("0666", "0666")
+    fleet.runs.clear()
+    repairing(fleet)
+    assert hardener(*DRIFT, "--remediate").exit_code == 7
+    (asked,) = [each["variables"] for playbook, each in fleet.runs if playbook == "harden"]
+    assert asked["harden_plan"] == {"a": {"docker_files": ["docker_files_enforce"]}}
+    both = {"/etc/default/docker", "/etc/docker/daemon.json"}
+    assert sorted(both.intersection(asked.get("harden_spared", {}).get("a", ()))) == spared
+
+
+def test_a_path_that_ansible_would_evaluate_is_not_spared(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    reference, drifted = {}, {}
+    for name in ("ok", "{{ x }}"):
+        place = f"/etc/docker/certs.d/{name}/ca.crt"
+        reference[place] = drifted[place] = {**DAEMON_JSON, "mode": "0666"}
+    broken = {"/etc/docker/daemon.json": {**DAEMON_JSON, "mode": "0666"}}
+    intact = {"/etc/docker/daemon.json": {**DAEMON_JSON, "mode": "0644"}}
+    audited(hardener, fleet, {"a": make(files={**intact, **reference})})
+    fleet.snapshots["a"] = make(files={**broken, **drifted})
+    fleet.runs.clear()
+    repairing(fleet)
+    assert hardener(*DRIFT, "--remediate").exit_code == 7
+    (asked,) = [each["variables"] for playbook, each in fleet.runs if playbook == "harden"]
+    spared = [path for path in asked["harden_spared"]["a"] if "certs.d" in path]
+    assert spared == ["/etc/docker/certs.d/ok/ca.crt"]
 
 
 def test_a_rolled_back_repair_has_its_own_exit_code(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:

@@ -338,3 +338,14 @@ def test_a_play_begins_only_inside_a_window_and_check_mode_reports_a_closed_one(
         "the host would not be changed now: outside its maintenance"
     )
     assert run([]) == {"changed": False, "msg": "the host may be changed now"}
+
+
+def test_owners_and_modes_of_spared_paths_are_left_out() -> None:
+    resources = [
+        {"kind": "attributes", "path": "/a"},
+        {"kind": "attributes", "path": "/b"},
+        {"kind": "file", "path": "/a", "content": ""},
+    ]
+    document = {"name": "x", "resources": resources}
+    assert action("converge")._sparing(document, ["/a"]) == {"name": "x", "resources": resources[1:]}
+    assert action("converge")._sparing(document, []) == document
