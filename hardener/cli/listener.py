@@ -177,6 +177,10 @@ class TerminalListener:
                 hosts_option=result.hosts_option,
             )
 
+    def baseline_moved(self, run: str) -> None:
+        """Show that the baseline moves along with what has been changed."""
+        self._tell(f"the baseline {line(run)} moves along with what this run has changed")
+
     def wishes_compared(self, found: WishComparison) -> None:
         """Show the differences between hosts and the wishes of their inventory."""
         from hardener.terminal import changes

@@ -11,6 +11,7 @@ An unfinished run leaves nothing: a killed process or a full disk costs only tha
 """
 
 from hardener.history.assessment_store import AssessmentStore
+from hardener.history.baseline import MovedBaseline
 from hardener.history.home import default_home
 from hardener.history.recording import Recording
 from hardener.history.runs import DRIFT_VERBS, RunRecord, StoredRun
@@ -23,6 +24,7 @@ __all__ = [
     "AssessmentStore",
     "History",
     "LatestState",
+    "MovedBaseline",
     "Recording",
     "RunRecord",
     "SelectedResults",

@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
 from hardener.errors import HardenerError
 from hardener.history import retention
+from hardener.history.baseline import MovedBaseline
 from hardener.history.database import connected, select, transaction
 from hardener.history.home import Home
 from hardener.history.inventories import KnownInventory, inventory_key, listed
@@ -163,6 +164,15 @@ class History:
         return next(
             self._runs_of(inventory, "AND number IN (SELECT run FROM baseline) ORDER BY number DESC"), None
         )
+
+    def moved_baseline(self, inventory: str) -> StoredRun | None:
+        """Return the baseline of an inventory, if one was chosen, with what hardener has changed since."""
+        chosen = self.baseline(inventory)
+        if chosen is None:
+            return None
+        later = takewhile(lambda run: run.number > chosen.number, self.runs(inventory))
+        moved = MovedBaseline(chosen, list(later)[::-1])
+        return moved if moved.moved_by else chosen
 
     @property
     def last_used(self) -> str | None:

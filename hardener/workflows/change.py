@@ -74,6 +74,9 @@ class ChangeResultListener(ChangeListener, RolloutListener, ResumeListener, Prot
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
         """Report that the reports are written; Ansible may still be running."""
 
+    def baseline_moved(self, run: str) -> None:
+        """Report that the baseline, this run, moves along with what has been changed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -324,6 +327,8 @@ def carry_out(
         listener.changes_reported(result, files)
         verb = f"{session.verb} --check" if request.changes.check else session.verb
         recorder.finish(verb, run, assessments, code)
+        if changing and (moved := recorder.baseline()):
+            listener.baseline_moved(moved.id)
         if not request.changes.check:
             session.change_run.close(left=bool(done.failed or done.not_begun))
         return result

@@ -11,7 +11,7 @@ from hardener.assess import assess
 from hardener.comparison import ChangedFact, ContainerChange, Drift, changed_facts, container_changes
 from hardener.comparison.facts import lacks_sources
 from hardener.errors import HardenerError
-from hardener.history import SelectedResults, StoredRun
+from hardener.history import MovedBaseline, SelectedResults, StoredRun
 from hardener.model import Assessment, Status
 from hardener.result_filter import ResultFilter
 from hardener.snapshot import Snapshot
@@ -50,7 +50,7 @@ def compare_with(
         facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
         earlier, later = before.assessment(host), assessment
         if judge_again and earlier and not earlier.unreachable:
-            earlier = _judged_again(before, earlier, facts.before)
+            earlier = before.moved(_judged_again(before, earlier, facts.before))
         chosen = results.filter if results else ResultFilter()
         if chosen.of_findings and earlier and not (earlier.unreachable or later.unreachable):
             if both := chosen.apply_to_both(earlier, later):
@@ -88,6 +88,8 @@ def run_title(run: StoredRun) -> str:
     """Return the title of a run; with the version that recorded it, if it was another one."""
     version = run.info.tool_version
     recorder = f", recorded by hardener {version}" if version != __version__ else ""
+    if isinstance(run, MovedBaseline):
+        recorder += ", moved by what hardener has changed since"
     if len(run.parts) > 1:
         return line(f"state of {utc(run.info.ended)}, from {len(run.parts)} runs{recorder}")
     return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}{recorder}")

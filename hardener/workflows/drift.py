@@ -163,7 +163,7 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
     name = inventory_name(inventory)
     if against not in ("", "baseline"):
         return history.run(against, name)
-    if chosen := history.baseline(name):
+    if chosen := history.moved_baseline(name):
         return chosen
     reference = None if against else history.state(name, reference=True)
     if reference and reference.is_whole:

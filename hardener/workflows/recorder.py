@@ -16,7 +16,7 @@ from hardener.text import line
 
 if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
-    from hardener.history import AssessmentStore, Recording, RunRecord
+    from hardener.history import AssessmentStore, Recording, RunRecord, StoredRun
     from hardener.model import Assessment
     from hardener.run import RunInfo
     from hardener.snapshot import Snapshot
@@ -136,6 +136,14 @@ class Recorder:
             self._say("the reports show no changes since earlier runs", error)
             return None
         return found and replace(found, before=self._readable(found.before))
+
+    def baseline(self) -> StoredRun | None:
+        """Return the baseline of the inventory; None if none was chosen, or it cannot be read."""
+        from hardener.history import History
+
+        with suppress(HardenerError):
+            return History(self._target.home).baseline(self._inventory[0])
+        return None
 
     def _record(self, verb: str, run: RunInfo, code: ExitCode) -> RunRecord:
         from hardener.history import RunRecord

@@ -254,6 +254,26 @@ def test_the_baseline_is_preferred_as_reference(hardener: Hardener, fleet: FakeF
     assert hardener(*DRIFT, "--against", kept(home)[2].id).exit_code == 0
 
 
+def test_a_chosen_baseline_moves_along_with_what_harden_has_changed(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    audited(hardener, fleet, {"a": host("0666"), "b": host()})
+    hardener("runs", "baseline", "latest")
+    repairing(fleet)
+    done = hardener("harden", "-i", "inv,", "--only", MODE)
+    assert f"the baseline {kept(home)[-1].id} moves along with what this run has changed" in done.stderr
+    assert hardener(*DRIFT).exit_code == 0
+    fleet.snapshots["a"] = host("0666")  # as in the baseline, but hardener has repaired that
+    result = hardener(*DRIFT)
+    assert (result.exit_code, "1 broken" in result.stdout) == (6, True)
+    assert "moved by what hardener has changed since" in " ".join((result.stdout + result.stderr).split())
+    repairing(fleet)
+    hardener(*DRIFT, "--remediate")
+    fleet.snapshots["b"] = host("0666")  # hardener has not changed this one
+    assert hardener(*DRIFT).exit_code == 6
+    assert "baseline" not in hardener("harden", "-i", "inv,", "--only", MODE, "--check").stderr
+
+
 def test_a_run_that_reached_no_host_is_not_a_reference(
     hardener: Hardener, fleet: FakeFleet, home: Path
 ) -> None:
