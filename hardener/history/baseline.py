@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from hardener.history.runs import StoredRun
 from hardener.model import Assessment
@@ -34,27 +35,18 @@ class MovedBaseline(StoredRun):
 
     def moved(self, assessment: Assessment) -> Assessment:
         """Return an assessment with the results that hardener has changed since."""
-        for before, after in self.moved_by:
-            earlier, later = before.assessment(assessment.host), after.assessment(assessment.host)
-            if assessment.unreachable or earlier is None or later is None:
-                continue
-            if earlier.unreachable or later.unreachable:
-                continue
-            known = {each.control.slug: each.verdict for each in earlier.findings}
-            changed = {
-                each.control.slug: each
-                for each in later.findings
-                if known.get(each.control.slug, each.verdict) != each.verdict
-            }
-            findings = tuple(changed.get(each.control.slug, each) for each in assessment.findings)
-            assessment = replace(assessment, findings=findings)
-        return assessment
+        found = {each.control.slug: each for each in assessment.findings}
+        for pair in self.moved_by:
+            earlier, later = (run.assessment(assessment.host) for run in pair)
+            if earlier and later and not (earlier.unreachable or later.unreachable):
+                known = {each.control.slug: each.verdict for each in earlier.findings}
+                changed = (each for each in later.findings if known.get(each.control.slug) != each.verdict)
+                found |= {each.control.slug: each for each in changed if each.control.slug in found}
+        return replace(assessment, findings=tuple(found.values()))
 
 
 def _changes(runs: Sequence[StoredRun]) -> Iterator[tuple[StoredRun, StoredRun]]:
     """Yield the audits before and after each change, oldest first; an interrupted change has only one."""
-    before: StoredRun | None = None
-    for run in runs:
-        if before and run.record.verb in _CHANGING and before.record.verb == f"before {run.record.verb}":
-            yield before, run
-        before = run if run.record.verb.startswith("before ") else None
+    for before, after in pairwise(runs):
+        if after.record.verb in _CHANGING and before.record.verb == f"before {after.record.verb}":
+            yield before, after

@@ -16,7 +16,7 @@ from hardener.comparison.wishes import WishComparison, compare_wishes
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, inventory_name
 from hardener.history import DRIFT_VERBS, AssessmentStore, History, StoredRun
-from hardener.model import Assessment, Severity, Status
+from hardener.model import Assessment, Finding, Severity
 from hardener.notify import Target as NotifyTarget
 from hardener.plan import Plan, plan
 from hardener.reports.interface import write_reports
@@ -320,24 +320,18 @@ def _plans(
 
 def _spared(made: Plan, assessment: Assessment, before: StoredRun) -> tuple[str, ...]:
     """Return the paths that failed in the earlier run too: one variable decides owner and mode of many."""
+    reference = before.assessment(assessment.host) if made.steps else None
     variables = {step.variable for step in made.steps}
-    drifted = {finding.control.slug for step in made.steps for finding in step.findings}
-    reference = before.assessment(assessment.host) if variables else None
-    if reference is None:
-        return ()
-    failed_before = {
-        (finding.control.slug, offender.name)
-        for finding in reference.findings
-        for offender in finding.verdict.offenders
-    }
-    fails = {
-        (finding.control.slug, offender.name)
-        for finding in assessment.findings
-        for offender in finding.verdict.offenders
-        if finding.status is Status.FAIL
-        and finding.control.remediation
-        and finding.control.remediation.variable in variables
-        and _PATH.fullmatch(offender.name)
-    }
-    worse = {name for slug, name in fails - failed_before if slug in drifted}
-    return tuple(sorted({name for _, name in fails & failed_before} - worse))
+
+    def failing(findings: Iterable[Finding]) -> set[tuple[str, str]]:
+        return {
+            (each.control.slug, offender.name)
+            for each in findings
+            if each.control.remediation and each.control.remediation.variable in variables
+            for offender in each.verdict.offenders
+        }
+
+    earlier = failing(reference.findings) if reference else set()
+    worse = failing(each for step in made.steps for each in step.findings) - earlier
+    spared = {name for _, name in failing(assessment.findings) & earlier} - {name for _, name in worse}
+    return tuple(sorted(filter(_PATH.fullmatch, spared)))

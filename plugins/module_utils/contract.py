@@ -90,6 +90,7 @@ DOCUMENT: Fields = {
     "name": (str, REQUIRED),
     "impact": (str, NONE),
     "costs": (str, ""),
+    "losses": (list, []),
     "resources": (list, []),
     "activations": (list, []),
     "notes": (list, []),

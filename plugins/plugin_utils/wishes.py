@@ -120,16 +120,14 @@ class Wishes:
         return [
             f"{variable} has no effect here, since {' and '.join(switches)} is not applied"
             for variable, switches in sorted(modified.items())
-            if not any(self._is_on(switch) for switch in switches)
+            if not any(map(self._is_on, switches))
         ]
 
     def _is_on(self, name: str) -> bool:
         """Return whether a document is applied: since the site switches it on, for a control, or before."""
-        if self.options.get(name, {}).get("type") != "bool" or name in self.only:
-            return True
-        if name in self.named:
-            return bool(self.value(name))
-        return name in (self.runs.get("in_force") or ())
+        if name in self.named or self.options.get(name, {}).get("type") != "bool":
+            return name in self.only or bool(self.value(name))
+        return name in {*self.only, *(self.runs.get("in_force") or ())}
 
     def _wish(self, name: str) -> dict[str, Any] | None:
         """Return the wish of a document; without variables if the site wishes it no longer."""

@@ -113,6 +113,7 @@ class Document(NamedTuple):
     notes: tuple[str, ...]
     refused: str
     wish: Mapping[str, Any] = {}  # see ``wishes``
+    losses: tuple[str, ...] = ()  # that the costs name
 
 
 class Request(NamedTuple):
@@ -204,6 +205,7 @@ def _document(raw: Any, known_activations: Sequence[str]) -> Document:
         tuple(notes),
         _field(raw, "refused", str, name, ""),
         _wish(raw, name),
+        tuple(map(str, _field(raw, "losses", list, name, []))),
     )
 
 

@@ -324,7 +324,7 @@ class Transaction:
             exceptions=self._terms.restless if self._terms else (),
             terms=health.Terms(
                 sorted({part for each in choice.due for part in each.touches}),
-                [loss.text for each in choice.due for loss in each.losses],
+                [loss for document in choice.changing for loss in document.losses],
                 self._accepted,
             ),
         )

@@ -135,6 +135,7 @@ def _losses(host: HostView, *, least: str = DAEMON_RESTART, **changed: Any) -> d
     )
     found = lost(offer, offer._replace(**changed))
     return {
+        "losses": [each.text for each in found],
         "impact": max((least, *(each.impact for each in found)), key=IMPACTS.index),
         "costs": "; ".join(f"{sentence}: {listed(sorted(texts))}" for sentence, texts in told(found).items()),
     }

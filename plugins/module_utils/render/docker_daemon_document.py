@@ -31,6 +31,7 @@ def document_of(
     *,
     impact: str = DAEMON_RESTART,
     costs: str = "",
+    losses: Sequence[str] = (),
     needs_bridge_module: bool = False,
     info: Mapping[str, Any] | None = None,
     bridge: Mapping[str, str] | None = None,
@@ -47,6 +48,7 @@ def document_of(
         defaults: values set only if the key is not set otherwise.
         impact: the impact of bringing it into force.
         costs: details of the impact, in words.
+        losses: texts of the losses among them.
         needs_bridge_module: whether the engine needs ``br_netfilter`` for it.
         info: values that the engine reports once it is in force.
         bridge: options that its default bridge has then.
@@ -78,6 +80,7 @@ def document_of(
         "name": f"docker_daemon_{variable}",
         "impact": impact,
         "costs": costs,
+        "losses": list(losses),
         "resources": [resource, *([_MODULES_RESOURCE] if needs_bridge_module else [])],
         "activations": [*([_MODULES_ACTIVATION] if needs_bridge_module else []), docker],
         "notes": notes,

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import socket
 import time
 from functools import cached_property
 from typing import Any, Iterable, Mapping, Sequence
 
 from ... import contract
-from ...docker import losses
 from ...docker.http import NoAnswer
 from ...docker.keys import RELOADABLE, changed_since, value_of
-from .. import containers, daemonconfig, effective_values, files, jsonkeys, probes, system
+from ...docker.losses import PARTS, REGISTRIES
+from .. import containers, daemonconfig, effective_values, files, jsonkeys, system
 from .. import engine as engine_unit
 from ..daemonconfig import TemporaryKeys
 from ..engine import Engine, wait_for
@@ -145,36 +143,8 @@ class Docker(AtEngine):
                     f"{_REMAP} is in {self.config}, and not in force: the next start of the engine hides its"
                     f" {info.get('Containers') or 0} containers and {info.get('Images') or 0} images"
                 )
-        self._see_losses(running, info, jsonkeys.parse(before.content or b"", self.config), keys)
+        self.touches = (REGISTRIES,) if self.action == RELOAD else PARTS
         plan.bookkeeping.in_force[self.config] = digest(after.content)
-
-    def _see_losses(
-        self,
-        running: Sequence[Mapping[str, Any]],
-        info: Mapping[str, Any],
-        before: Mapping[str, Any],
-        after: Mapping[str, Any],
-    ) -> None:
-        """Determine what the changed keys take away, by the same list as the plan; see ``losses``."""
-        self.touches = (losses.REGISTRIES,) if self.action == RELOAD else losses.PARTS
-        version = [int(each) for each in re.findall(r"\d+", str(info.get("ServerVersion")))[:2]]
-        offer = losses.Offer(running, ipv6=probes.own_address(socket.AF_INET6) != "::1")
-
-        def of(keys: Mapping[str, Any]) -> losses.Offer:
-            return offer._replace(
-                proxy=value_of("userland-proxy", keys, self.served.flags) is not False,
-                icc=value_of("icc", keys, self.served.flags) is not False,
-                registries=[
-                    *losses.insecure(value_of("insecure-registries", keys, self.served.flags), version),
-                    *losses.plain_mirrors(value_of("registry-mirrors", keys, self.served.flags)),
-                ],
-            )
-
-        self.losses = losses.lost(of(before), of(after))
-        if self.losses:
-            self.impact = max(self.impact, *(each.impact for each in self.losses), key=contract.IMPACTS.index)
-            told = (f"{said}: {', '.join(texts[:10])}" for said, texts in losses.told(self.losses).items())
-            self.costs = "; ".join(filter(None, [self.costs, *told]))
 
     def _to_validate(self, state: State) -> bytes:
         """Return the configuration to validate, without a ``userns-remap`` that another document sets."""

@@ -6,7 +6,7 @@ import os
 from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
 
 from ...contract import NONE
-from ...docker.losses import PARTS, Loss
+from ...docker.losses import PARTS
 from ..errors import Refused
 from ..planning import Plan
 from ..serving import Finder, Served
@@ -70,7 +70,6 @@ class Activation:
         self.reasons: list[str] = []
         self.impact = NONE  # impact on this host, known once it is prepared
         self.costs = ""  # the impact in words
-        self.losses: list[Loss] = []  # which it causes, as the plan names them
         self.accepted: Sequence[str] = ()  # names of what may stop working; see ``health``
         self.pending: list[str] = []
 

@@ -7,15 +7,10 @@ configuration. What can be used before a change and not after it has to be named
 from __future__ import annotations
 
 from itertools import permutations
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import yaml
 from ansible_collections.hardener.docker.plugins.module_utils.contract import CONNECTIVITY, exceeds
-from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.docker import (
-    RESTART,
-    Docker,
-)
 from ansible_collections.hardener.docker.plugins.module_utils.docker.losses import registries_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -202,29 +197,14 @@ def test_the_plan_names_every_loss_with_its_impact_and_no_other(world: World) ->
     icc = by_name.get("icc", none)
     assert named(icc, "no longer reach each other") == {pair.partition(">")[0] for pair in lost["pairs"]}
     assert not lost["pairs"] or icc["impact"] == CONNECTIVITY
+    texts = {text for each in changing for text in each["losses"]}
+    assert texts == lost["ports"] | lost["pulls"] | {pair.partition(">")[0] for pair in lost["pairs"]}
     pulls = by_name.get("insecure_registries", none)
     assert named(pulls, "images are no longer pulled from") == lost["pulls"]
     live = by_name.get("live_restore", none)["costs"]
     assert bool(lost["signals"]) is ("systemd and not the engine ends" in live)
     for each in lost["signals"]:
         assert (each in live) is not each.endswith("(SIGTERM)")
-
-
-@settings(max_examples=60, deadline=None)
-@given(worlds())
-def test_the_host_names_the_same_losses_from_its_own_facts(world: World) -> None:
-    file, changing = planned(world)
-    activation = Docker({})
-    activation._served = SimpleNamespace(flags={})  # type: ignore[assignment]
-    activation.action = RESTART
-    info = {"ServerVersion": world.version}
-    activation._see_losses([each.inspect() for each in world.containers], info, world.file, file)
-    told = "; ".join(str(document["costs"]) for document in changing)
-    for loss in activation.losses:
-        assert loss.text in told
-    assert bool(activation.losses) is any(
-        f"{sentence}: " in told for sentence in ("IPv6 address", "reach each other", "no longer pulled from")
-    )
 
 
 def test_a_running_engine_reports_its_insecure_registries_under_the_names_of_the_plan() -> None:
