@@ -322,16 +322,15 @@ class Transaction:
             engine_of(choice.activations, Finder(self._request.socket)),
             login_port=came_in.port if came_in else 0,
             exceptions=self._terms.restless if self._terms else (),
-            terms=health.Terms(
-                sorted({part for each in choice.due for part in each.touches}),
-                [loss for document in choice.changing for loss in document.losses],
-                self._accepted,
-            ),
+            terms=self._loss_terms(choice),
         )
 
-    @property
-    def _accepted(self) -> Sequence[str]:
-        return self._terms.accepted if self._terms else ()
+    def _loss_terms(self, choice: Selection) -> health.Terms:
+        return health.Terms(
+            sorted({part for each in choice.due for part in each.touches}),
+            [loss for document in choice.changing for loss in document.losses],
+            self._terms.accepted if self._terms else (),
+        )
 
     def _tried(self, choice: Selection, run: str) -> start_trials.Starts | None:
         """Determine which containers start before the change; None if it does not affect starts."""
@@ -359,7 +358,7 @@ class Transaction:
         for activation in choice.due:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
             rollback.bind(activation, journal)
-            activation.accepted = self._accepted
+            activation.terms = self._loss_terms(choice)
             activation.save()
             steps.begin(activation.action or activation.name)
             with journal.engine_away(activation.longest if activation.stops_engine else 0):

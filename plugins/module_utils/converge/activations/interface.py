@@ -8,6 +8,7 @@ from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
 from ...contract import NONE
 from ...docker.losses import PARTS
 from ..errors import Refused
+from ..health import Terms
 from ..planning import Plan
 from ..serving import Finder, Served
 
@@ -70,7 +71,7 @@ class Activation:
         self.reasons: list[str] = []
         self.impact = NONE  # impact on this host, known once it is prepared
         self.costs = ""  # the impact in words
-        self.accepted: Sequence[str] = ()  # names of what may stop working; see ``health``
+        self.terms: Terms | None = None  # which losses count; see ``health``
         self.pending: list[str] = []
 
     @classmethod

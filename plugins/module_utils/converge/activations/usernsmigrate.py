@@ -144,7 +144,7 @@ class UsernsMigrate(AtEngine):
 
     def perform(self) -> None:
         """Migrate the data root, and undo it on failure; or leave the data behind."""
-        self.memory["accepted"] = list(self.accepted)
+        self.memory["terms"] = self.terms and self.terms._asdict()
         migration = self._migration()
         self.pending = self.pending + (migration.leave() if self._leave else migration.perform())
 

@@ -166,7 +166,7 @@ class Migration:
             for each in running
             if (each["HostConfig"].get("RestartPolicy") or {}).get("Name") != "always"
         ]
-        terms = health.Terms(accepted=self._memory.get("accepted", ()))
+        terms = health.Terms(**self._memory["terms"]) if self._memory.get("terms") else None
         self._memory["picture"] = health.take_baseline(self._client, login_port=0, terms=terms)
         self._memory["unwell"] = [
             each["Name"].lstrip("/")
