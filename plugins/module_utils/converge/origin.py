@@ -4,7 +4,7 @@ Every run stored what it replaced. The way back over several runs starts from th
 run, newest first, for the state before it. If a path was changed outside hardener in between, that change
 stays, and the path goes back no further.
 
-The first run whose documents name a path stores its owner and mode (`found`), also where it changes nothing:
+The first run whose documents name something stores what it finds (`found`), also where it changes nothing:
 what an accident or an attacker changes afterwards, and a later run repairs, is no original state.
 
 Only the newest backups are kept for rollbacks. Older ones are kept in a separate folder if only they have the
@@ -17,16 +17,19 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ..contract import OVER
 from ..host import atomic, layout
 from . import activations, files, records
+from .activations.interface import Activation
 from .backup import Store
 from .errors import Refused
-from .files import DIRECTORY, FILE, State
+from .files import DIRECTORY, FILE, NOTHING, State
 from .journal import Journal
 from .manifest import Entry, dump_state, load_state
+from .planning import Plan
+from .roleparts import belongs, role_of
 
 _LEFT = "left.json"
 
@@ -65,32 +68,82 @@ class Origins(Store):
         records.write(os.path.join(self.backups, _LEFT), left)
 
 
-def remember(store: Store, present: Mapping[str, State]) -> None:
-    """Store owners and modes of paths that no run has named before.
+# What the first runs that named something found, also where they changed nothing: by ("path", path) owner
+# and mode, or absence; by ("key", file, document, *keys) a value that others had set as wanted; by ("state",
+# activation, subject) the state of a subject.
+Found = Mapping["tuple[str, ...]", Any]
+
+
+def found(store: Store) -> Found:
+    """Return what the first runs have found; nothing if nothing is stored, or the file is damaged."""
+    with suppress(OSError, ValueError, TypeError):
+        return {tuple(key): value for key, value in records.read(os.path.join(store.folder, layout.FOUND))}
+    return {}
+
+
+def of(found: Found, *key: str) -> dict[str, Any]:
+    """Return the entries below a key by its next part."""
+    return {each[len(key)]: value for each, value in found.items() if each[: len(key)] == key}
+
+
+def remember(store: Store, plan: Plan, chosen: Iterable[Activation]) -> None:
+    """Store what no run has named before.
 
     Args:
         store: hardener's folder on this host, whose lock is held.
-        present: the states of the paths that documents name, before the run.
+        plan: of the run, before any change.
+        chosen: the activations of the run.
 
     Raises:
-        OSError: they cannot be written.
+        OSError: it cannot be written.
     """
-    known = _found(store)
+    known = found(store)
+    present: dict[tuple[str, ...], Any] = {
+        **{("path", path): dump_state(state) for path, state in plan.tightened().items()},
+        **{("key", *key): value for key, value in plan.as_wanted.items()},
+    }
+    for each in chosen:
+        states = each.found(of(known, "state", each.name))
+        present.update({("state", each.name, subject): state for subject, state in states.items()})
     if not present.keys() - known.keys():
         return
-    changed = {entry.path for past in standing(store)[0] for entry in past.entries}  # also by older versions
-    new = {path: state for path, state in present.items() if path not in known and path not in changed}
-    if new:
-        found = {path: dump_state(state) for path, state in {**known, **new}.items()}
-        records.write(os.path.join(store.folder, layout.FOUND), found)
+    past = standing(store)[0]
+    # An older version stored nothing: what it has changed is in its backups alone.
+    changed = {("path", entry.path) for each in past for entry in each.entries}
+    kinds = {subject.split()[0] for each in past for subject in _subjects(each) if subject[0] != "/"}
+    old = {kind for kind in kinds if not of(known, "state", kind)}
+    new = {key: value for key, value in present.items() if key not in changed and key[1] not in old}
+    if new.keys() - known.keys():
+        _write_found(store, {**new, **known})
 
 
-def _found(store: Store) -> dict[str, State]:
-    """Return the stored owners and modes by path; none if there are none, or the file is damaged."""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        raw = records.read(os.path.join(store.folder, layout.FOUND))
-        return {str(path): load_state(state) for path, state in raw.items()}
-    return {}
+def forget(store: Store, role: str, paths: Iterable[str]) -> None:
+    """Forget what the first runs of a role have found, when the role is released.
+
+    Args:
+        store: hardener's folder on this host, whose lock is held.
+        role: its name; empty for all.
+        paths: the paths that the release has examined.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    known = found(store)
+    gone = {("path", path) for path in paths}
+
+    def stays(key: tuple[str, ...]) -> bool:
+        if key[0] == "key":
+            return not belongs(key[2], role)
+        return key not in gone if key[0] == "path" else bool(role) and role != role_of(key[1], key[2])
+
+    kept = {key: value for key, value in known.items() if stays(key)}
+    if kept != known:
+        _write_found(store, kept)
+
+
+def _write_found(store: Store, what: Found) -> None:
+    content = [[list(key), value] for key, value in sorted(what.items())]
+    records.write(os.path.join(store.folder, layout.FOUND), content)
 
 
 class Origin(NamedTuple):
@@ -272,7 +325,7 @@ def before(
         chosen: which entries go back; None for all.
     """
     found: dict[str, Origin] = {}
-    first = _found(store)
+    first = _first(store)
     for past in reversed(list(runs)):
         for entry in reversed(past.entries):
             documents = past.documents.get(entry.path, frozenset())
@@ -289,8 +342,17 @@ def before(
     return [_owned_as(each, first[path]) if path in first else each for path, each in found.items()]
 
 
+def _first(store: Store) -> dict[str, State]:
+    """Return the owners and modes, or the absence, that the first runs have found, by path."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        return {path: load_state(state) for path, state in of(found(store), "path").items()}
+    return {}
+
+
 def _owned_as(origin: Origin, first: State) -> Origin:
     """Return an original state with the owner and mode that the first run has found."""
+    if first == NOTHING and not origin.content_kept:
+        return origin._replace(then=NOTHING)
     if origin.content_kept or origin.then.kind != first.kind:
         return origin
     then = origin.then._replace(mode=first.mode, uid=first.uid, gid=first.gid, acl=first.acl)

@@ -17,6 +17,8 @@ from .errors import Refused
 from .files import ABSENT, DEVICE, DIRECTORY, FILE, NOTHING, State
 
 Reader = Callable[..., State]
+Keys = Mapping["tuple[str, ...]", Any]  # values by JSON file, document and keys
+NO_KEYS: Keys = {}
 
 _USUAL = ["owner root:root\n", "mode 0644\n"]
 _DIGEST = re.compile("hmac:[0-9a-f]{16}")  # written by the collector's redactor
@@ -105,8 +107,11 @@ class Bookkeeping:
 class Plan:
     """The changes that documents need, and the state of each path afterwards."""
 
-    def __init__(self, documents: Sequence[Document], *, bookkeeping_file: str, read: Reader) -> None:
+    def __init__(
+        self, documents: Sequence[Document], *, bookkeeping_file: str, read: Reader, found: Keys = NO_KEYS
+    ) -> None:
         self._read = read
+        self._found = found
         self._bookkeeping_file = bookkeeping_file
         self._before: dict[str, State] = {}
         self._after: dict[str, State] = {}
@@ -114,6 +119,7 @@ class Plan:
         self._writers: dict[str, Resource] = {}
         self._secrets: set[str] = set()
         self._tightened: set[str] = set()
+        self.as_wanted: dict[tuple[str, ...], Any] = {}  # values that others set, as ``found``
         self.differing: dict[str, list[str]] = {}  # document -> paths that differ from what it wants
         self.bookkeeping = Bookkeeping(read(bookkeeping_file).content)
         resources = [resource for document in documents for resource in document.resources]
@@ -121,7 +127,11 @@ class Plan:
         for resource in sorted(resources, key=lambda resource: resource.kind == "attributes"):
             path, before = self._state(resource, content=_needs_content(resource))
             self._after[path] = self._wanted(resource, path, before)
-            if resource.kind == "attributes":
+            if (
+                before.exists
+                if resource.kind == "attributes"
+                else resource.kind == "absent" and not before.exists
+            ):
                 self._tightened.add(path)
             if self._after[path] != before:
                 self._changeable(path)
@@ -151,8 +161,8 @@ class Plan:
         return [*self.changes, Change(self._bookkeeping_file, before, after, (), hidden=True)]
 
     def tightened(self) -> dict[str, State]:
-        """Return the present states of the paths whose owner and mode a document decides."""
-        return {path: self._before[path] for path in self._tightened if self._before[path].exists}
+        """Return the present states of the paths whose owner and mode, or absence, a document decides."""
+        return {path: self._before[path] for path in self._tightened}
 
     def changed(self, paths: Sequence[str]) -> list[str]:
         """Return which of the paths change."""
@@ -229,7 +239,17 @@ class Plan:
             del self.bookkeeping.files[path]
             return NOTHING
         entry["created"] = entry["created"] or not state.exists
+        ours = {each.path: (path, resource.document, *each.path) for each in kept}
+        kept = [
+            each._replace(had=True, former=self._found[ours[each.path]])
+            if ours[each.path] in self._found
+            else each
+            for each in kept
+        ]
         self.bookkeeping.keep(path, resource.document, kept)
+        for key, value in jsonkeys.leaves(resource.keys, frozenset(resource.whole)):
+            if key not in ours:
+                self.as_wanted[(path, resource.document, *key)] = value
         if jsonkeys.same(present, merged) and state.exists:
             return state
         content = jsonkeys.render(merged, state.content)

@@ -68,6 +68,7 @@ class Release(Transaction):
         self._even_unsafe = even_unsafe
         self._modified: Mapping[str, int] = {}
         self._released: frozenset[str] = frozenset()  # documents
+        self._seen: frozenset[str] = frozenset()  # paths
 
     def run(self) -> dict[str, Any]:
         """Release the host, and return the result as JSON data; do nothing if hardener never changed it."""
@@ -102,7 +103,7 @@ class Release(Transaction):
         }
         performed = self._activations(plan, runs)
         self._tell_rest(plan, paths, performed)
-        self._modified, self._released = paths.modified, paths.documents
+        self._modified, self._released, self._seen = paths.modified, paths.documents, paths.known
         self._parting = departure.parting(
             self._store,
             folders=paths.folders,
@@ -113,6 +114,10 @@ class Release(Transaction):
         document = _document(resources, wanted)
         self._request = self._request._replace(documents=(document,))
         return Selection((document,), {}, {}, plan, performed)
+
+    def _remember(self, choice: Selection) -> None:  # noqa: ARG002 - what is released
+        """Forget what the first run found: a later run of the role begins with what the host has then."""
+        origin.forget(self._store, self._role, self._seen)
 
     # --- state outside files --------------------------------------------------------------------------------
 
@@ -139,10 +144,12 @@ class Release(Transaction):
 
     def _begun(self, name: str, runs: Sequence[Past]) -> list[Begun]:
         found = []
+        first = origin.of(origin.found(self._store), "state", name)
         for past in runs:
             memory = past.journal.memory(name)
             if memory is not None:
-                begun = Begun(past.journal.activations.get(name, {}), memory)
+                as_found = activations.KINDS[name].as_found(memory, first)
+                begun = Begun(past.journal.activations.get(name, {}), as_found)
                 own = roleparts.begun_of_role(name, begun, self._role)
                 found += [own] if own is not None else []
         return found

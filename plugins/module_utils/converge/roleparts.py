@@ -31,14 +31,21 @@ def belongs(document: str, role: str) -> bool:
     return not role or document == role or document.startswith(f"{role}_")
 
 
+def role_of(kind: str, subject: str) -> str:
+    """Return the role of a subject of an activation; empty if several roles share it."""
+    return (owners.UNITS if kind == "units" else owners.ACTIVATIONS).get(
+        subject if kind == "units" else kind, ""
+    )
+
+
 def begun_of_role(kind: str, begun: Begun, role: str) -> Begun | None:
     """Return the part of a run's activation that belongs to a role; None if no part does."""
     if not role or kind in owners.SHARED:
         return begun
     if kind == "units":
-        memory = {unit: was for unit, was in begun.memory.items() if owners.UNITS.get(unit) == role}
+        memory = {unit: was for unit, was in begun.memory.items() if role_of(kind, unit) == role}
         return begun._replace(memory=memory) if memory else None
-    return begun if owners.ACTIVATIONS.get(kind) == role else None
+    return begun if role_of(kind, "") == role else None
 
 
 def written(role: str) -> Sequence[str]:

@@ -27,7 +27,7 @@ from . import activations
 from .activations.interface import Activation
 from .documents import FORMER, Document, Request, Resource, settings
 from .errors import Refused
-from .planning import Plan, Reader, digest
+from .planning import NO_KEYS, Keys, Plan, Reader, digest
 from .serving import Finder
 
 
@@ -156,7 +156,7 @@ class Selection(NamedTuple):
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Selection:
+def choose(request: Request, *, bookkeeping_file: str, read: Reader, known: Keys = NO_KEYS) -> Selection:
     """Choose documents, plan their changes and prepare their activations; changes nothing.
 
     Raises:
@@ -167,7 +167,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Selectio
     finder = Finder(request.socket)
 
     def choice(documents: Sequence[Document], held: Mapping[str, Case]) -> Selection:
-        plan = Plan(documents, bookkeeping_file=bookkeeping_file, read=read)
+        plan = Plan(documents, bookkeeping_file=bookkeeping_file, read=read, found=known)
         joined = settings(documents, tuple(activations.KINDS))
         chosen = [
             activations.KINDS[name](own, check=request.check, finder=finder) for name, own in joined.items()

@@ -193,8 +193,8 @@ class Transaction:
                 "this host or hardener has changed since the plan was made: plan again, and review the plan"
             )
         if not self._request.check:
-            with suppress(OSError):  # then the first run that changes a path has its original state
-                origin.remember(self._store, plan.tightened())
+            with suppress(OSError):  # then the first run that changes something has its original state
+                self._remember(choice)
         if not result["changed"] or self._request.check:
             if self._request.check and any(each.touches for each in due):
                 result["notes"] = [*notes, *health.silent(self._baseline(choice, None))]
@@ -222,7 +222,12 @@ class Transaction:
         """Choose documents; ``states`` are the states of paths once an interrupted run is rolled back."""
         self._request = wishes.compared(self._request, self._store)
         read = overlay(files.read, states)
-        return choose(self._request, bookkeeping_file=self._store.bookkeeping, read=read)
+        found = {key[1:]: value for key, value in origin.found(self._store).items() if key[0] == "key"}
+        return choose(self._request, bookkeeping_file=self._store.bookkeeping, read=read, known=found)
+
+    def _remember(self, choice: Selection) -> None:
+        """Store what this run finds, if it is the first that names it."""
+        origin.remember(self._store, choice.plan, choice.activations)
 
     # --- apply ----------------------------------------------------------------------------------------------
 

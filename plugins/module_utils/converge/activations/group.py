@@ -6,7 +6,7 @@ import glob
 import grp
 import pwd
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, Collection, Mapping, Sequence
 
 from .. import system
 from ..errors import Failed, Refused
@@ -138,6 +138,17 @@ class GroupMembers(Activation):
                 except Failed as error:
                     problems.append(str(error))
         return problems
+
+    def found(self, known: Collection[str]) -> Mapping[str, Any]:
+        """Return the present members of the group."""
+        return {self._group: _members(self._group)} if self._group not in known else {}
+
+    @classmethod
+    def as_found(cls, memory: Mapping[str, Any], found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return stored data of a run without accounts that joined the group after the first run."""
+        removed = memory.get("removed", ())
+        first = found.get(str(memory.get("group")), removed)
+        return {**memory, "removed": [user for user in removed if user in first]}
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:

@@ -95,6 +95,15 @@ class Activation:
         """
         return frozenset({cls.name} if memory else ())
 
+    def found(self, known: Collection[str]) -> Mapping[str, Any]:  # noqa: ARG002 - those with subjects do
+        """Return the present states of the subjects in the settings by name, except the known ones."""
+        return {}
+
+    @classmethod
+    def as_found(cls, memory: Mapping[str, Any], found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return stored data of a run with the states that the first run found in place of later ones."""
+        return {**memory, **{name: found[name] for name in memory if name in found}}
+
     @property
     def stops_engine(self) -> bool:
         """Return whether the engine stops during perform or undo, and containers may stop with it."""

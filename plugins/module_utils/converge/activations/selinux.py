@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Collection, Mapping, Sequence
 
 from ...contract import CONNECTIVITY
 from .. import system
@@ -40,6 +40,10 @@ class SelinuxEnforce(Activation):
         self.memory = {"mode": system.read(SWITCH)}
         self.save()
         _switch(self._wanted)
+
+    def found(self, known: Collection[str]) -> Mapping[str, Any]:
+        """Return the present mode."""
+        return {"mode": system.read(SWITCH)} if "mode" not in known else {}
 
     @property
     def _wanted(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Collection, Iterator, Mapping, NamedTuple, Sequence
 
 from ...host.errors import Failed as Unread
 from ...host.errors import describe
@@ -129,6 +129,20 @@ class Sysctl(Activation):
                 else:
                     problems.append(said)
         return problems
+
+    def found(self, known: Collection[str]) -> Mapping[str, Any]:
+        """Return the present values, except of patterns: interfaces come and go."""
+        paths = [path for path in self._wanted if path not in known and "*" not in path]
+        return {path: now for path in paths if (now := _read(path)) is not None}
+
+    @classmethod
+    def as_found(cls, memory: Mapping[str, Any], found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return stored data of a run with the values that the first run found in place of later ones."""
+        settings = [Setting(*entry) for entry in memory.get("before", ())]
+        return {
+            **memory,
+            "before": [each._replace(found=found.get(each.path, each.found)) for each in settings],
+        }
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, Collection, Mapping, Sequence
 
 from ...host import atomic
 from .. import system
@@ -88,9 +88,7 @@ class Units(Activation):
 
     def perform(self) -> None:
         """Unmask, enable and start units as needed."""
-        self.memory = {
-            unit: {**_state(unit), "links": _links(unit)} for unit in (*self._wanted, *self._former)
-        }
+        self.memory = _states([*self._wanted, *self._former])
         for unit in self._former:
             self.memory[unit]["targets"] = {link: os.readlink(link) for link in self.memory[unit]["links"]}
         self.save()
@@ -120,6 +118,11 @@ class Units(Activation):
             except (Failed, OSError) as error:
                 problems.append(str(error))
         return problems
+
+    def found(self, known: Collection[str]) -> Mapping[str, Any]:
+        """Return the present states of the units that are wanted."""
+        units = [unit for unit in self._wanted if unit not in known] if system.has_systemd() else []
+        return _states(units)
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
@@ -206,6 +209,10 @@ def _excess(unit: str, before: Mapping[str, Any]) -> list[str]:
     if before["LoadState"] == "masked" and state["LoadState"] != "masked":
         found.append("was masked")
     return found
+
+
+def _states(units: Sequence[str]) -> dict[str, Any]:
+    return {unit: {**_state(unit), "links": _links(unit)} for unit in units}
 
 
 def _state(unit: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     locking,
     origin,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import sysctl
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
@@ -642,6 +643,47 @@ def test_a_release_restores_what_the_first_run_found_and_not_what_somebody_left_
     assert host.converge_all(document)["outcome"] == "changed"
     assert release(host, role=role, even_unsafe=True)["kept"] == []
     assert path.stat().st_mode & 0o777 == first
+
+
+@pytest.mark.parametrize("role", ["", "kernel"])
+@pytest.mark.parametrize("first", ["0", "1"])
+def test_a_release_restores_keys_absence_and_states_that_the_first_run_found(
+    host: Host, role: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activations, "KINDS", {"sysctl": sysctl.Sysctl})
+    monkeypatch.setattr(sysctl, "ROOT", host.path("proc"))
+    setting = host.folder / "proc/net/ipv4/ip_forward"
+    setting.parent.mkdir(parents=True)
+    documents = (
+        {
+            "name": "kernel_enforce",
+            "resources": [
+                {"kind": "absent", "path": host.path("stray")},
+                host.json("d.json", {"icc": False, "log": {"a": 1}}),
+            ],
+            "activations": [{"name": "sysctl", "when": [], "values": {"net.ipv4.ip_forward": 0}}],
+        },
+        {"name": "other_debug", "resources": [host.json("d.json", {"debug": False})]},
+    )
+
+    def states() -> tuple[str, dict[str, Any], bool]:
+        return setting.read_text(), json.loads(host.read("d.json")), (host.folder / "stray").exists()
+
+    setting.write_text(first)
+    host.write("d.json", json.dumps({"icc": first == "1", "debug": False, "log": {"a": 1}}))
+    if first == "1":
+        host.write("stray", "an attacker's")
+    before = states()
+    host.converge_all(*documents)
+    assert (states() == before) == (first == "0")
+    setting.write_text("1")  # somebody takes the settings back, and they are repaired
+    host.write("stray", "an attacker's")
+    host.write("d.json", json.dumps({"icc": True, "debug": False, "log": {"a": 2}}))
+    assert host.converge_all(*documents)["outcome"] == "changed"
+    done = release(host, role=role)
+    assert (done["kept"], states()) == ([], before)
+    left = {key[0]: key[2] for key in origin.found(host.store)}
+    assert left == ({"key": "other_debug"} if role else {})  # the next run of the role is the first again
 
 
 def test_a_run_of_an_older_version_is_the_first_one(host: Host) -> None:

@@ -238,3 +238,14 @@ def test_a_release_after_a_change_of_the_group_restores_the_last_group(accounts:
 @pytest.mark.parametrize("group", ["--root", "", "docker --"])
 def test_a_group_with_an_invalid_name_is_not_released(accounts: Accounts, group: str) -> None:
     assert GroupMembers.former([Begun({}, {"group": group, "removed": ["eve"]})]).settings is None
+
+
+def test_accounts_that_joined_after_the_first_run_are_not_added_again(
+    prepared: Prepared, accounts: Accounts
+) -> None:
+    first = prepared("alice").found(())
+    assert first == {"docker": ["alice", "eve", "bob"]}
+    assert prepared("alice").found(["docker"]) == {}
+    memory = {"group": "docker", "removed": ["eve", "mallory"], "added": []}
+    assert GroupMembers.as_found(memory, first) == {**memory, "removed": ["eve"]}
+    assert GroupMembers.as_found(memory, {"other": []}) == memory

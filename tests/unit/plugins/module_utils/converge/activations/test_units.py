@@ -264,3 +264,10 @@ def test_an_undo_reports_a_unit_that_stays_failed(
     assert activation.undo() == (
         ["systemctl reset-failed a.timer: reset-failed a.timer failed"] if again else []
     )
+
+
+def test_a_unit_returns_to_the_state_that_the_first_run_found(prepared: Prepared) -> None:
+    first = prepared("a.service", "b.service").found(["b.service"])
+    assert [*first] == ["a.service"]
+    memory = {"a.service": {"ActiveState": "failed"}, "b.service": {"ActiveState": "failed"}}
+    assert Units.as_found(memory, first) == {**memory, **first}
