@@ -26,8 +26,10 @@ sys.path[:0] = on_host.split(":")
 from ansible_collections.hardener.docker.plugins.module_utils.converge import departure, main, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
 from ansible_collections.hardener.docker.plugins.module_utils.host import processes
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
 main.FOLDER = root + "/hardener"
 processes.scan = dict  # engines of other tests are none of this host's
+owners.OUTSIDE = {}
 departure.OWN_FOLDERS = tuple(root + folder for folder in departure.OWN_FOLDERS)
 departure.PLACES = tuple(root + place for place in departure.PLACES)
 firewall.FOLDER = root + firewall.FOLDER

@@ -21,6 +21,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
 
 from tests.integration.converging import mounted
 from tests.leftovers import scratch
@@ -205,6 +206,7 @@ def test_an_unconfirmed_release_is_rolled_back_on_a_full_disk(
 ) -> None:
     monkeypatch.setattr(departure, "OWN_FOLDERS", (host.path("own"),))
     monkeypatch.setattr(departure, "PLACES", ())
+    monkeypatch.setattr(owners, "OUTSIDE", {})
     for name in ("x", "rewritten", "keys"):
         host.write(name, "{}" if name == "keys" else "before")
     bare = tree(small)

@@ -101,23 +101,29 @@ def is_own(path: str) -> bool:
 
 
 def parting(
-    store: Store, *, folders: Iterable[str], paths: Iterable[str], programs: Sequence[str] | None
+    store: Store,
+    *,
+    folders: Iterable[str],
+    paths: Iterable[str],
+    programs: Sequence[str] | None,
+    outside: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the folders to remove once a release is confirmed, as JSON data for the journal.
+    """Return what to remove once a release is confirmed, as JSON data for the journal.
 
     Args:
         store: hardener's folder on this host.
         folders: those that runs have made; they stay while only a role goes, whose files may come back.
         paths: files that go.
         programs: subfolders of the store that programs of a role write to; None for the whole store.
+        outside: paths elsewhere that the programs have written.
     """
     if programs is not None:
         state = [os.path.join(store.folder, name) for name in programs]
-        present = list(filter(os.path.isdir, state))
+        present = [*filter(os.path.isdir, state), *outside]
         return {"state": present} if present else {}
     above = {folder for path in paths if is_own(path) for folder in _above(path)}
     found = sorted(filter(os.path.isdir, {*folders, *above}), key=lambda path: (-path.count("/"), path))
-    return {"folders": found, "whole": True}
+    return {"folders": found, "state": list(outside), "whole": True}
 
 
 def _above(path: str) -> Iterable[str]:
@@ -142,8 +148,8 @@ def part(store: Store, what: Mapping[str, Any]) -> list[str]:
                 atomic.remove_tree(os.path.join(folder, _CACHE))
         with suppress(OSError):  # it is gone, or in use
             atomic.remove_folder(folder)
-    for folder in what.get("state", ()):
-        problems += _removed(folder)
+    for path in what.get("state", ()):
+        problems += _removed(path)
     if what.get("whole"):
         problems += _remove_own_folder(store)
     return problems

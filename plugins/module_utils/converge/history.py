@@ -16,6 +16,7 @@ from ..contract import (
     UNKNOWN,
     WOULD_CHANGE,
 )
+from ..subjects import owners
 from . import fencing, files, guard, health, liveness, origin, roleparts, rollback, ssh_session, worker
 from .activations.apparmor import ApparmorLoad, require_unneeded
 from .activations.docker import engine_of
@@ -203,7 +204,14 @@ def _left(store: Store, runs: Sequence[str]) -> list[str]:
     journals = [journal for run in runs if (journal := _journal(store, run)) is not None]
     loads = [journal.activations.get(ModulesLoad.name) for journal in journals]
     modules = ModulesLoad.former([Begun(settings, {}) for settings in loads if settings])
-    return [*roleparts.packages(name for names in documents for name in names), *modules.left]
+    names = {name for names in documents for name in names}
+    written = [
+        f"{path} stays: hardener's programs wrote it, and `hardener release` removes it"
+        for role in owners.OUTSIDE
+        if any(roleparts.belongs(name, role) for name in names)
+        for path in roleparts.outside(role)
+    ]
+    return [*roleparts.packages(names), *modules.left, *written]
 
 
 def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:

@@ -109,6 +109,7 @@ class Release(Transaction):
             folders=paths.folders,
             paths=[*paths.known, *gone],
             programs=roleparts.written(self._role) if self._role else None,
+            outside=roleparts.outside(self._role),
         )
         wanted = tuple((each.name, each.settings) for each in performed)
         document = _document(resources, wanted)

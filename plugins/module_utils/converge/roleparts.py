@@ -53,6 +53,12 @@ def written(role: str) -> Sequence[str]:
     return owners.WRITTEN.get(role, ())
 
 
+def outside(role: str) -> list[str]:
+    """Return the existing paths outside of that folder to which the programs of a role, or of all, write."""
+    paths = (path for name in owners.OUTSIDE if role in ("", name) for path in owners.OUTSIDE[name])
+    return [path for path in paths if os.path.lexists(path)]
+
+
 def packages(documents: Iterable[str]) -> list[str]:
     """Return notes on installed packages that roles with these documents may have installed."""
     names = set(documents)

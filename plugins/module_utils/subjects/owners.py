@@ -34,6 +34,11 @@ ACTIVATIONS = {
 }
 # Folders that the programs of a role write, below hardener's own.
 WRITTEN = {"activity": ("activity",), "content_trust": ("trust",), "vulnerability_scan": ("scan",)}
+# Other paths that they, or the timers that start them, write.
+OUTSIDE = {
+    "content_trust": (f"/var/lib/systemd/timers/stamp-{VERIFY_TIMER}",),
+    "vulnerability_scan": ("/var/cache/hardener", f"/var/lib/systemd/timers/stamp-{SCAN_TIMER}"),
+}
 # What a role installs if it is missing: a program or a path by which it is found, and the package.
 INSTALLED = (
     ("apparmor", "apparmor_parser", "apparmor"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import documents, guard, liveness
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
 
 from tests.unit.plugins.module_utils.converge.guarded import Systemd, no_engine, no_look
 from tests.unit.plugins.module_utils.converge.host import Host
@@ -29,6 +30,12 @@ def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     """The systemd of the machine that runs the tests is left alone; see ``systemd``."""
     monkeypatch.setattr(guard, "possible", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the machine that runs the tests is removed."""
+    monkeypatch.setattr(owners, "OUTSIDE", {})
 
 
 @pytest.fixture

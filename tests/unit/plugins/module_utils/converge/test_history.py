@@ -17,6 +17,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
 
 from tests.unit.plugins.module_utils.converge.host import Host
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, tree, when
@@ -115,7 +116,10 @@ def test_packages_and_kernel_modules_that_stay_are_named(host: Host, monkeypatch
     package = (
         "auditd or audit stays installed, even if hardener installed it: remove it if nothing else needs it"
     )
-    assert back(host, check=True)["notes"] == back(host)["notes"] == [package, module]
+    monkeypatch.setattr(owners, "OUTSIDE", {"audit_rules": (host.path("cache"),), "other": (host.path("x"),)})
+    host.write("cache", "")
+    cache = f"{host.path('cache')} stays: hardener's programs wrote it, and `hardener release` removes it"
+    assert back(host, check=True)["notes"] == back(host)["notes"] == [package, module, cache]
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -25,6 +25,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.journal i
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
+from ansible_collections.hardener.docker.plugins.module_utils.subjects import owners
 
 from tests.unit.plugins.module_utils.converge.guarded import Systemd, let_time_pass, start
 from tests.unit.plugins.module_utils.converge.host import Host
@@ -254,6 +255,22 @@ def test_a_release_removes_the_program_folders_of_a_role(host: Host, bare: dict[
     assert is_known(host)
     release(host)
     assert visible(host) == bare
+
+
+@pytest.mark.parametrize("role", ["", "activity", "kernel"])
+def test_a_release_removes_what_programs_of_a_role_have_written_elsewhere(
+    host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    harden(host)
+    outside = host.path("cache"), host.path("stamp"), host.path("absent")
+    monkeypatch.setattr(owners, "OUTSIDE", {"activity": outside})
+    (host.folder / "cache" / "deep").mkdir(parents=True)
+    host.write("stamp", "")
+    assert release(host, role=role, check=True)["outcome"] == "would_change"
+    assert (host.folder / "cache" / "deep").is_dir()
+    release(host, role=role)
+    gone = [not Path(path).exists() for path in outside]
+    assert gone == [role != "kernel", role != "kernel", True]
 
 
 def test_a_release_ignores_rolled_back_runs(host: Host, bare: dict[str, Any]) -> None:
