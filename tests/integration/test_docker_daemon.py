@@ -223,7 +223,7 @@ def test_a_private_key_appears_in_no_output(tmp_path: Path) -> None:
 
 
 def test_several_changed_keys_are_applied_by_one_reload(host: Host) -> None:
-    former = {"insecure-registries": ["10.0.0.0/8"], "debug": True}
+    former: dict[str, Any] = {"insecure-registries": ["10.0.0.0/8"], "debug": True}
     with Dockerd(config=former, flags=("--iptables=false", "--bridge=none")) as engine:
         container = engine.run("web", host_config={"NetworkMode": "none"})
         pid = engine.api("GET", f"/containers/{container}/json")["State"]["Pid"]
@@ -237,9 +237,9 @@ def test_several_changed_keys_are_applied_by_one_reload(host: Host) -> None:
         for name, (keys, info) in decisions.items():
             resource = {"kind": "json", "path": str(engine.config_file), "keys": keys}
             expect = {"name": "docker", "when": [str(engine.config_file)], "expect": {"info": info}}
-            documents.append(
-                {"name": name, "impact": "reload", "resources": [resource], "activations": [expect]}
-            )
+            losses = former["insecure-registries"] if name == "insecure_registries" else []
+            fields = {"impact": "reload", "losses": losses, "resources": [resource]}
+            documents.append({"name": name, **fields, "activations": [expect]})
         done = host.converge_all(documents, socket=str(engine.socket))
         assert done["outcome"] == "changed", done
         assert {each["state"] for each in done["documents"]} == {"change"}

@@ -117,7 +117,8 @@ def test_only_documents_of_controls_and_of_the_inventory_are_applied(tmp_path: P
             "docker_daemon_icc": True,
             "docker_daemon_log_driver": True,
         },
-        "web2": {"kernel_settings_enabled": False, "firewall_inbound": True},
+        # A note: its variable has no effect.
+        "web2": {"kernel_settings_enabled": False, "audit_rules": False, "firewall_inbound": True},
     }
     refused = {each["name"]: each["refused"] for each in found["web1"] if "refused" in each}
     assert refused == {"docker_daemon_icc": "it weakens 2.2"}
