@@ -124,10 +124,13 @@ class Wishes:
         ]
 
     def _is_on(self, name: str) -> bool:
-        """Return whether a document is applied: since the site switches it on, for a control, or before."""
-        if name in self.named or self.options.get(name, {}).get("type") != "bool":
-            return name in self.only or bool(self.value(name))
-        return name in {*self.only, *(self.runs.get("in_force") or ())}
+        """Return whether a document is applied: since the site switches it on, for a control, or before.
+
+        Only a boolean switches a document; an empty text leaves a setting as it is.
+        """
+        if self.options.get(name, {}).get("type") != "bool" or name in self.only:
+            return True
+        return bool(self.value(name)) if name in self.named else name in (self.runs.get("in_force") or ())
 
     def _wish(self, name: str) -> dict[str, Any] | None:
         """Return the wish of a document; without variables if the site wishes it no longer."""

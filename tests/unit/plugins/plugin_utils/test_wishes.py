@@ -24,7 +24,7 @@ VALUES = {
     "x_ports": [9100],
     "x_opts": {"max-size": "33m"},
     "x_level": "debug",
-    "x_driver": "x",
+    "x_driver": "",
 }
 
 
