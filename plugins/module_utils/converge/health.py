@@ -157,9 +157,10 @@ def compare(
         # One comparison may take seconds: do not decide by one that began before the deadline.
         last = time.monotonic() >= deadline
         problems, found, notes = _differences(baseline, stopped=stopped, undone=undone, away=away, last=last)
-        if not (problems or found) or last:
-            terms = Terms(**baseline["terms"]) if "terms" in baseline else None
-            return _judged(terms, problems, found, notes)
+        terms = Terms(**baseline["terms"]) if "terms" in baseline else None
+        counted, others = _judged(terms, problems, found, notes)
+        if not counted or last:
+            return counted, others
         time.sleep(0.3)
 
 

@@ -16,7 +16,7 @@ from .published_ports import published
 PARTS = ("containers", "services", "ports", "networks", "registries")
 CONTAINERS, SERVICES, PORTS, NETWORKS, REGISTRIES = PARTS
 
-# The default of insecure-registries.
+# The default of insecure-registries; the engine does not always list the second one, which is not compared.
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 _EXEMPT_UNTIL = (29, 10)  # the engine that no longer adds loopback to the listed registries
 
@@ -61,7 +61,8 @@ def insecure(listed: Sequence[str] | None, version: Sequence[int]) -> list[str]:
         version: of the engine.
     """
     exempt = listed is None or tuple(version) < _EXEMPT_UNTIL
-    return list(dict.fromkeys([*map(_plain, listed or ()), *(LOOPBACK if exempt else ())]))
+    found = [*map(_plain, listed or ()), *(LOOPBACK if exempt else ())]
+    return [each for each in dict.fromkeys(found) if each != LOOPBACK[1]]
 
 
 def _plain(registry: Any) -> str:
@@ -88,7 +89,7 @@ def registries_of(info: Mapping[str, Any]) -> list[str]:
     config = info.get("RegistryConfig") or {}
     named = config.get("IndexConfigs") or {}
     return [
-        *map(str, config.get("InsecureRegistryCIDRs") or ()),
+        *(str(each) for each in config.get("InsecureRegistryCIDRs") or () if each != LOOPBACK[1]),
         *(str(name) for name, index in named.items() if not (index or {}).get("Secure", True)),
         *plain_mirrors(config.get("Mirrors")),
     ]
