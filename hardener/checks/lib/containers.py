@@ -142,24 +142,28 @@ class Container:
         return self.declares_host(namespace)[0]
 
     def declares_host(self, namespace: str) -> tuple[bool, str]:
-        """Return whether the container requests the host's namespace, and through which container.
+        """Return whether the container requests the host's namespace, and through which container."""
+        owner = self.owner(namespace)
+        if owner is None:
+            return False, ""
+        mode = fields.text(owner.host_config, _MODES[namespace], SOURCE)
+        return mode == "host", "" if owner is self else owner.name
 
-        ``container:NAME`` borrows from a neighbour, which may borrow in turn.
+    def owner(self, namespace: str) -> Container | None:
+        """Return the container whose namespace it uses: its own, unless ``container:NAME`` borrows another's.
+
+        A neighbour may borrow in turn. None if the engine cannot start the container.
         """
-        mode = fields.text(self.host_config, _MODES[namespace], SOURCE)
-        through = ""
-        seen: set[str] = set()
-        while len(seen) < _LONGEST_CHAIN:
+        found: Container | None = self
+        seen: list[str] = []
+        while found and len(seen) < _LONGEST_CHAIN:
+            mode = fields.text(found.host_config, _MODES[namespace], SOURCE)
             if not mode.startswith("container:"):
-                return mode == "host", through
-            if mode in seen:
-                return False, ""  # a cycle, which the engine cannot start
-            seen.add(mode)
-            neighbour = _by_reference(self.snapshot).get(mode.removeprefix("container:"))
-            if neighbour is None:
-                return False, ""
-            through = neighbour.name
-            mode = fields.text(neighbour.host_config, _MODES[namespace], SOURCE)
+                return found
+            found = None if mode in seen else _by_reference(self.snapshot).get(mode.partition(":")[2])
+            seen.append(mode)
+        if found is None:
+            return None
         raise FactUnavailable(
             SOURCE, f"{self.name} shares namespaces through more than {_LONGEST_CHAIN} containers"
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.mounts import HIDDEN, KEPT
+
 from hardener.checks.lib import fields
 from hardener.checks.lib.containers import SOURCE, Container, container_check, go_bool
 from hardener.checks.lib.rule import Note
@@ -55,11 +57,15 @@ def _paths(container: Container) -> Iterator[str]:
 
 
 def _requested(container: Container) -> str:
-    """Return why the engine masks no paths, as text; empty if no option requests this.
+    """Return why the engine leaves paths unmasked, as text; empty if no option requests this.
 
     The engine reports null for unset lists and for privileged containers.
     """
     if container.privileged:
         return ": it is privileged"
-    lists = [container.host_config.get(key, ...) for key in ("MaskedPaths", "ReadonlyPaths")]
-    return ": systempaths=unconfined" if [] in lists else ""
+    masked, kept = (container.host_config.get(key) for key in ("MaskedPaths", "ReadonlyPaths"))
+    if [] in (masked, kept):
+        return ": systempaths=unconfined"
+    left = [path for path in HIDDEN if masked is not None and path not in masked]
+    left += [path for path in KEPT if kept is not None and path not in {*kept, *(masked or ())}]
+    return f": its own list of paths omits {', '.join(left)}" if left else ""

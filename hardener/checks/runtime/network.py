@@ -136,11 +136,13 @@ def specific_interface(snapshot: Snapshot) -> Verdict:
 @container_check("container-not-default-bridge", expected="no container is in the default bridge network")
 def _default_bridge(container: Container) -> Iterator[str]:
     """Judge whether a container is in the default bridge; no other network has the name ``bridge``."""
-    networks = fields.table(fields.required(container.inspect, "NetworkSettings", SOURCE), "Networks", SOURCE)
+    owner = container.owner("net") or container
+    networks = fields.table(fields.required(owner.inspect, "NetworkSettings", SOURCE), "Networks", SOURCE)
+    through = "" if owner is container else f", through container {owner.name}"
     if "bridge" in networks:
-        yield "is in the default bridge network"
-    elif not networks and container.host_config.get("NetworkMode") in {"", "bridge", "default"}:
-        yield "is set to join the default bridge network"
+        yield f"is in the default bridge network{through}"
+    elif not networks and owner.host_config.get("NetworkMode") in {"", "bridge", "default"}:
+        yield f"is set to join the default bridge network{through}"
 
 
 def _publishers(snapshot: Snapshot) -> Sequence[Publisher]:

@@ -237,6 +237,14 @@ class TestDefaultBridge:
         bad = hardened("bad", NetworkSettings={"Networks": networks})
         assert broken(judge, self.SLUG, bad) == "is in the default bridge network"
 
+    def test_a_container_that_borrows_a_network_is_where_its_neighbour_is(self, judge: Judge) -> None:
+        bridge, none = ({"Networks": only(each)} for each in ({"bridge": {}}, {}))
+        bad = hardened("bad", HostConfig={"NetworkMode": "bridge"}, NetworkSettings=bridge)
+        borrower = hardened("b", HostConfig={"NetworkMode": "container:bad"}, NetworkSettings=none)
+        verdict = judge(self.SLUG, with_containers(bad, borrower))
+        details = [offender.detail for offender in verdict.offenders]
+        assert details[1] == "is in the default bridge network, through container bad"
+
     @pytest.mark.parametrize("mode", ["default", "bridge", ""])
     @pytest.mark.parametrize("networks", [None, {}])
     def test_a_never_started_container_set_to_join_the_default_bridge_fails(
