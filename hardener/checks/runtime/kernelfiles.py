@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.mounts import HIDDEN, KEPT
+from ansible_collections.hardener.docker.plugins.module_utils.docker.runtimes import HIDDEN, KEPT
 
 from hardener.checks.lib import fields
 from hardener.checks.lib.containers import SOURCE, Container, container_check, go_bool

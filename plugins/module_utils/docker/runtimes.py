@@ -13,6 +13,18 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping
     from typing import Any
 
+# Paths that every engine since 20.10 hides from a container, and paths that it makes read-only.
+HIDDEN = (
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/sys/firmware",
+)
+KEPT = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 # Where runtimes mount filesystems of the kernel, by their type.
 KERNEL_MOUNTS = {
     "proc": ("/proc",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..docker.runtimes import KERNEL_MOUNTS
+from ..docker.runtimes import HIDDEN, KEPT, KERNEL_MOUNTS
 from ..host.read import read_text
 from ..host.text import printable_path
 
@@ -20,18 +20,6 @@ MAX_MOUNTS = 1024  # per container
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
 _ESCAPED = re.compile(r"\\(.)")
-# Paths that every engine since 20.10 hides from a container, and paths that it makes read-only.
-HIDDEN = (
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/sys/firmware",
-)
-KEPT = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of an IPC namespace
 _KERNEL_TREES = {"proc": "/proc", "sysfs": "/sys"}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import mounts
+from ansible_collections.hardener.docker.plugins.module_utils.docker import runtimes
 
 from hardener.model import Status
 from tests.unit.checks.judging import Judge
@@ -13,7 +13,8 @@ from tests.unit.snapshots import GONE, container, hardened
 CGROUPS, PATHS = "container-cgroups-private", "container-kernel-paths-hidden"
 WRITABLE: dict[str, Any] = {"HostConfig": {"SecurityOpt": ["writable-cgroups=true"]}}
 UNCONFINED: dict[str, Any] = {"HostConfig": {"MaskedPaths": [], "ReadonlyPaths": []}}
-HIDDEN: dict[str, Any] = {"HostConfig": {"MaskedPaths": [*mounts.HIDDEN], "ReadonlyPaths": [*mounts.KEPT]}}
+LISTS = {"MaskedPaths": [*runtimes.HIDDEN], "ReadonlyPaths": [*runtimes.KEPT]}
+HIDDEN: dict[str, Any] = {"HostConfig": LISTS}
 
 
 @pytest.mark.parametrize(
@@ -81,11 +82,11 @@ def test_declared_access_to_cgroups_without_effect_passes_with_a_remark(judge: J
             "is set to run without masked paths",
         ),
         (
-            container("bad", running=False, HostConfig={"ReadonlyPaths": [*mounts.KEPT[1:]]}),
+            container("bad", running=False, HostConfig={"ReadonlyPaths": [*runtimes.KEPT[1:]]}),
             "its own list of paths omits /proc/bus",
         ),
         (
-            container("bad", running=False, HostConfig={"MaskedPaths": [*mounts.HIDDEN[1:]]}),
+            container("bad", running=False, HostConfig={"MaskedPaths": [*runtimes.HIDDEN[1:]]}),
             "its own list of paths omits /proc/acpi",
         ),
         (container("bad", proc={"open_paths": GONE}, **UNCONFINED), "is set to run without masked paths"),

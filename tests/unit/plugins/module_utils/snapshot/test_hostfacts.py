@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker import runtimes
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
     accounts,
@@ -112,10 +113,10 @@ MOUNTED = (
     "104 102 0:53 / /sys/firmware ro - tmpfs tmpfs ro\n"
 )
 HIDDEN = "".join(
-    f"{200 + i} 101 0:6 /null {path} rw - tmpfs t rw\n" for i, path in enumerate(mounts.HIDDEN[:-1])
+    f"{200 + i} 101 0:6 /null {path} rw - tmpfs t rw\n" for i, path in enumerate(runtimes.HIDDEN[:-1])
 )
 KEPT = "".join(
-    f"{300 + i} 101 0:50 {path[5:]} {path} ro - proc proc rw\n" for i, path in enumerate(mounts.KEPT)
+    f"{300 + i} 101 0:50 {path[5:]} {path} ro - proc proc rw\n" for i, path in enumerate(runtimes.KEPT)
 )
 
 
@@ -127,7 +128,7 @@ def test_reachable_kernel_paths_of_a_container_are_read(monkeypatch: pytest.Monk
     monkeypatch.setattr(os.path, "exists", lambda path: path != "/proc/acpi")
     assert kernel_access(MOUNTED + HIDDEN + KEPT) == {"cgroup_writable": False, "open_paths": []}
     unmasked = kernel_access(MOUNTED)
-    assert unmasked["open_paths"] == [*mounts.HIDDEN[1:-1], *mounts.KEPT]
+    assert unmasked["open_paths"] == [*runtimes.HIDDEN[1:-1], *runtimes.KEPT]
     for line in (HIDDEN + KEPT).splitlines():
         path = line.split()[4]
         found = kernel_access((MOUNTED + HIDDEN + KEPT).replace(f"{line}\n", ""))
@@ -144,7 +145,7 @@ def test_reachable_kernel_paths_of_a_container_are_read(monkeypatch: pytest.Monk
     monkeypatch.setattr(os.path, "exists", lambda path: path != "/proc/sysrq-trigger")
     assert "/proc/sysrq-trigger" not in kernel_access(MOUNTED)["open_paths"]
     read_only = MOUNTED.replace("/proc rw", "/proc ro")
-    assert not set(kernel_access(read_only)["open_paths"]) & set(mounts.KEPT)
+    assert not set(kernel_access(read_only)["open_paths"]) & set(runtimes.KEPT)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_reachable_kernel_paths_of_a_container_are_read(monkeypatch: pytest.Monk
         ("400 1 0:51 /firmware/efi /efi ro - sysfs sysfs rw\n", ["/efi"]),
         ("400 1 0:50 /fs/nfsd /n\\040fsd rw - proc proc rw\n", ["/n fsd"]),
         ("400 1 0:50 /self /s rw - proc proc rw\n", []),
-        ("400 1 0:77 / /p ro - proc proc rw\n", [f"/p{path[5:]}" for path in mounts.HIDDEN[:-1]]),
+        ("400 1 0:77 / /p ro - proc proc rw\n", [f"/p{path[5:]}" for path in runtimes.HIDDEN[:-1]]),
         ("400 1 0:77 / /p ro - proc proc rw\n401 400 0:78 / /p/scsi rw - tmpfs t rw\n", None),
     ],
 )
@@ -166,7 +167,7 @@ def test_the_kernels_paths_are_found_wherever_they_are_mounted(
     monkeypatch: pytest.MonkeyPatch, more: str, paths: list[str] | None
 ) -> None:
     monkeypatch.setattr(os.path, "exists", lambda path: True)
-    expected = [f"/p{path[5:]}" for path in mounts.HIDDEN[:-1] if path != "/proc/scsi"]
+    expected = [f"/p{path[5:]}" for path in runtimes.HIDDEN[:-1] if path != "/proc/scsi"]
     found = kernel_access(MOUNTED + HIDDEN + KEPT + more)["open_paths"]
     assert found == (expected if paths is None else paths)
 
