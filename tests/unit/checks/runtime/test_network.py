@@ -238,7 +238,8 @@ class TestDefaultBridge:
         assert broken(judge, self.SLUG, bad) == "is in the default bridge network"
 
     def test_a_container_that_borrows_a_network_is_where_its_neighbour_is(self, judge: Judge) -> None:
-        bridge, none = ({"Networks": only(each)} for each in ({"bridge": {}}, {}))
+        bridge: dict[str, Any] = {"Networks": only({"bridge": {}})}
+        none: dict[str, Any] = {"Networks": only({})}
         bad = hardened("bad", HostConfig={"NetworkMode": "bridge"}, NetworkSettings=bridge)
         borrower = hardened("b", HostConfig={"NetworkMode": "container:bad"}, NetworkSettings=none)
         verdict = judge(self.SLUG, with_containers(bad, borrower))
