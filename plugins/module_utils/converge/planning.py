@@ -127,11 +127,7 @@ class Plan:
         for resource in sorted(resources, key=lambda resource: resource.kind == "attributes"):
             path, before = self._state(resource, content=_needs_content(resource))
             self._after[path] = self._wanted(resource, path, before)
-            if (
-                before.exists
-                if resource.kind == "attributes"
-                else resource.kind == "absent" and not before.exists
-            ):
+            if resource.kind == ("attributes" if before.exists else "absent"):
                 self._tightened.add(path)
             if self._after[path] != before:
                 self._changeable(path)

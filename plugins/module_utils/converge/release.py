@@ -124,8 +124,9 @@ class Release(Transaction):
 
     def _activations(self, plan: Plan, runs: Sequence[Past]) -> list[Activation]:
         performed = []
+        found = origin.found(self._store)
         for name, kind in activations.KINDS.items():
-            begun = self._begun(name, runs)
+            begun = self._begun(name, runs, origin.of(found, "state", name))
             if not begun:
                 continue
             former = kind.former(begun)
@@ -143,9 +144,8 @@ class Release(Transaction):
             performed.append(activation)
         return performed
 
-    def _begun(self, name: str, runs: Sequence[Past]) -> list[Begun]:
+    def _begun(self, name: str, runs: Sequence[Past], first: Mapping[str, Any]) -> list[Begun]:
         found = []
-        first = origin.of(origin.found(self._store), "state", name)
         for past in runs:
             memory = past.journal.memory(name)
             if memory is not None:

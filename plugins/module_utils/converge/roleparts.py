@@ -33,9 +33,7 @@ def belongs(document: str, role: str) -> bool:
 
 def role_of(kind: str, subject: str) -> str:
     """Return the role of a subject of an activation; empty if several roles share it."""
-    return (owners.UNITS if kind == "units" else owners.ACTIVATIONS).get(
-        subject if kind == "units" else kind, ""
-    )
+    return owners.UNITS.get(subject, "") if kind == "units" else owners.ACTIVATIONS.get(kind, "")
 
 
 def begun_of_role(kind: str, begun: Begun, role: str) -> Begun | None:
