@@ -166,7 +166,7 @@ def later(profile: Path) -> dict[str, Later]:
             ONLY,
             {"snapshot.main:collect": bridge(icc=True).raw},
             r"silent\s+no plan: the host gave no answer",
-            ExitCode.NOT_COMPLIANT,  # that of its audit
+            ExitCode.CHANGE_FAILED,
         ),
         "workload prove": Later(REACH_HOSTS["workload prove"].options, {"record.prove:begin": begun}, lost),
         "workload record": Later(REACH_HOSTS["workload record"].options, {"record.main:begin": begun}, lost),

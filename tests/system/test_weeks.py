@@ -43,7 +43,7 @@ find /etc /usr/local /run/systemd/system /run/systemd/transient -name '*hardener
 systemctl list-units --all --no-legend --plain 'hardener*'
 systemctl list-unit-files --no-legend 'hardener*'
 systemctl --failed --no-legend --plain
-ls -A {STATE} | grep -v -x -e backups -e origins -e lock -e number.json -e ownership.json -e withdrawn.json
+ls -A {STATE} | grep -v -x -E 'backups|found.json|origins|lock|number.json|ownership.json|withdrawn.json'
 """
 # Backups, their KiB, older backups, files in all, bytes of the list of hashes.
 SIZES = f"""
