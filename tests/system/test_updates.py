@@ -11,51 +11,11 @@ import pytest
 
 from hardener import lab
 from tests.hosts.command import findings, hardener
+from tests.hosts.dressed import ARCHIVE, PUBLISHING
 from tests.hosts.fixtures import Boot
 from tests.hosts.play import ansible_playbook
 from tests.hosts.workload import with_containers
 
-# A security archive in the guest, and how packages are built and published in it.
-PUBLISHING = r"""
-set -eu
-build() {
-    mkdir -p /tmp/$1-$2/DEBIAN
-    printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Lab <lab@example>\nDescription: x\n' \
-        $1 $2 > /tmp/$1-$2/DEBIAN/control
-    dpkg-deb --build /tmp/$1-$2 $3/$1_$2_all.deb
-}
-suite=/srv/security/dists/$(. /etc/os-release && echo $VERSION_CODENAME)-security
-publish() {
-    cd /srv/security
-    apt-ftparchive packages pool > $suite/main/binary-amd64/Packages
-    cp $suite/main/binary-amd64/Packages $suite/main/binary-all/
-    field=APT::FTPArchive::Release
-    apt-ftparchive -o $field::Origin=Debian -o $field::Label=Debian-Security \
-        -o $field::Suite=stable-security -o $field::Codename=$(basename $suite) \
-        -o $field::Architectures="amd64 all" -o $field::Components=main release $suite > /tmp/Release
-    gpg --batch --yes --clearsign --output $suite/InRelease /tmp/Release
-}
-"""
-# An update of a package, and of one that hardener takes for an engine.
-ARCHIVE = rf"""
-{PUBLISHING}
-export DEBIAN_FRONTEND=noninteractive
-apt-get -q update
-apt-get -q -y --no-install-recommends install gpg gpg-agent
-mkdir -p /srv/old /srv/security/pool $suite/main/binary-all $suite/main/binary-amd64
-for name in victim docker-engine; do
-    build $name 1.0 /srv/old
-    build $name 1.1 /srv/security/pool
-done
-dpkg --install /srv/old/*.deb
-gpg --batch --quick-gen-key --passphrase '' lab@example rsa3072 sign never
-publish
-gpg --batch --export lab@example > /etc/apt/keyrings/lab.gpg
-echo "deb [signed-by=/etc/apt/keyrings/lab.gpg] copy:///srv/security $(basename $suite) main" \
-    > /etc/apt/sources.list.d/lab.list
-apt-get -q update
-systemctl mask --now apt-daily-upgrade.timer
-"""
 # What a run that only looks must not touch.
 WHOLE_HOST = r"""
 find /etc /var/lib/apt/periodic /var/lib/hardener -printf '%p %m %u %s %T@ %l\n' 2>/dev/null |
@@ -119,7 +79,7 @@ class Role:
 def prepared(pristine: Boot) -> Iterator[lab.Guest]:
     """A host that misses two security updates, and whose timers are off."""
     guest = pristine("13")
-    guest.ssh("sh", "-c", ARCHIVE)
+    guest.ssh("sh", "-c", f"{ARCHIVE}\nsystemctl mask --now apt-daily-upgrade.timer")
     yield guest
     guest.stop()
 
