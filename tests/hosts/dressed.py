@@ -120,3 +120,98 @@ ufw --force enable
 {_LAYOUT}{_DEBS}{_STARTED}
 ({ARCHIVE})
 """
+
+# RPM packages in a repository with an advisory. dnf-automatic is of Debian's dnf, which lacks its units.
+_RPMS = r"""
+rpm_of() {
+    (cd $engine/$1 && find . -type f -o -type l | cut -c2- > /tmp/files)
+    cat > /tmp/x.spec <<END
+Name: $1
+Version: $2
+Release: 1.el9
+${3:+Epoch: $3}
+Summary: x
+License: x
+AutoReqProv: no
+%description
+x
+%install
+cp -a $engine/$1/. %{buildroot}/
+%files
+END
+    cat /tmp/files >> /tmp/x.spec
+    rpmbuild --quiet -bb --define '_rpmdir /srv/repository' --define '__os_install_post %{nil}' \
+        --define '_build_id_links none' --define 'debug_package %{nil}' /tmp/x.spec
+}
+install -d $engine/dnf-automatic/usr/bin $engine/dnf-automatic/usr/lib/systemd/system $engine/victim/usr/share
+cat > $engine/dnf-automatic/usr/bin/dnf-automatic <<'END'
+#!/usr/bin/python3
+import sys
+
+from dnf.automatic.main import main
+
+sys.exit(main(sys.argv[1:]))
+END
+chmod 755 $engine/dnf-automatic/usr/bin/dnf-automatic
+cat > $engine/dnf-automatic/usr/lib/systemd/system/dnf-automatic-install.service <<'END'
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/dnf-automatic /etc/dnf/automatic.conf --timer --installupdates
+END
+cat > $engine/dnf-automatic/usr/lib/systemd/system/dnf-automatic-install.timer <<'END'
+[Timer]
+OnCalendar=*-*-* 6:00
+[Install]
+WantedBy=timers.target
+END
+echo x > $engine/victim/usr/share/victim
+rpm_of docker-ce $engine_version 3
+rpm_of docker-ce-cli $engine_version 1
+rpm_of containerd.io 1.7.24
+rpm_of dnf-automatic 4.23.0
+rpm_of victim 1.0
+createrepo_c --quiet /srv/repository
+cat > /etc/yum.repos.d/lab.repo <<'END'
+[lab]
+name=lab
+baseurl=file:///srv/repository
+gpgcheck=0
+END
+dnf -qy install docker-ce docker-ce-cli containerd.io victim
+rpm_of victim 1.1
+cat > /tmp/updateinfo.xml <<'END'
+<updates><update from="lab" status="final" type="security" version="1">
+<id>RLSA-2026:1</id><title>victim</title><severity>Important</severity><issued date="2026-11-01 00:00:00"/>
+<pkglist><collection short="lab"><name>lab</name>
+<package name="victim" version="1.1" release="1.el9" epoch="0" arch="x86_64" src="victim-1.1-1.el9.src.rpm">
+<filename>victim-1.1-1.el9.x86_64.rpm</filename></package>
+</collection></pkglist></update></updates>
+END
+createrepo_c --quiet /srv/repository
+modifyrepo_c /tmp/updateinfo.xml /srv/repository/repodata
+dnf -q makecache
+"""
+RED_HAT = rf"""
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -qy --no-install-recommends install dnf dnf-plugins-core rpm createrepo-c file firewalld \
+    python3-systemd
+rm -f /etc/dnf/plugins/local.conf
+echo 9.6 > /etc/dnf/vars/releasever
+{_LAYOUT}
+mkdir -p /etc/yum.repos.d
+{_RPMS}
+groupadd --force --system docker
+{_STARTED}
+rm /var/lib/dpkg/status /usr/bin/apt-get
+cat > /usr/lib/os-release <<'END'
+NAME="Rocky Linux"
+VERSION="9.6 (Blue Onyx)"
+ID="rocky"
+ID_LIKE="rhel centos fedora"
+VERSION_ID="9.6"
+PLATFORM_ID="platform:el9"
+PRETTY_NAME="Rocky Linux 9.6 (Blue Onyx)"
+END
+"""
