@@ -19,7 +19,7 @@ _WORDS = {"w": "write", "a": "attribute change", "x": "execution"}
 _SHOWN = 8
 _ALWAYS_MOUNTED = frozenset({"/", "/run"})  # before systemd starts the first unit
 _PLACES = {
-    "augenrules": f"{audit.RULES_FOLDER}, which augenrules loads,",
+    "augenrules": f"{audit.RULES_FOLDER} (loaded by augenrules)",
     "auditctl": audit.RULES,
     "": "/etc/audit",
 }

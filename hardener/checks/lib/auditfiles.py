@@ -20,7 +20,8 @@ _SWITCHES, _VALUED = re.compile(r"-[hicslDvt]+"), "CefrbaAdSFmRwWkpq"  # of audi
 _LONG = ("--loginuid-immutable", "--backlog_wait_time", "--reset-lost", "--reset_backlog_wait_time_actual")
 _ACTIONS = frozenset({"always", "never"})
 _LISTS = frozenset({"task", "exit", "user", "exclude", "filesystem", "io_uring"})
-_FIELD = re.compile(r"[a-z0-9_]+(?:[=<>]|!=|&).*")
+_FIELD = re.compile(r"[a-z0-9_]+(?:[=<>]|!=|&).*", re.DOTALL)
+_RULE, _CONDITION = re.compile(r"-[aA] *(\S+)"), re.compile(r" -(?:F|(C)) *([a-z0-9_]+)")
 _ADDING, _DELETING = frozenset("aAw"), frozenset("DdW")
 
 
@@ -46,9 +47,11 @@ class AtBoot:
             # The kernel's list shows a rule for a file as a watch.
             for tree in {rule.tree, rule.tree and not rule.always}:
                 known[_bare(replace(rule, tree=tree))].add(rule.permissions)
+        shapes = {_shape(line) for line in listed}
         for index, line in enumerate([] if self.ignoring else self.lines):
             found = [each for each in auditrules.parse([line]).rules if each.path and not each.conditions]
             same = all(any(one >= each.permissions for one in known[_bare(each)]) for each in found)
+            same &= _shape(line) in shapes or not _RULE.match(line)
             if line[1:2] not in _DELETING and not (same and keys.issuperset(auditrules.keys_of(line))):
                 return index
         return len(self.lines)
@@ -56,6 +59,14 @@ class AtBoot:
 
 def _bare(rule: Rule) -> Rule:
     return replace(rule, text="", literal="", permissions=frozenset())
+
+
+def _shape(line: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the list and action of a rule, and the names of its conditions, as the kernel lists them."""
+    rule = _RULE.match(line.replace("entry", "exit"))
+    names = {compared or name for compared, name in _CONDITION.findall(line.replace("loginuid", "auid"))}
+    names -= {"arch", "dir", "key", "path", "perm"}
+    return frozenset((rule[1] if rule else "always,exit").split(",")), frozenset(names)
 
 
 def made_at_boot(files: Sequence[Mapping[str, object]]) -> frozenset[str] | None:
@@ -94,7 +105,7 @@ def at_boot(lines: Sequence[str], made: Collection[str] | None, *, native: str) 
     seen: set[tuple[str, ...]] = set()
     ignoring, ended = False, ""
     for line in lines:
-        if not line.strip() or line.lstrip().startswith("#"):
+        if not line.strip(" ") or line.lstrip(" ").startswith("#"):
             continue
         options = _options(line)
         first = options[0][0] if options else ""
@@ -170,8 +181,14 @@ def _refusal(options: Sequence[tuple[str, str]] | None) -> str:
                 return "a watch has no conditions"
             case "F" | "C" if not _FIELD.fullmatch(value):
                 return "a condition of it is none"
-            case "p" if not {*value.lower()} <= auditrules.ALL:
+            case "F" | "p" if (option == "p" or value.startswith("perm=")) and not (
+                {*value.removeprefix("perm=").lower()} <= auditrules.ALL
+            ):
                 return "it has other permissions than r, w, x and a"
+            case "e" | "f" if value not in ("0", "1", "2"):
+                return "its value is none of 0, 1 and 2"
+            case "b" | "r" if not value[:1].isdigit():
+                return "its value is no number"
             case "a" | "A" | "d":
                 words = set(value.split(","))
                 if len(words) != 2 or not words & _ACTIONS or not words & (_LISTS | {"entry"}):

@@ -296,7 +296,7 @@ def canonical(path: str) -> str:
 def _options(line: str) -> list[tuple[str, str]]:
     """Split ``-w /a b -p wa`` into ``[("w", "/a b"), ("p", "wa")]``; ``-pwa`` is valid too."""
     found: list[tuple[str, list[str]]] = []
-    for word in line.split():
+    for word in filter(None, line.split(" ")):  # a carriage return belongs to the word
         if (
             len(word) > 1
             and word[0] == "-"

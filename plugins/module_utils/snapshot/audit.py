@@ -78,6 +78,7 @@ def parse_status(text: str) -> dict[str, int | str]:
 def persistent() -> list[dict[str, Any]]:
     """Return the source `audit.persistent`: rule files without comments and empty lines.
 
+    augenrules removes a carriage return at the end of a line. For auditctl it is part of a word, as tabs are.
     The folder is among them, without lines: where it exists, augenrules replaces the single file. Its files
     come as augenrules joins them: a last line without an end continues in the next file.
     """
@@ -86,15 +87,15 @@ def persistent() -> list[dict[str, Any]]:
     files: list[dict[str, Any]] = [{"file": _FOLDER, "lines": []}] if os.path.isdir(_FOLDER) else []
     rest = ""
     for path, text in texts([*paths, *(f"{_FOLDER}/{name}" for name in names)]):
-        lines = (rest + text).split("\n")
+        lines = (rest + (text if path == _RULES else text.replace("\r\n", "\n"))).split("\n")
         rest = "" if path == _RULES else lines.pop()
         files.append({"file": path, "lines": _without_comments(lines)})
     files[-1:] = [{**each, "lines": each["lines"] + _without_comments([rest])} for each in files[-1:]]
     return [*files, *_tmpfiles()]
 
 
-def _without_comments(lines: Sequence[str]) -> list[str]:
-    return [line for line in (line.strip() for line in lines) if line and not line.startswith("#")]
+def _without_comments(lines: Sequence[str], blanks: str | None = " ") -> list[str]:
+    return [line for line in (line.strip(blanks) for line in lines) if line and not line.startswith("#")]
 
 
 def _tmpfiles() -> list[dict[str, Any]]:
@@ -106,7 +107,7 @@ def _tmpfiles() -> list[dict[str, Any]]:
                 found.setdefault(name, f"{folder}/{name}")
     files = [{"file": TMPFILES_FOLDERS[0], "lines": []}]
     for path, text in texts(list(found.values())):
-        lines = [line for line in _without_comments(text.splitlines()) if _makes_folder(line)]
+        lines = [line for line in _without_comments(text.splitlines(), None) if _makes_folder(line)]
         files += [{"file": path, "lines": lines}] if lines else []
     return files
 

@@ -158,7 +158,18 @@ BEFORE = "/etc/audit/rules.d/10-site.rules"
         ("-w /etc/hosts -p wat", Status.FAIL, "permissions"),
         ("-a exit -F path=/etc/hosts", Status.FAIL, "list"),
         ("-a always,exit -F path", Status.FAIL, "condition"),
+        ("-w /etc/hosts -p wa\r", Status.FAIL, "permissions"),
+        ("-a always,exit -F path=/etc/dock -F perm=wat", Status.FAIL, "permissions"),
+        ("\r", Status.FAIL, "a word of it"),
+        ("-f 1\r", Status.FAIL, "none of 0, 1 and 2"),
+        ("-b many", Status.FAIL, "no number"),
         ("-e 2", Status.PASS, ""),  # augenrules moves it to the end
+        ("-w /etc/hosts\r", Status.MANUAL, "is not loaded"),
+        ("-a always,exit -F path=/etc/dock -F foo=1", Status.MANUAL, "is not loaded"),
+        ("-a always,exit -F foo=1 -S adjtimex", Status.MANUAL, "is not loaded"),
+        ("-a always,exclude -F msgtype=CWD -F foo=1", Status.MANUAL, "is not loaded"),
+        ("-A exclude,always -F msgtype=EOE", Status.PASS, ""),
+        ("-aexit,always -F loginuid=root -F path=/etc/dock", Status.PASS, ""),
         ("-w /srv/missing/file -p wa", Status.MANUAL, "is not loaded"),
         ("-a always,exit -F arch=b64 -S nosuchcall -k calls", Status.MANUAL, "is not loaded"),
         ("-a always,exit -F arch=b64 -S adjtimex -k docker", Status.PASS, ""),  # a rule with this key is
@@ -176,7 +187,8 @@ def test_rules_after_a_line_that_auditctl_refuses_are_not_loaded_at_boot(
         {"file": "/etc/audit/rules.d/50-docker.rules", "lines": [WATCH]},
         {"file": BEFORE, "lines": [line]},
     ]
-    host = audited([WATCH, "-w /etc/dock -p wa"], **{"audit.persistent": files})
+    loaded = ["-a always,exclude -F msgtype=EOE", "-a always,exit -F path=/etc/dock -F auid=0"]
+    host = audited([WATCH, "-w /etc/dock -p wa", *loaded], **{"audit.persistent": files})
     verdict = judge("audit-etc-docker", host)
     assert verdict.status is status, verdict
     assert words in verdict.actual
@@ -185,6 +197,12 @@ def test_rules_after_a_line_that_auditctl_refuses_are_not_loaded_at_boot(
     assert judge("audit-etc-docker", host).status is Status.PASS
     files[1:] = [{"file": BEFORE.replace("10", "60"), "lines": [line]}]
     assert judge("audit-etc-docker", host).status is Status.PASS
+
+
+def test_a_carriage_return_belongs_to_the_path_of_a_watch(judge: Judge) -> None:
+    lasting = ["-w /etc/docker\r", "-w /etc -k docker\r"]
+    for lines, status in ((lasting[:1], Status.FAIL), (lasting[1:], Status.PASS)):
+        assert judge("audit-etc-docker", audited([WATCH, "-w /etc"], lasting=lines)).status is status
 
 
 def test_a_rule_that_is_there_twice_ends_the_loading(judge: Judge) -> None:

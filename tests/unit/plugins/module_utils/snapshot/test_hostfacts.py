@@ -367,6 +367,9 @@ def test_persistent_audit_rules_are_read(tmp_path: Path, monkeypatch: pytest.Mon
     ]
     monkeypatch.setattr(audit, "_FOLDER", str(tmp_path / "none"))
     assert audit.persistent() == [none]
+    (tmp_path / "none").write_bytes(b"# comment\r\n-w /a\r\n\r\n \n\t-w /b\n")
+    assert audit.persistent()[0]["lines"] == ["-w /a\r", "\r", "\t-w /b"], "as auditctl reads them"
+    (tmp_path / "none").unlink()
     for place, text in (
         (tmpfiles, "# d /run/docker\nd /run/containerd 0711\nd /run/other\n"),
         (tmp_path / "vendor", "d"),
