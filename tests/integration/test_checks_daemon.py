@@ -5,8 +5,11 @@ from __future__ import annotations
 import grp
 import json
 import os
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -18,7 +21,7 @@ from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests import leftovers
 from tests.integration.collecting import collect, judge
-from tests.integration.dockerd import Dockerd, EngineError
+from tests.integration.dockerd import IMAGE, Dockerd, EngineError
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import free_port
 
@@ -216,6 +219,27 @@ def test_a_hardened_engine_passes(hardened: tuple[Dockerd, Snapshot], slug: str)
     assert verdict.status is Status.PASS, verdict
 
 
+def test_an_api_that_passes_refuses_clients_without_a_certificate(hardened: tuple[Dockerd, Snapshot]) -> None:
+    engine, snapshot = hardened
+    assert judge("daemon-tls-verify", snapshot).status is Status.PASS
+    assert not reached(engine)
+
+
+def reached(engine: Dockerd) -> bool:
+    """Whether a client without a certificate may use the API on TCP."""
+    port = int(engine.flags[0].rpartition(":")[2])
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain) as client,
+    ):
+        client.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+        return b"200 OK" in client.recv(4096)
+    return False
+
+
 def test_a_file_that_is_newer_than_the_engine_does_not_pass(hardened: tuple[Dockerd, Snapshot]) -> None:
     engine, _ = hardened
     before = engine.config_file.read_text()
@@ -282,11 +306,12 @@ def test_an_acl_that_lets_a_user_write_the_configuration_fails(hardened: tuple[D
 
 
 class Plugin(BaseHTTPRequestHandler):
-    """An authorization plugin that allows everything."""
+    """An authorization plugin that allows everything but new containers."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        answer = {"Implements": ["authz"]} if self.path == "/Plugin.Activate" else {"Allow": True}
+        asked = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        allowed = {"Allow": b"/containers/create" not in asked}
+        answer = {"Implements": ["authz"]} if self.path == "/Plugin.Activate" else allowed
         body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -300,15 +325,20 @@ class Plugin(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_an_engine_with_an_authorization_plugin_passes() -> None:
+def test_an_engine_that_asks_an_authorization_plugin_passes(engine: Dockerd) -> None:
+    engine.create()
+    assert judge("daemon-authz-plugin", collect(engine)).status is Status.FAIL
     name = f"{leftovers.name('plugin')}authz"
     socket_file = leftovers.PLUGINS / f"{name}.sock"
     socket_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with ThreadingUnixStreamServer(str(socket_file), Plugin) as server:
             Thread(target=server.serve_forever, daemon=True).start()
-            with Dockerd(config={"authorization-plugins": [name]}) as engine:
-                verdict = judge("daemon-authz-plugin", collect(engine))
+            with Dockerd(config={"authorization-plugins": [name]}) as asking:
+                asking.api("GET", "/info")
+                with pytest.raises(EngineError, match="authorization denied by plugin"):
+                    asking.api("POST", "/containers/create", {"Image": IMAGE})
+                verdict = judge("daemon-authz-plugin", collect(asking))
             server.shutdown()
     finally:
         socket_file.unlink(missing_ok=True)
@@ -337,6 +367,7 @@ def test_an_engine_with_iptables_disabled_fails() -> None:
 def test_tls_without_client_certificates_fails(certificates: Path) -> None:
     flags = (f"--host=tcp://127.0.0.1:{free_port()}", *mutual(certificates)[1:], "--tlsverify=false")
     with Dockerd(flags=flags) as engine:
+        assert reached(engine)
         verdict = judge("daemon-tls-verify", collect(engine))
     assert verdict.status is Status.FAIL
     assert "without client certificates" in verdict.actual

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -50,8 +54,20 @@ def _created(engine: Dockerd, network: dict[str, Any]) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Swarm:
+    """A swarm: what is collected; whether its ports answer on another address than its own; whether the
+    certificate of its node is valid for more than 90 days; whether it is locked after a restart.
+    """
+
+    snapshot: Snapshot
+    listens_elsewhere: bool
+    lives_long: bool
+    locked: bool
+
+
 @pytest.fixture(scope="module")
-def careless() -> Snapshot:
+def careless_swarm() -> Swarm:
     """A swarm that listens everywhere, with all defaults and a password in a service."""
     with Dockerd() as engine:
         engine.ensure_image()
@@ -63,11 +79,11 @@ def careless() -> Snapshot:
         )
         engine.api("POST", "/networks/create", {"Name": "clear", "Driver": "overlay"})
         _service(engine, "shop", Env=[f"DB_PASSWORD={SECRET}"])
-        return collect(engine)
+        return Swarm(collect(engine), *_really(engine))
 
 
 @pytest.fixture(scope="module")
-def careful() -> Snapshot:
+def careful_swarm() -> Swarm:
     """A swarm that listens on one address, locked, encrypted, with the password in its store."""
     with Dockerd() as engine:
         engine.ensure_image()
@@ -91,7 +107,52 @@ def careful() -> Snapshot:
         stored = engine.api("POST", "/secrets/create", {"Name": "db", "Data": "eA=="})["ID"]
         file = {"Name": "db", "UID": "0", "GID": "0", "Mode": 0o400}
         _service(engine, "shop", Secrets=[{"SecretID": stored, "SecretName": "db", "File": file}])
-        return collect(engine)
+        return Swarm(collect(engine), *_really(engine))
+
+
+def _really(engine: Dockerd) -> tuple[bool, bool, bool]:
+    certificate = engine.data_root / "swarm/certificates/swarm-node.crt"
+    first = certificate.read_text()  # an engine makes it with its own default
+    cluster = engine.api("GET", "/swarm")
+    cluster["Spec"]["CAConfig"]["ForceRotate"] = 1
+    engine.api("POST", f"/swarm/update?version={cluster['Version']['Index']}", cluster["Spec"])
+    assert until(lambda: certificate.read_text() != first)
+    lasting = ["openssl", "x509", "-noout", "-in", str(certificate), "-checkend", str(91 * 24 * 60 * 60)]
+    lives_long = subprocess.run(lasting, check=False, capture_output=True).returncode == 0
+    ports = [_connects(port) for port in (2377, 7946)]
+    assert len(set(ports)) == 1
+    engine.stop()
+    engine.start()
+    return ports[0], lives_long, engine.api("GET", "/info")["Swarm"]["LocalNodeState"] == "locked"
+
+
+def _connects(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.3", port), timeout=10):
+        return True
+    return False
+
+
+def test_verdicts_match_what_a_swarm_does(careless_swarm: Swarm, careful_swarm: Swarm) -> None:
+    for swarm in (careless_swarm, careful_swarm):
+        broken = {
+            "swarm-bind-interface": swarm.listens_elsewhere,
+            "swarm-node-cert-rotated": swarm.lives_long,
+            "swarm-autolock": not swarm.locked,
+        }
+        found = {slug: judge(slug, swarm.snapshot).status is Status.FAIL for slug in broken}
+        assert found == broken
+    assert careless_swarm.listens_elsewhere
+    assert careful_swarm.locked
+
+
+@pytest.fixture(scope="module")
+def careless(careless_swarm: Swarm) -> Snapshot:
+    return careless_swarm.snapshot
+
+
+@pytest.fixture(scope="module")
+def careful(careful_swarm: Swarm) -> Snapshot:
+    return careful_swarm.snapshot
 
 
 @pytest.mark.parametrize(

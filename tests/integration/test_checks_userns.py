@@ -23,8 +23,10 @@ def snapshot() -> Snapshot:
         assert Path("/etc", name).exists(), f"/etc/{name} is missing: apt-get install passwd"
     subprocess.run(["unshare", "--mount", "true"], check=True)
     with RemappingDockerd() as engine:
-        engine.run("remapped")
-        engine.run("opted-out", host_config={"UsernsMode": "host"})
+        for name, config in (("remapped", {}), ("opted-out", {"UsernsMode": "host"})):
+            identity = engine.run(name, host_config=config)
+            pid = engine.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
+            assert (Path(f"/proc/{pid}").stat().st_uid == 0) == (name == "opted-out")
         engine.create("created")
         engine.create("created-opted-out", host_config={"UsernsMode": "host"})
         return collect(engine)
@@ -34,6 +36,7 @@ def test_a_container_that_opts_out_shares_the_hosts_user_namespace(snapshot: Sna
     verdict = judge("container-no-host-userns", snapshot)
     assert verdict.status is Status.FAIL
     assert named(verdict) == {"opted-out", "created-opted-out"}
+    assert judge("daemon-userns-remap", snapshot).status is Status.PASS
 
 
 def test_a_remapped_root_is_not_root_on_the_host(snapshot: Snapshot) -> None:

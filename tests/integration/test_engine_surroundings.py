@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ import pytest
 from hardener.checks.lib.settings import Settings, api_hosts
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
-from tests.integration.collecting import collect, judge
+from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import Dockerd, EngineError
 from tests.integration.relay import RELAY
+from tests.integration.waiting import until
 from tests.leftovers import tied
 
 pytestmark = pytest.mark.slow
@@ -115,6 +116,7 @@ class Case:
         reality: what is true.
         change: of the command line.
         flags: more of it.
+        before: makes something before the engine starts.
         around: makes something around the engine, once it runs.
     """
 
@@ -124,7 +126,12 @@ class Case:
     reality: Callable[[Dockerd], bool]
     change: Callable[[list[str]], list[str]] = unchanged
     flags: tuple[str, ...] = ()
+    before: Callable[[Dockerd], object] = lambda _: None
     around: Callable[[Dockerd, ExitStack], object] = lambda *_: None
+
+
+def is_not(reality: Callable[[Dockerd], bool]) -> Callable[[Dockerd], bool]:
+    return lambda engine: not reality(engine)
 
 
 def logs_no_info(engine: Dockerd) -> bool:
@@ -217,16 +224,187 @@ def removed(engine: Dockerd, _: ExitStack) -> None:
     engine.config_file.unlink()
 
 
+def forwards(engine: Dockerd) -> bool:
+    """A rule of the kernel's filter leads a published port to its container."""
+    ports = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18082"}]}
+    engine.run("published", host_config={"PortBindings": ports}, ExposedPorts={"80/tcp": {}})
+    return "--dport 18082" in _printed("iptables", "-t", "nat", "-S")
+
+
+def routes(engine: Dockerd) -> bool:
+    """The kernel takes a packet of the network to a container."""
+    identity = engine.run("routed")
+    networks = engine.api("GET", f"/containers/{identity}/json")["NetworkSettings"]["Networks"]
+    return bool(_printed("ip", "route", "get", networks["bridge"]["IPAddress"], "from", _AWAY, "iif", "eth0"))
+
+
+def without_forwarding(_: Dockerd, stack: ExitStack) -> None:
+    switch = Path("/proc/sys/net/ipv4/ip_forward")
+    stack.callback(switch.write_text, "1")
+    switch.write_text("0")
+
+
+def names_forwarding(expected: bool) -> Callable[[Dockerd, Snapshot], bool]:
+    def said(_: Dockerd, snapshot: Snapshot) -> bool:
+        return ("net.ipv4.ip_forward" in named(judge("host-carries-docker", snapshot), "setting")) is expected
+
+    return said
+
+
+def _printed(*words: str) -> str:
+    return subprocess.run(words, check=False, capture_output=True, text=True).stdout
+
+
+_AWAY, _LINE = "192.0.2.77", b"a line of a container"
+
+
+def logs_leave(engine: Dockerd) -> bool:
+    """What a container prints is sent away from the host."""
+    command = ["ip", "neighbour", "replace", _AWAY, "lladdr", "02:00:00:00:00:77", "dev", "eth0"]
+    subprocess.run(command, check=True)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire:
+        wire.bind(("elsewhere", 0))
+        wire.settimeout(1)
+        engine.run("talking", command=["sh", "-c", f"while :; do echo {_LINE.decode()}; sleep 1; done"])
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            with suppress(TimeoutError):
+                if _LINE in wire.recv(2048):
+                    return True
+    return False
+
+
+def logging_to(driver: str, address: str) -> dict[str, Any]:
+    return {"log-driver": driver, "log-opts": {f"{driver}-address": f"udp://{address}:12201"}}
+
+
+def own_disk(engine: Dockerd) -> None:
+    engine.data_root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", engine.data_root], check=True)
+
+
+def shares_a_disk(engine: Dockerd) -> bool:
+    return engine.data_root.stat().st_dev == engine.root.stat().st_dev
+
+
+def as_another_user(*words: str) -> bool:
+    """Whether a command of a user without privileges succeeds."""
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    return subprocess.run([*user, *words], check=False, capture_output=True).returncode == 0
+
+
+def connects(engine: Dockerd) -> bool:
+    code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    return as_another_user("/usr/bin/python3", "-c", code, str(engine.socket))
+
+
+def writes(path: str) -> Callable[[Dockerd], bool]:
+    return lambda engine: as_another_user("sh", "-c", ': >>"$0"', str(engine.root / path))
+
+
+def opened(*modes: tuple[str, int]) -> Callable[[Dockerd, ExitStack], object]:
+    """The modes of paths of the engine, whose folder everybody reaches."""
+
+    def change(engine: Dockerd, _: ExitStack) -> None:
+        engine.root.chmod(0o755)
+        for path, mode in modes:
+            (engine.root / path).chmod(mode)
+
+    return change
+
+
+def devices(engine: Dockerd) -> None:
+    (engine.root / "cdi").mkdir(mode=0o755)
+
+
+def everybody_reaches(expected: bool) -> Callable[[Dockerd, Snapshot], bool]:
+    def said(_: Dockerd, snapshot: Snapshot) -> bool:
+        users = named(judge("docker-group-trusted-users", snapshot), "user")
+        return ("every local user" in users) is expected
+
+    return said
+
+
+_POLICIES = {
+    "no": {"Name": "no"},
+    "always": {"Name": "always"},
+    "unless-stopped": {"Name": "unless-stopped"},
+    "twice": {"Name": "on-failure", "MaximumRetryCount": 2},
+    "five-times": {"Name": "on-failure", "MaximumRetryCount": 5},
+    "nine-times": {"Name": "on-failure", "MaximumRetryCount": 9},
+    "on-failure": {"Name": "on-failure"},
+}
+
+
+def failing_containers(engine: Dockerd, _: ExitStack) -> None:
+    for name, policy in _POLICIES.items():
+        engine.run(name, command=["sh", "-c", "exit 1"], host_config={"RestartPolicy": policy})
+
+
+def restarted_often(engine: Dockerd) -> set[str]:
+    """The containers that are started more than five times again."""
+
+    def state(name: str) -> str:
+        container = engine.api("GET", f"/containers/{name}/json")
+        return "often" if container["RestartCount"] > 5 else str(container["State"]["Status"])
+
+    assert until(lambda: {state(name) for name in _POLICIES} <= {"often", "exited"})
+    return {name for name in _POLICIES if state(name) == "often"}
+
+
+def real_sshd(engine: Dockerd, _: ExitStack) -> None:
+    key = engine.root / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    binds = [
+        "/usr:/usr:ro",
+        "/usr/lib:/lib:ro",
+        "/lib64:/lib64:ro",
+        "/etc/passwd:/etc/passwd:ro",
+        f"{key}:/key:ro",
+    ]
+    command = ["/usr/sbin/sshd", "-D", "-f", "/dev/null", "-h", "/key", "-p", "22"]
+    engine.run("with", command=command, host_config={"Binds": binds, "Tmpfs": {"/run/sshd": "mode=755"}})
+    engine.run("without", command=["httpd", "-f", "-p", "22"])
+
+
+def speaking_ssh(engine: Dockerd) -> set[str]:
+    """The containers that greet a client as an SSH server does."""
+
+    def greets(name: str) -> bool:
+        networks = engine.api("GET", f"/containers/{name}/json")["NetworkSettings"]["Networks"]
+        address = networks["bridge"]["IPAddress"]
+        with suppress(OSError), socket.create_connection((address, 22), timeout=5) as client:
+            return client.recv(4) == b"SSH-"
+        return False
+
+    assert until(lambda: greets("with"))
+    return {name for name in ("with", "without") if greets(name)}
+
+
+def names_those(slug: str, really: Callable[[Dockerd], set[str]]) -> Callable[[Dockerd, Snapshot], bool]:
+    """A verdict that names the containers of which something is true."""
+    return lambda engine, snapshot: named(judge(slug, snapshot)) == really(engine)
+
+
 SURROGATE = '{"labels": ["a=\\ud800"], "log-level": "warn"}'
 WARN = {"log-level": "warn"}
 TCP = (f"--host=tcp://127.0.0.1:{PORT}", "--tls=false")
-FAILS, UNDECIDED = Status.FAIL, Status.MANUAL
+LOGGING, OWN = "daemon-central-logging", "file-engine-own"
+DEVICES = {"features": {"cdi": True}, "cdi-spec-dirs": ["{root}/cdi"]}
+PASSES, FAILS, UNDECIDED = Status.PASS, Status.FAIL, Status.MANUAL
 CASES = (
     Case("descriptor", WARN, status(LEVEL, FAILS), logs_no_info, by_a_descriptor),
     Case("relative-path", WARN, status(LEVEL, FAILS), logs_no_info, by_a_relative_path),
     Case("pipe", WARN, status(LEVEL, Status.ERROR), logs_no_info, by_a_pipe),
     Case("removed", WARN, status(LEVEL, Status.ERROR), logs_no_info, around=removed),
-    Case("older-file", WARN, status(LEVEL, UNDECIDED), logs_no_info, around=older_file_moved_there),
+    Case(
+        "older-file",
+        WARN,
+        status(LEVEL, UNDECIDED),
+        logs_no_info,
+        before=prepared,
+        around=older_file_moved_there,
+    ),
     Case("half-a-character", SURROGATE, status(LEVEL, FAILS), logs_no_info),
     Case("groups", {"mine": {"userland-proxy": False}}, declares("userland-proxy", False), no_proxy),
     Case(
@@ -291,6 +469,53 @@ CASES = (
         answers(PORT),
         around=relay("socat1", f"TCP-LISTEN:{PORT},fork", "UNIX-CONNECT:docker.sock", inside=True),
     ),
+    Case("filter", {}, status("daemon-iptables-managed", PASSES), forwards),
+    Case("no-filter", {"iptables": False}, status("daemon-iptables-managed", FAILS), is_not(forwards)),
+    Case("forwarding", {}, names_forwarding(False), routes),
+    Case("no-forwarding", {}, names_forwarding(True), is_not(routes), around=without_forwarding),
+    Case("logs-leave", logging_to("syslog", _AWAY), status(LOGGING, PASSES), logs_leave),
+    Case(
+        "logs-on-loopback", logging_to("syslog", "127.0.0.1"), status(LOGGING, UNDECIDED), is_not(logs_leave)
+    ),
+    Case("logs-to-itself", logging_to("syslog", "192.0.2.2"), status(LOGGING, UNDECIDED), is_not(logs_leave)),
+    Case("logs-nowhere", {"log-driver": "none"}, status(LOGGING, FAILS), is_not(logs_leave)),
+    Case("logs-in-files", {}, status(LOGGING, UNDECIDED), is_not(logs_leave)),
+    Case("own-disk", {}, status("host-separate-partition", PASSES), is_not(shares_a_disk), before=own_disk),
+    Case("shared-disk", {}, status("host-separate-partition", FAILS), shares_a_disk),
+    Case("closed-socket", {}, everybody_reaches(False), is_not(connects), around=opened()),
+    Case("open-socket", {}, everybody_reaches(True), connects, around=opened(("docker.sock", 0o666))),
+    Case("own-files", {}, status(OWN, PASSES), is_not(writes("docker.pid")), around=opened()),
+    Case("open-files", {}, status(OWN, FAILS), writes("docker.pid"), around=opened(("docker.pid", 0o666))),
+    Case(
+        "devices",
+        DEVICES,
+        status("file-cdi-specs", PASSES),
+        is_not(writes("cdi/new.json")),
+        before=devices,
+        around=opened(),
+    ),
+    Case(
+        "open-devices",
+        DEVICES,
+        status("file-cdi-specs", FAILS),
+        writes("cdi/new.json"),
+        before=devices,
+        around=opened(("cdi", 0o777)),
+    ),
+    Case(
+        "restarts",
+        {},
+        names_those("container-restart-policy", restarted_often),
+        lambda engine: len(restarted_often(engine)) == 4,
+        around=failing_containers,
+    ),
+    Case(
+        "ssh-server",
+        {},
+        names_those("container-no-sshd", speaking_ssh),
+        lambda engine: speaking_ssh(engine) == {"with"},
+        around=real_sshd,
+    ),
 )
 
 
@@ -300,8 +525,9 @@ def started(case: Case) -> Iterator[Dockerd]:
     with ExitStack() as stack:
         engine = Wrapped(case.change, flags=case.flags)
         stack.callback(engine.close)
-        engine.configure(case.config)
-        prepared(engine)
+        config = case.config if isinstance(case.config, str) else json.dumps(case.config)
+        engine.configure(config.replace("{root}", str(engine.root)))
+        case.before(engine)
         engine.start()
         engine.ensure_image()
         case.around(engine, stack)

@@ -500,6 +500,7 @@ def _wanted(seen: Observed) -> dict[str, bool | None]:
     return {
         "daemon-live-restore": answers["live-restore"] and not answers["swarm"],
         "daemon-icc-disabled": not answers["icc"],
+        "swarm-mode-off": not answers["swarm"],
         "daemon-experimental-off": not answers["experimental"],
         "daemon-no-new-privileges": answers.get("no-new-privileges"),
         "daemon-userland-proxy-disabled": not answers.get(
