@@ -321,6 +321,20 @@ def test_changes_to_chains_of_hardener_are_repaired(host: Host) -> None:
     assert rules.count("-A DOCKER-USER -j HARDENER-DOCKER") == 1
 
 
+def test_rules_that_docker_appends_to_separate_containers_need_no_repair(host: Host) -> None:
+    host.converge()
+    separate = "*filter\n-A FORWARD -i docker0 -o docker0 -j DROP\nCOMMIT\n"
+    host.space.run("iptables-restore", "--noflush", given=separate)
+    assert host.converge()["outcome"] == "unchanged"
+
+    path = [{"from": "docker0", "to": "docker0"}]
+    assert host.converge(forward=path)["outcome"] == "changed"
+    assert host.rules().index("-A FORWARD -i docker0 -o docker0 -j DROP") < host.rules().index(
+        "-A FORWARD -j HARDENER-FORWARD"
+    )
+    assert host.converge(forward=path)["outcome"] == "unchanged"
+
+
 def test_rules_of_fail2ban_before_those_of_hardener_are_not_moved(host: Host) -> None:
     host.converge()
     host.space.run("iptables", "--insert", "INPUT", "-p", "tcp", "--jump", "f2b-sshd")

@@ -49,13 +49,19 @@ class Hook(NamedTuple):
         return (self.because_of or self.child) in tables.get(self.table, {})
 
     def in_place(self, tables: Tables) -> bool:
-        """Return whether the jump is present once, and last or before all rules that accept packets."""
+        """Return whether the jump is present once, and last or before all rules that accept packets.
+
+        When Docker starts, it appends rules that drop packets between containers of one bridge (icc). After
+        the last jump they are harmless where the chain of the jump accepts only replies, by its first rule.
+        """
         rules = tables.get(self.table, {}).get(self.parent, [])
         if rules.count(self.rule) != 1:
             return False
         place = rules.index(self.rule)
         if self.last:
-            return place == len(rules) - 1
+            after = rules[place + 1 :]
+            chain = tables.get(self.table, {}).get(self.child, [])
+            return not after or all(rule.endswith("-j DROP") for rule in (*after, *chain[1:]))
         return not any(map(_lets_through, rules[:place]))
 
 
@@ -130,6 +136,7 @@ def compose(loaded: Tables, wanted: Tables, hooks: Iterable[str] | None = None) 
     want, have = ours(wanted), ours(loaded)
     for table in dict.fromkeys([*want, *have]):
         mine, present = want.get(table, {}), loaded.get(table, {})
+        made = {table: {**present, **mine}}
         gone = sorted(set(have.get(table, {})) - set(mine))
         lines = [f":{chain} - [0:0]" for chain in (*mine, *gone)]
         jumps: list[str] = []
@@ -138,7 +145,7 @@ def compose(loaded: Tables, wanted: Tables, hooks: Iterable[str] | None = None) 
             if hook.wanted(want) and (hooks is None or hook.rule in hooks):
                 if hook.parent == USER and USER not in present:
                     lines.append(f":{USER} - [0:0]")
-                if not hook.in_place(loaded):
+                if not hook.in_place(made):
                     jumps += [*old, hook.rule if hook.last else f"-I {hook.parent} 1 -j {hook.child}"]
             elif hook.ours:
                 jumps += old
