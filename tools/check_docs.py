@@ -30,6 +30,7 @@ _SOURCES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "role
 
 _TEST = re.compile(r"`(?:(?:tests/)?((?:unit|integration)/[\w/]+\.py)|(test_\w+))`")
 _INLINE = re.compile(r"`((?:hardener|make) [^`\n]+)`")
+_SHORT_FENCE = re.compile(r"^ *(?:``?|~~?)\w*$", re.MULTILINE)
 _HERE_DOCUMENT = re.compile(r"<<-?[ ]?['\"]?(\w+)")
 _SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
 
@@ -63,6 +64,7 @@ def problems() -> Iterator[Problem]:
             yield from (Problem(f"{name}:{line}", message) for message in wrong(command, whole=whole))
         yield from (Problem(name, message) for message in wrong_exit_codes(name, text))
         yield from (Problem(name, message) for message in missing_tests(text))
+        yield from (Problem(f"{name}:{line}", "is no fence of a block") for line in short_fences(text))
     for name, text in tracked(ROOT):
         for line, what in by_name(text, file=name):
             yield Problem(
@@ -70,6 +72,14 @@ def problems() -> Iterator[Problem]:
             )
     yield from _readme((ROOT / "README.md").read_text(encoding="utf-8"))
     yield from (Problem(str(path.relative_to(ROOT)), "is not up to date: make docs") for path in docs.stale())
+
+
+def short_fences(text: str) -> Iterator[int]:
+    """Yield the lines that look like a fence and are too short for one, so that their block is prose."""
+    for piece in pieces(text):
+        if piece.language is None:
+            for found in _SHORT_FENCE.finditer(piece.text):
+                yield piece.line + piece.text.count("\n", 0, found.start())
 
 
 def commands(text: str) -> Iterator[tuple[int, str, bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardener.errors import ExitCode
-from tools.check_docs import ROOT, commands, missing_tests, wrong, wrong_exit_codes
+from tools.check_docs import ROOT, commands, missing_tests, short_fences, wrong, wrong_exit_codes
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,8 @@ def test_a_named_test_that_does_not_exist_is_reported() -> None:
     assert list(missing_tests(own.replace("unknown", "known")))
     assert list(missing_tests(own.replace("tools/", "nowhere/")))
     assert len(list(missing_tests((ROOT / "SECURITY.md").read_text() + "\n`test_frobnicate`"))) == 1
+
+
+def test_a_block_with_fences_that_are_too_short_is_reported() -> None:
+    text = "Text, and `code`.\n\n``console\nhardener audit\n``\n\n```text\n``console\n```\n"
+    assert list(short_fences(text)) == [3, 5]
