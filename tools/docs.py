@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools import command_pages, control_pages, man_page, role_docs, snapshot_docs
+from tools import command_pages, control_pages, man_page, role_docs, snapshot_docs, support_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 # Folders with nothing but generated pages.
@@ -20,6 +20,7 @@ def generated() -> dict[Path, str]:
         snapshot_docs.PAGE.read_text(encoding="utf-8"), snapshot_docs.SCHEMA.read_text(encoding="utf-8")
     )
     found[man_page.PAGE] = man_page.page()
+    found[support_page.PAGE] = support_page.page(support_page.PAGE.read_text(encoding="utf-8"))
     for folder, pages in _WHOLE.items():
         found |= {DOCS / folder / name: text for name, text in pages().items()}
     return found
