@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.hosts.guard import (
     record,
     settled,
 )
+from tests.hosts.interrupting import Loop
 from tests.hosts.play import kill
 from tests.hosts.reboot import wait_for_reboot
 from tests.hosts.waiting import until
@@ -44,6 +46,23 @@ def test_a_clock_change_does_not_affect_the_time_limit_of_the_guard(
     shell(guest, f"date --set '{back}'")
     assert shell(guest, STATE) == before
     assert record(guest)["reason"] == f"not confirmed within {TIMEOUT} s"
+
+
+@pytest.mark.parametrize("clock", ["1970-01-02", "2038-01-20"])
+def test_a_host_whose_clock_is_wrong_is_hardened_and_rolled_back(
+    guest: lab.Guest, tmp_path: Path, clock: str
+) -> None:
+    settled(guest)
+    loop = Loop(guest, tmp_path)
+    loop.states["before"] = shell(guest, STATE)
+    shell(guest, f"date --set '{clock}'")
+    try:
+        loop.finish("harden")
+        assert shell(guest, STATE) != loop.states["before"]
+        loop.finish("rollback")
+        assert loop.state() == "before"
+    finally:
+        shell(guest, f"date --set @{time.time():.0f}")
 
 
 def test_a_soft_reboot_of_an_armed_host_rolls_back_loaded_rules(boot: Boot, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ import time
 
 from hardener import lab
 
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _PATIENCE = 1200  # seconds; an emulated machine that shares a core takes its time
 
 
 def reboot(guest: lab.Guest) -> None:
     """Restart a guest as an operator does, and wait until its services are up."""
-    before = guest.ssh("cat", _BOOT_ID).stdout
+    before = guest.ssh("cat", BOOT_ID).stdout
     guest.ssh("systemctl", "reboot", check=False)
     wait_for_reboot(guest, before)
 
@@ -37,7 +37,7 @@ def wait_for_reboot(guest: lab.Guest, before: str) -> None:
 def _boot_id(guest: lab.Guest) -> str:
     """Which boot of a guest answers; empty where none does: who asks while it falls may wait for ever."""
     try:
-        return guest.ssh("cat", _BOOT_ID, check=False, timeout=15).stdout
+        return guest.ssh("cat", BOOT_ID, check=False, timeout=15).stdout
     except subprocess.TimeoutExpired:
         return ""
 

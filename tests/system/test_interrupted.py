@@ -6,10 +6,7 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,6 @@ from tests.hosts.guard import (
     NOT_HERE,
     RESTARTING,
     STATE,
-    TIMEOUT,
     UNCONFIRMED,
     background,
     engine,
@@ -31,28 +27,15 @@ from tests.hosts.guard import (
     play,
     settled,
 )
-from tests.hosts.play import kill
-from tests.hosts.waiting import until
+from tests.hosts.interrupting import Loop
 from tests.hosts.workload import BARE, CONTAINERS, DAEMON_JSON, running, shell, with_containers
 
 pytestmark = pytest.mark.independent
 
 KILLS = int(os.environ.get("HARDENER_TEST_KILLS", "6"))
 SEED = int(os.environ.get("HARDENER_TEST_SEED") or random.randrange(1 << 32))
-# A restart of the engine, a new file, and the mode of another one.
-ONLY = (
-    "daemon-live-restore",
-    "daemon-no-new-privileges",
-    "daemon-seccomp-custom",
-    "file-daemon-json-mode",
-)
 VICTIMS = ("controller", "program", "both")
 SPANS = ("change", "run")  # the changes on the host, the whole command: a kill comes at a random share
-# What hardener runs on a host: the worker in its scope, and the process that waits for it.
-PROGRAM = "systemctl kill --signal=KILL 'hardener-*.scope' 2>/dev/null; pkill -KILL python3"
-AT_REST = "! pgrep python3"
-NEWEST = "cat $(ls -d /var/lib/hardener/backups/*/result.json | tail -n 1)"
-SAID = {"changed": "planned", "rolled_back": "before"}  # what the record of the newest run says of the host
 
 
 @pytest.fixture(scope="module", params=["configured", "bare"])
@@ -70,88 +53,6 @@ def host(request: pytest.FixtureRequest, pristine: Boot) -> Iterator[lab.Guest]:
         shell(guest, f"chmod 0666 {DAEMON_JSON}")
     yield guest
     guest.stop()
-
-
-class Loop:
-    """The command line, killed again and again.
-
-    Args:
-        host: the host that is changed.
-        folder: where the history of the runs is kept.
-    """
-
-    def __init__(self, host: lab.Guest, folder: Path) -> None:
-        self._host = host
-        self._home = folder / "home"
-        self.states: dict[str, str] = {}
-        self._seconds: dict[tuple[str, str], float] = {}
-
-    def start(self, verb: str) -> subprocess.Popen[str]:
-        """Start a command, in a process group of its own."""
-        options = ["--confirm-timeout", str(TIMEOUT)] if verb == "harden" else []
-        options += [word for slug in ONLY for word in ("--only", slug)] if verb == "harden" else []
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "hardener", verb, "-i", str(self._host.inventory)),
-                *("--home", str(self._home), *options),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def finish(self, verb: str) -> None:
-        """Run a command to its end, see that it succeeds, and remember how long it took."""
-        began = time.monotonic()
-        process = self.start(verb)
-        shell(self._host, once(JOURNAL))
-        changing = time.monotonic()
-        shell(self._host, once(f"! {JOURNAL}"))
-        self._seconds["change", verb] = time.monotonic() - changing
-        _, said = process.communicate(timeout=1800)
-        self._seconds["run", verb] = time.monotonic() - began
-        assert process.returncode == 0, said
-        settled(self._host)
-
-    def interrupt(self, verb: str, victim: str, span: str, share: float) -> None:
-        """Start a command, and kill a part of it when a share of a span of it is over, as it usually is."""
-        process = self.start(verb)
-        if span == "change":
-            shell(self._host, once(JOURNAL))
-        time.sleep(share * self._seconds[span, verb])
-        if victim != "controller":
-            shell(self._host, PROGRAM)
-        if victim != "program":
-            kill(process)
-            return
-        _, said = process.communicate(timeout=1800)
-        assert process.returncode in (0, 3, 4, 5, 9), said
-        assert "Traceback" not in said
-
-    def state(self) -> str:
-        """Which of the states the host is in, once nothing is at work any more."""
-        until(self._host, AT_REST)  # what was sent to the host may still begin
-        settled(self._host)
-        found = shell(self._host, STATE)
-        names = [name for name, state in self.states.items() if state == found]
-        assert names, "\n".join(_difference(self.states, found))
-        assert SAID[json.loads(shell(self._host, NEWEST))["outcome"]] == names[0]
-        return names[0]
-
-
-def _difference(states: Mapping[str, str], found: str) -> list[str]:
-    """What differs from each of the states, line by line."""
-    return [
-        f"{name}: {sign} {line}"
-        for name, state in states.items()
-        for sign, lines in (
-            ("-", set(state.splitlines()) - set(found.splitlines())),
-            ("+", set(found.splitlines()) - set(state.splitlines())),
-        )
-        for line in sorted(lines)
-    ]
 
 
 def test_killed_runs_leave_the_host_as_before_or_as_planned(host: lab.Guest, tmp_path: Path) -> None:
