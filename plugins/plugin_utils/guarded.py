@@ -126,7 +126,14 @@ class GuardedAction(TransactionAction):
                 result = self._never_began_or_forgotten(entry, arguments, task_vars=task_vars, lost=lost)
         else:
             if result["outcome"] in (UNCONFIRMED, INTERRUPTED):
-                found = self._reconnected(token, seconds, task_vars=task_vars, forgets=forgets)
+                ended = result["outcome"] == INTERRUPTED
+                found = self._reconnected(
+                    token,
+                    seconds,
+                    task_vars=task_vars,
+                    forgets=forgets,
+                    error=AnsibleActionFail(str(result.get("reason"))) if ended else None,
+                )
                 for each in ("notes", "pending"):
                     known = result.get(each, [])
                     found[each] = [*known, *(note for note in found.get(each, ()) if note not in known)]

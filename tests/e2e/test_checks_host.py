@@ -188,8 +188,9 @@ END
 iptables -I DOCKER-USER -i eth0 -m conntrack --ctstate NEW -j DROP
 printf 'APT::Periodic::%s "1";\\n' Update-Package-Lists Unattended-Upgrade > /etc/apt/apt.conf.d/52site
 systemctl enable -q --now apt-daily.timer apt-daily-upgrade.timer
+echo 'd /run/containerd 0711 root root -' > /etc/tmpfiles.d/site.conf  # before the rules are loaded at boot
 cat > /etc/audit/rules.d/docker.rules <<'END'{RULES}END
-augenrules --load >/dev/null
+systemctl restart audit-rules.service
 """
 
 

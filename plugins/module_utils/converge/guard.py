@@ -266,11 +266,12 @@ def _word(text: str) -> str:
 
 def _packed() -> bytes:
     """Return the sources of this program as a zip file that Python can run."""
-    from zipfile import ZIP_DEFLATED, ZipFile  # imported on demand: only armed runs need it
+    from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo  # imported on demand: only armed runs need it
 
+    texts = {f"{PACKAGE}/{name}": text for name, text in sources("converge").items()}
+    texts["__main__.py"] = _MAIN.format(package=PACKAGE)
     buffer = io.BytesIO()
-    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
-        for name, text in sources("converge").items():
-            archive.writestr(f"{PACKAGE}/{name}", text)
-        archive.writestr("__main__.py", _MAIN.format(package=PACKAGE))
+    with ZipFile(buffer, "w") as archive:
+        for name, text in texts.items():  # with the date of a ZipInfo: a clock may show one before 1980
+            archive.writestr(ZipInfo(name), text, ZIP_DEFLATED)
     return buffer.getvalue()

@@ -218,10 +218,11 @@ def test_a_slow_worker_is_waited_for(clock: Clock) -> None:
 
 
 def test_the_run_of_a_killed_worker_is_rolled_back_at_once(clock: Clock) -> None:
-    killed = {"outcome": "interrupted", "failed": True, "reason": "the worker was killed on the host"}
+    killed = {"outcome": "interrupted", "failed": True, "reason": "the worker failed: it is 1970"}
     host = Host(clock, killed, {"outcome": "rolled_back", "reason": "its worker was killed", "run": "r"})
     found = host.converge()
     assert (found["outcome"], found["failed"]) == ("rolled_back", True)
+    assert found["reason"] == f"its worker was killed: {killed['reason']}"
     assert Host(clock, killed, {"outcome": "unknown"}).converge()["reason"] == killed["reason"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -362,6 +363,14 @@ def test_the_next_run_reloads_systemd_after_an_incompletely_removed_guard(
     systemd.knows_the_unit = "yes"
     guard.clear_up(host.store.folder)
     assert systemd.said[-1] == ["systemctl", "daemon-reload"]
+
+
+def test_a_guard_is_stored_whatever_the_clock(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("x", "old")
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(86400))  # zip files begin with 1980
+    assert Path(host.store.backup_folder(change(host)["run"]), "guard.pyz").exists()
 
 
 def test_the_next_run_keeps_a_unit_of_another_folder(host: Host, systemd: Systemd) -> None:
