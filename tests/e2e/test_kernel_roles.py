@@ -74,6 +74,13 @@ def label(guest: lab.Guest) -> str:
     return shell(guest, script).strip()
 
 
+def confined(guest: lab.Guest, folder: Path) -> str:
+    """How the control of AppArmor profiles stands."""
+    report = folder / "confined.json"
+    hardener("audit", guest.inventory, "--exit-zero", "--only=container-apparmor", "--json", report)
+    return str(findings(report)["container-apparmor"]["status"])
+
+
 def verdicts(guest: lab.Guest, folder: Path) -> dict[str, str]:
     """How the two controls stand."""
     report = folder / "report.json"
@@ -126,6 +133,7 @@ def test_weakened_settings_are_repaired_and_unconfined_containers_are_named(
     shell(host, "rm /etc/modprobe.d/hardener.conf; systemctl disable --now apparmor")
     shell(host, "printf docker-default > /sys/kernel/security/apparmor/.remove")
     assert label(host) == "unconfined"
+    assert confined(host, tmp_path) == "fail"
     assert set(verdicts(host, tmp_path).values()) == {"fail"}
 
     done = run()
@@ -141,6 +149,7 @@ def test_weakened_settings_are_repaired_and_unconfined_containers_are_named(
 
     shell(host, "docker restart --time 1 web")
     assert label(host) == "docker-default (enforce)"
+    assert confined(host, tmp_path) == "pass"
     again = run()
     assert (again["outcome"], again["notes"]) == ("unchanged", [])
 

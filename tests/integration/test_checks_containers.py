@@ -266,8 +266,62 @@ def ports() -> Ports:
 
 
 @pytest.fixture(scope="module")
-def snapshot(ports: Ports) -> Snapshot:
-    """This machine with all the containers and images of this file, collected once."""
+def snapshot(seen: tuple[Snapshot, dict[str, set[str]]]) -> Snapshot:
+    return seen[0]
+
+
+def _really(engine: Dockerd) -> dict[str, set[str]]:
+    """What the engine does, by the control that it decides: names of containers and images."""
+    containers = [
+        engine.api("GET", f"/containers/{each['Id']}/json")
+        for each in engine.api("GET", "/containers/json?all=1")
+    ]
+    images = {each["Id"]: each["RepoTags"] for each in engine.api("GET", "/images/json")}
+    current = {tag: identity for identity, tags in images.items() for tag in tags}
+    used = {each["Image"] for each in containers}
+    health, outdated, stopped = set(), set(), set()
+    for each in containers:
+        name = each["Name"].removeprefix("/")
+        if not each["State"]["Running"]:
+            stopped.add(name)
+        elif each["State"].get("Health", {}).get("Status") != "healthy":
+            health.add(name)
+        if current[each["Config"]["Image"]] != each["Image"]:
+            outdated.add(name)
+    unprobed = set()
+    for tag in IMAGES:
+        probe = engine.run(image=tag, command=["sleep", "1000"])
+        if "Health" not in engine.api("GET", f"/containers/{probe}/json")["State"]:
+            unprobed.add(tag)
+        engine.api("DELETE", f"/containers/{probe}?force=1")
+    return {
+        "container-health-running": health,
+        "image-latest-pulled": outdated,
+        "ops-container-sprawl": stopped,
+        # moving:1 is another name of good:1
+        "ops-image-sprawl": {tag for each in images.keys() - used for tag in images[each]} - {"moving:1"},
+        "image-healthcheck": unprobed,
+    }
+
+
+def test_verdicts_match_the_state_of_containers_and_images(
+    seen: tuple[Snapshot, dict[str, set[str]]],
+) -> None:
+    snapshot, really = seen
+    policy = {"max_unused_images": 0, "max_stopped_containers": 0}
+    strict = Snapshot({**snapshot.raw, "policy": policy})
+    for slug, names in really.items():
+        verdict = judge(slug, strict)
+        found = named(verdict) or named(verdict, "image")
+        if slug == "image-healthcheck":
+            found &= IMAGES.keys()
+        assert names, slug
+        assert found == names, slug
+
+
+@pytest.fixture(scope="module")
+def seen(ports: Ports) -> tuple[Snapshot, dict[str, set[str]]]:
+    """This machine with all the containers and images of this file, collected once; and what is true."""
     ulimits = {"nofile": {"Name": "nofile", "Soft": 512, "Hard": 1024}}
     with Dockerd(config={"default-ulimits": ulimits}) as engine:
         engine.ensure_image()
@@ -292,7 +346,7 @@ def snapshot(ports: Ports) -> Snapshot:
         engine.docker("exec", "--detach", "--user", "0", "twin", "sleep", "1000")
         engine.docker("tag", "good:1", "moving:1")
         _wait_for_health(engine)
-        return collect(engine, policy={"published_ports": [f"twin:{ports.twin}"]})
+        return collect(engine, policy={"published_ports": [f"twin:{ports.twin}"]}), _really(engine)
 
 
 @pytest.mark.parametrize(("slug", "names"), EXPECTED.items())

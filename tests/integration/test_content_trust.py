@@ -11,9 +11,12 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.trust import main, pull
 from ansible_collections.hardener.docker.plugins.module_utils.trust.findings import Unreachable
 
+from hardener.model import Status
+from tests.integration.collecting import judge
 from tests.integration.dockerd import IMAGE, Dockerd, EngineError
 from tests.integration.registries import Notary, Registry, docker, login_file
 from tests.integration.supply import Supply
+from tests.unit.snapshots import make
 
 
 def test_signed_unsigned_and_wrongly_signed_images_are_told_apart(supply: Supply) -> None:
@@ -293,8 +296,12 @@ def test_content_trust_applies_only_to_the_docker_command(supply: Supply, tmp_pa
         assert docker(supply.engine.host, "push", signed, **trust).returncode == 0
         supply.forget()
         assert docker(supply.engine.host, "pull", signed, **trust).returncode == 0
-        refused = docker(supply.engine.host, "pull", unsigned, **trust)
-        assert refused.returncode != 0
+        for value in ("0", "true", "F", "yes", "1"):
+            asked = {**trust, "DOCKER_CONTENT_TRUST": value}
+            refused = docker(supply.engine.host, "pull", unsigned, **asked)
+            entry = {"file": "/etc/environment", "name": "DOCKER_CONTENT_TRUST", "value": value}
+            verdict = judge("image-content-trust", make(environment=[entry]))
+            assert verdict.status is (Status.PASS if refused.returncode else Status.FAIL), value
         assert "No valid trust data for unsigned" in refused.stderr
         # by an option and by the API it is pulled all the same
         around = docker(supply.engine.host, "pull", "--disable-content-trust", unsigned, **trust)

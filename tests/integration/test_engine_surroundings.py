@@ -362,9 +362,9 @@ def real_sshd(engine: Dockerd, _: ExitStack) -> None:
         "/etc/passwd:/etc/passwd:ro",
         f"{key}:/key:ro",
     ]
-    command = ["/usr/sbin/sshd", "-D", "-f", "/dev/null", "-h", "/key", "-p", "22"]
+    command = ["/usr/sbin/sshd", "-D", "-f", "/dev/null", "-h", "/key", "-p", "2222"]
     engine.run("with", command=command, host_config={"Binds": binds, "Tmpfs": {"/run/sshd": "mode=755"}})
-    engine.run("without", command=["httpd", "-f", "-p", "22"])
+    engine.run("without", command=["httpd", "-f", "-p", "2222"])
 
 
 def speaking_ssh(engine: Dockerd) -> set[str]:
@@ -373,7 +373,7 @@ def speaking_ssh(engine: Dockerd) -> set[str]:
     def greets(name: str) -> bool:
         networks = engine.api("GET", f"/containers/{name}/json")["NetworkSettings"]["Networks"]
         address = networks["bridge"]["IPAddress"]
-        with suppress(OSError), socket.create_connection((address, 22), timeout=5) as client:
+        with suppress(OSError), socket.create_connection((address, 2222), timeout=5) as client:
             return client.recv(4) == b"SSH-"
         return False
 
