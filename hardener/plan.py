@@ -119,6 +119,7 @@ class DocumentResult:
     paths: tuple[str, ...]
     wish: str = ""  # the state of the wish of the site; empty if it is none
     variables: tuple[str, ...] = ()  # that the site has set for it; none if it no longer does
+    removed: tuple[str, ...] = ()  # that were applied, and that the site no longer sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +162,8 @@ class TransactionResult:
 class WishResult:
     """A wish of the site, and its result on its host; ``state`` is one of the contract's states of a wish.
 
-    ``document`` is applied because of ``variables``; without any, the inventory no longer sets them.
+    ``document`` is applied because of ``variables``, and of ``removed``, which the inventory no longer sets;
+    without any, it no longer sets them.
     """
 
     role: str
@@ -172,11 +174,13 @@ class WishResult:
     impact: Impact
     reason: str = ""
     paths: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Return the variables that the inventory sets, or the document whose variables it no longer sets."""
-        return ", ".join(self.variables) or f"{self.document} (no longer set)"
+        """Return the variables that the inventory sets, and those that it no longer sets."""
+        removed = self.removed or (() if self.variables else (self.document,))
+        return ", ".join((*self.variables, *(f"{each} (no longer set)" for each in removed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +330,7 @@ def _wishes(plan: Plan, documents: Sequence[DocumentResult]) -> Iterator[WishRes
                 each.impact,
                 each.reason,
                 each.paths,
+                each.removed,
             )
 
 
@@ -338,9 +343,9 @@ def _left(plan: Plan, documents: Mapping[str, DocumentResult]) -> Iterator[str]:
     for name, document in documents.items():
         if name not in named and document.state == HELD and not document.wish:
             yield f"held ({document.impact}): {name}: {document.reason}"
-    for name, wish in plan.elsewhere.items():
-        if name not in documents:
-            yield f"kept as another inventory, {wish.inventory}, has set it: {', '.join(wish.variables)}"
+    kept = [wish for name, wish in plan.elsewhere.items() if name not in documents]
+    for inventory, variables in dict.fromkeys((wish.inventory, wish.variables) for wish in kept):
+        yield f"kept as another inventory, {inventory}, has set it: {', '.join(variables)}"
 
 
 def _impacts(findings: Sequence[Finding]) -> Iterator[Impact]:

@@ -110,6 +110,7 @@ def _document(raw: Mapping[str, Any]) -> DocumentResult:
         paths=tuple(map(str, raw["paths"])),
         wish=str(raw.get("wish", "")),
         variables=tuple(map(str, raw.get("variables", ()))),
+        removed=tuple(map(str, raw.get("removed", ()))),
     )
 
 

@@ -52,6 +52,7 @@ _DOCUMENT = {
     "paths": _TEXTS,
     "wish?": frozenset(WISHES),
     "variables?": _TEXTS,
+    "removed?": _TEXTS,
 }
 _ACTIVATION = {
     "name": str,

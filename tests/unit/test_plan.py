@@ -197,10 +197,26 @@ def test_the_results_of_wishes_are_separate_from_those_of_steps() -> None:
     assert result.has_all
 
 
+def test_variables_that_were_removed_are_named_beside_those_that_are_set() -> None:
+    document = DocumentResult(
+        name="firewall_inbound",
+        state="held",
+        impact=Impact.CONNECTIVITY,
+        reason="",
+        paths=(),
+        wish="changed",
+        variables=("firewall_icmp",),
+        removed=("firewall_allow",),
+    )
+    found = outlook(plan(assessment(), ("firewall",)), TransactionResult(documents=(document,)))
+    assert [each.name for each in found.wishes] == ["firewall_icmp, firewall_allow (no longer set)"]
+
+
 def test_wishes_of_another_inventory_are_listed_unless_this_one_replaces_them() -> None:
     wish = AppliedWish("site.yml", "firewall", ("firewall_allow", "firewall_icmp"))
     made = dataclasses.replace(
-        plan(assessment(), ("firewall",)), elsewhere={"firewall_inbound": wish, "firewall_published": wish}
+        plan(assessment(), ("firewall",)),
+        elsewhere={"firewall_inbound": wish, "firewall_docker_user": wish, "firewall_published": wish},
     )
     document = DocumentResult(
         name="firewall_published", state="change", impact=Impact.NONE, reason="", paths=(), wish="changed"

@@ -116,7 +116,11 @@ class Selection(NamedTuple):
                     "reason": reason,
                     "paths": list(paths),
                     **(
-                        {"wish": document.wish["state"], "variables": sorted(document.wish["variables"])}
+                        {
+                            "wish": document.wish["state"],
+                            "variables": sorted(document.wish["variables"]),
+                            "removed": document.wish["removed"],
+                        }
                         if document.wish
                         else {}
                     ),

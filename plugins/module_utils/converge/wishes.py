@@ -29,11 +29,14 @@ def compared(request: Request, store: Store) -> Request:
     for document in request.documents:
         if document.wish:
             state = _state(stored.get(document.name, ()), document.wish)
+            applied = stored[document.name][-1]["variables"] if state == WISH_CHANGED else ()
+            removed = sorted(set(applied) - set(document.wish["variables"]))
             if document.wish["if_applied"] and state != WISH_APPLIED:
                 continue
             changed = document.wish["if_unchanged"] and state == WISH_CHANGED
             refused = document.refused or (_CHANGED if changed else "")
-            documents.append(document._replace(wish={**document.wish, "state": state}, refused=refused))
+            wish = {**document.wish, "state": state, "removed": removed}
+            documents.append(document._replace(wish=wish, refused=refused))
         else:
             documents.append(document)
     return request._replace(documents=tuple(documents))

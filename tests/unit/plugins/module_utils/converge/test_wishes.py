@@ -49,6 +49,12 @@ def test_an_applied_wish_is_remembered_without_values(host: Host) -> None:
     assert state(converge(host, "1", wish(inventory="another"), check=True)) == "changed"
 
 
+def test_variables_that_the_site_no_longer_sets_are_named(host: Host) -> None:
+    both = {**wish(), "variables": {"a_on": "d1", "a_also": "d1"}}
+    found = [converge(host, "1", wanted) for wanted in (both, wish(), wish(), wish(""), wish(""))]
+    assert [each["documents"][0]["removed"] for each in found] == [[], ["a_also"], [], ["a_on"], []]
+
+
 def test_a_wish_that_the_host_has_already_is_remembered_without_a_run(host: Host) -> None:
     host.write("x", "1")
     assert converge(host, "1", wish())["outcome"] == "unchanged"
