@@ -166,6 +166,7 @@ chmod 0644 /etc/docker/daemon.json /etc/default/docker /etc/sysconfig/docker
 gpasswd -d lab docker
 systemctl restart apparmor containerd
 systemctl stop docker.socket docker.service
+umount /var/lib/docker
 mount -t tmpfs -o size=256M none /var/lib/docker
 echo '{{"log-level": "info", "userns-remap": "default"}}' > /etc/docker/daemon.json
 systemctl reset-failed docker.service docker.socket
