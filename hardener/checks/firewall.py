@@ -87,7 +87,8 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         if _forwards(snapshot, version) or (upcoming and version == 4)
     ]
     sources = {version: rulesets(snapshot, version) for version in (4, 6)}
-    way = Way(snapshot, sources, versions, iptables=not _backend(snapshot).startswith("nftables"))
+    iptables, proxies = not _backend(snapshot).startswith("nftables"), _runs_proxies(snapshot, bool(every))
+    way = Way(snapshot, sources, versions, iptables=iptables, proxies=proxies)
     # Those on loopback addresses are open at the container's own address, up to engine 27.
     found = [(port, way.judge(port)) for port in (*ports, *(each for each in every if each.loopback))]
     proxied = [port for port in ports if port.version not in versions]
@@ -128,6 +129,15 @@ def _forwards(snapshot: Snapshot, version: int) -> bool:
     if _backend(snapshot).startswith("nftables"):
         return version == 4 or any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks"))
     return _has_dockers_chain(snapshot, version)
+
+
+def _runs_proxies(snapshot: Snapshot, published: bool) -> bool:
+    """Return whether docker-proxy listens at published ports, or at the next one."""
+    engine = snapshot.fact_or("engine", {})
+    running = fields.number(engine, "proxies", "engine")
+    if published and "proxies" in engine:
+        return running > 0
+    return running > 0 or bool(Settings(snapshot).boolean("userland-proxy").value)
 
 
 def _has_dockers_chain(snapshot: Snapshot, version: int) -> bool:

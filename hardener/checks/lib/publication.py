@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 from hardener.checks.lib.hostnetwork import (
@@ -17,7 +17,7 @@ from hardener.checks.lib.hostnetwork import (
     uplink_names,
     uplinks,
 )
-from hardener.checks.lib.packetfilter import Dimension, Flow, Rule, Ruleset, to_container
+from hardener.checks.lib.packetfilter import Dimension, Flow, Key, Rule, Ruleset, to_container
 from hardener.checks.lib.packetfilter.chains import too_complex
 from hardener.checks.lib.packetfilter.outside import (
     arriving,
@@ -66,7 +66,10 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class _Entrance:
-    """One way to a published port: by the host's address, or by that of the container (``direct``)."""
+    """One way to a published port: by the host's address, or by that of the container (``direct``).
+
+    Packets to the host's address that are not translated come to docker-proxy (``proxied``).
+    """
 
     version: int
     protocol: str
@@ -76,8 +79,11 @@ class _Entrance:
     port: int  # as the packet arrives with it; 0 for any
     inside: int
     direct: bool
+    proxied: bool = False
 
     def __str__(self) -> str:
+        if self.proxied:
+            return "to docker-proxy on the host, where its packets are not translated"
         place = f"[{self.address}]" if ":" in self.address else self.address
         port = f"port {self.inside} " if self.inside else ""
         own = "to the container's own address " if self.direct else "to "
@@ -105,6 +111,7 @@ class Way:
         sources: the chains that each tool shows, by the version of IP.
         forwarding: versions of IP in which the kernel forwards published ports.
         iptables: whether the engine has its rules in iptables.
+        proxies: whether docker-proxy listens at the ports of containers.
     """
 
     def __init__(
@@ -114,7 +121,10 @@ class Way:
         forwarding: Collection[int],
         *,
         iptables: bool,
+        proxies: bool,
     ) -> None:
+        self._loaded = sources
+        self._proxies = proxies
         accepting = _ENGINES_CHAINS if iptables else frozenset[str]()
         self._sources = {
             version: [_as_published(rules, accepting) for rules in some] for version, some in sources.items()
@@ -160,10 +170,17 @@ class Way:
         if port.version != version:
             return
         if version in self._forwarding and not port.loopback:
-            for bridge, address in self._translated_to(places, inside, version):
-                if bridge in self._routed[version]:
-                    continue  # packets come to the container's own address alone
-                yield _Entrance(version, port.protocol, host, bridge, address, number, inside, direct=False)
+            some = [
+                _Entrance(version, port.protocol, host, bridge, address, number, inside, direct=False)
+                for bridge, address in self._translated_to(places, inside, version)
+                if bridge not in self._routed[version]  # packets come to the container's own address alone
+            ]
+            yield from some
+            # docker-proxy serves no ports of swarm services: these have no networks here.
+            if some and self._proxies and (port.networks or not inside):
+                way = replace(some[0], bridge="", address="", inside=number, proxied=True)
+                if _many(_matching(self._untranslated(way).most, _at(way)), version):
+                    yield way
         for bridge, address in places:
             if address and inside:
                 yield _Entrance(version, port.protocol, "", bridge, address, inside, inside, direct=True)
@@ -193,8 +210,7 @@ class Way:
         there: dict[int, Intervals] = {}
         if way.address:
             there[Dimension.DESTINATION] = addresses(way.address, way.address, way.version)
-        point = there | ({Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {})
-        point |= {Dimension.PORT: ((way.inside,) * 2,)} if way.inside else {}
+        point = there | _at(way)
         states: dict[str, dict[str, None]] = {}
         for name, iif in self._cells(flow):
             self._steps += len(flow.most) + len(flow.least)
@@ -237,7 +253,11 @@ class Way:
 
     def _flow(self, way: _Entrance) -> Flow:
         """Return the packets that get through, to any address behind the bridge and to any port."""
-        key = (way.version, way.protocol, way.host, way.bridge, way.direct)
+        key = (way.version, way.protocol, way.host, way.bridge, way.direct, way.proxied and not way.port)
+        if way.proxied and key not in self._flows:
+            before = self._untranslated(way)
+            flow = Flow(before.most, before.least, before.doubts.copy())
+            self._flows[key] = flow.along(self._loaded[way.version], "input")
         if key not in self._flows:
             bridge = interface(way.bridge, "+\0") if way.bridge else self._bridges
             every = unicast(way.version)
@@ -247,6 +267,20 @@ class Way:
                 own = addresses(way.host, way.host, way.version) if way.host else self._own.get(way.version)
                 packets, change = arrive(own or every), partial(translated, bridge=bridge, destination=every)
             self._flows[key] = to_container(self._sources[way.version], packets, change)
+        return self._flows[key]
+
+    def _untranslated(self, way: _Entrance) -> Flow:
+        """Return the packets to the host that are not translated: all the same until they meet INPUT."""
+        key = (way.version, way.protocol, way.host, not way.port)
+        if key not in self._flows:
+            own = self._own.get(way.version)
+            loaded = self._loaded[way.version]
+            written = any(chain.translates for rules in loaded for chain in rules.chains.values())
+            rules = [_translating(each, own, engines=not way.port) for each in loaded]
+            to = addresses(way.host, way.host, way.version) if way.host else own
+            every = arriving(way.version, way.protocol, self._arrival, to or unicast(way.version))
+            packets = [every] if way.port or written else []  # the engine writes its rules before a port's
+            self._flows[key] = Flow(packets, packets).along(rules, "ingress", "prerouting")
         return self._flows[key]
 
     def _cells(self, flow: Flow) -> Iterable[tuple[str, Intervals]]:
@@ -272,6 +306,63 @@ def _as_published(rules: Ruleset, accepting: Collection[str]) -> Ruleset:
         if key[1] != _ENGINES_TABLE or chain.hook != "forward"
     }
     return Ruleset(chains, rules.version)
+
+
+def _translating(rules: Ruleset, own: Intervals | None, *, engines: bool) -> Ruleset:
+    """Return the rules as packets meet them that stay on the host: a translated one leaves their way.
+
+    Args:
+        rules: those that are loaded.
+        own: addresses of the host.
+        engines: whether the chains of the engine translate packets to each port.
+    """
+
+    def away(key: Key, rule: Rule) -> Rule:
+        if (
+            engines
+            and rule.verdict == "jump"
+            and (rule.target in _ENGINES_CHAINS or key[1] == _ENGINES_TABLE)
+        ):
+            return replace(rule, verdict="away")
+        if not rule.destination:
+            return rule
+        try:
+            to = addresses(rule.destination, rule.destination, rules.version)
+        except ValueError:
+            to = ()
+        leaves = intersect(to, unicast(rules.version)) and not intersect(to, own or ())
+        return replace(rule, verdict="away" if leaves else "unknown")
+
+    chains = {
+        key: replace(chain, rules=_joined(away(key, rule) for rule in chain.rules))
+        for key, chain in rules.chains.items()
+    }
+    return Ruleset(chains, rules.version)
+
+
+def _joined(rules: Iterable[Rule]) -> list[Rule]:
+    """Return the rules with successive ones joined that translate alike: there is one for each port."""
+
+    def alike(rule: Rule) -> object:
+        if rule.verdict != "away" or not rule.understood or Dimension.PORT not in (rule.may or {}):
+            return id(rule)
+        return [each for each in (rule.may or {}).items() if each[0] != Dimension.PORT]
+
+    found = []
+    for _, group in groupby(rules, alike):
+        first, *others = group
+        if others:
+            ports = normal(each for rule in (first, *others) for each in (rule.may or {})[Dimension.PORT])
+            taken = {**(first.may or {}), Dimension.PORT: ports}
+            first = replace(first, may=taken, must=taken)
+        found.append(first)
+    return found
+
+
+def _at(way: _Entrance) -> dict[int, Intervals]:
+    """Return the condition of the ports with which packets arrive and leave; of no port if any counts."""
+    found: dict[int, Intervals] = {Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {}
+    return found | ({Dimension.PORT: ((way.inside,) * 2,)} if way.inside else {})
 
 
 def _matching(boxes: Iterable[Box], condition: Mapping[int, Intervals]) -> list[Box]:

@@ -8,11 +8,17 @@ from hardener.snapshot import Snapshot
 from tests.unit.snapshots import make, only
 
 DOCKER = ":DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER\n"
+# The engine has a rule for each port that is published.
+NAT = (
+    "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n"
+    "-A DOCKER ! -i docker0 -p tcp -j DNAT --to-destination 172.17.0.2\n"
+    "-A DOCKER ! -i docker0 -p udp -j DNAT --to-destination 172.17.0.2\nCOMMIT\n"
+)
 
 
 def save(*rules: str, policy: str = "ACCEPT", docker: str = DOCKER) -> str:
     body = "".join(f"{rule}\n" for rule in rules)
-    return f"*filter\n:INPUT {policy} [0:0]\n:FORWARD DROP [0:0]\n{docker}{body}COMMIT\n"
+    return (NAT if docker else "") + f"*filter\n:INPUT {policy} [0:0]\n:FORWARD DROP [0:0]\n{docker}{body}COMMIT\n"
 
 
 def inet(*, policy: str = "accept", family: str = "inet", hook: str = "input") -> list[dict[str, Any]]:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from hardener.checks.lib.packetfilter.outside import narrow
 from hardener.checks.lib.packetfilter.sets import (
     ALL_NAMES,
+    NEW,
     UNTRACKED,
     Box,
     Condition,
     Dimension,
     Intervals,
     in_state,
+    kinds,
     normal,
     size,
     within,
@@ -32,7 +34,8 @@ _MOST_BOXES = 512
 _MOST_REGIONS = 4096
 _MOST_STEPS = 400_000
 _CONNTRACK = -200  # the priority at which connections are tracked
-_KNOWN = frozenset({"accept", "drop", "return", "jump", "goto"})
+_TRANSLATIONS = {"prerouting": -100, "input": 100}  # the priorities at which addresses are translated
+_KNOWN = frozenset({"accept", "drop", "return", "jump", "goto", "away"})
 _DEEPEST = 32  # the kernel allows 16 nested chains in nftables; in iptables the packet's stack is the limit
 
 
@@ -41,8 +44,9 @@ class Rule:
     """One rule: the packets that it matches, and their verdict.
 
     The verdict is ``accept``, ``drop``, ``return``, ``jump``, ``goto``, ``""`` for a rule that only counts or
-    logs, and ``unknown`` for a target with any effect. A rule with ``untracks`` may take packets away from
-    connection tracking.
+    logs, ``away`` for one that takes packets from the followed way to another one, and ``unknown`` for a
+    target with any effect. A rule with ``untracks`` may take packets away from connection tracking, and one
+    with a ``destination`` translates their address to it.
     """
 
     text: str
@@ -51,6 +55,7 @@ class Rule:
     may: Condition | None = field(default_factory=dict)
     must: Condition | None = field(default_factory=dict)
     untracks: bool = False
+    destination: str = ""
     place: int = 0
     looks_up: bool = False
 
@@ -65,6 +70,7 @@ class Chain:
     """A chain of rules; ``hook`` and ``policy`` are empty unless it is a base chain.
 
     A base chain sees packets that arrive on its ``devices``; of a hook, the lowest ``priority`` comes first.
+    Those of type nat (``translates``) see only tracked packets that are not translated yet.
     """
 
     key: Key
@@ -73,6 +79,7 @@ class Chain:
     rules: list[Rule] = field(default_factory=list)
     priority: int = 0
     devices: Intervals = ALL_NAMES
+    translates: bool = False
 
     def __str__(self) -> str:
         return " ".join(self.key)
@@ -81,6 +88,11 @@ class Chain:
     def early(self) -> bool:
         """Return whether the chain sees packets before their connections are tracked."""
         return self.hook == "ingress" or (self.hook == "prerouting" and self.priority < _CONNTRACK)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Return the position in the hook; the kernel calls all chains of type nat at one priority."""
+        return (_TRANSLATIONS.get(self.hook, 0) if self.translates else self.priority, self.priority)
 
 
 class Region:
@@ -151,9 +163,17 @@ class Ruleset:
         self.version = version
 
     def hooked(self, hook: str) -> list[Chain]:
-        """Return the base chains of a hook that see packets of this version of IP."""
+        """Return the base chains of a hook that see packets of this version of IP, and can stop some."""
         families = {"inet", "netdev", "ip" if self.version == 4 else "ip6"}
-        return [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
+        found = [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
+        return [chain for chain in found if not chain.translates or self._stops(chain)]
+
+    def _stops(self, base: Chain) -> bool:
+        """Return whether a rule in the table of a chain of type nat keeps packets from the followed way."""
+        table = (chain.rules for chain in self.chains.values() if chain.key[:2] == base.key[:2])
+        return base.policy == "drop" or any(
+            rule.verdict in ("drop", "away") for some in table for rule in some
+        )
 
     def follow(self, chain: Chain, packets: Sequence[Box], *, certain: bool = False) -> Outcome:
         """Return the effect of ``chain`` on packets.
@@ -165,6 +185,8 @@ class Ruleset:
             FactUnavailable: the rules are too complex.
         """
         seen: Condition = {Dimension.IIF: chain.devices}
+        if chain.translates:
+            seen = {**seen, Dimension.KIND: kinds(states=[NEW])}
         outcome = _Walk(self, chain, certain=certain).through(chain, _matching(packets, seen))
         outcome.accepted.add(part for box in packets for part in without(box, seen))
         return outcome
@@ -218,6 +240,8 @@ class _Walk:
                 done.accepted.add(least if self._certain else most, reason)
             case "drop":
                 done.refused.add(least, reason)
+            case "away":
+                pass
             case "return":
                 done.returned.add(least if self._certain else most)
             case "jump" | "goto":

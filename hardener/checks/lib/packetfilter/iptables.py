@@ -54,7 +54,8 @@ _OF_CONNECTIONS = frozenset({"--ctorigdstport", "--ctorigsrc", "--ctproto"})
 _FOR_OTHERS = frozenset({"ANYCAST", "BLACKHOLE", "BROADCAST", "MULTICAST", "PROHIBIT", "UNREACHABLE"})
 _WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
 _STATES = {"NEW": {NEW, TRANSLATED}, "DNAT": {TRANSLATED}, "UNTRACKED": {UNTRACKED}, "INVALID": {EARLY}}
-_PRIORITIES = {"raw": -300, "mangle": -150, "security": 50}
+_PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "security": 50}
+_DESTINATION = re.compile(r"--to-destination (?:\[([^]]+)\]|([0-9]+(?:\.[0-9]+){3}|[0-9a-f:]+)(?![^: ]))")
 _PROTOCOLS = {"6": "tcp", "17": "udp"}
 # Targets after which a packet continues in the chain.
 _PASSING = frozenset(
@@ -100,12 +101,10 @@ def read_save(text: str, family: str, ipsets: str = "") -> Ruleset:
             table = line[1:].strip()
         elif line.startswith(":"):
             name, policy = [*line[1:].split(), "-", "-"][:2]
-            hooked = policy != "-" and table != "nat"  # packets that nat drops do not reach the filter
             key = (family, table, name)
-            hook = name.lower() if hooked else ""
-            chains[key] = Chain(
-                key, hook, policy.lower() if hooked else "", priority=_PRIORITIES.get(table, 0)
-            )
+            hook, policy = ("", "") if policy == "-" else (name.lower(), policy.lower())
+            priority, translates = _PRIORITIES.get(table, 0), table == "nat"
+            chains[key] = Chain(key, hook, policy, priority=priority, translates=translates)
         elif line.startswith("-A "):
             name, words = _words(line)
             key = (family, table, name)
@@ -161,6 +160,8 @@ def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, IpSe
             name = words[index] if index < len(words) else ""
             verdict, target = ("goto", name) if word == "-g" else target_of(name)
             untracks = "--notrack" in words or name == "NOTRACK"
+            if name == "DNAT" and (to := _DESTINATION.search(" ".join(words[index:]))):
+                return Rule(line, "accept", "", may, must, destination=to[1] or to[2])
             return Rule(line, verdict, target, may, must, untracks)
         values: list[str] = []
         if word not in _WITHOUT_VALUE and index < len(words):

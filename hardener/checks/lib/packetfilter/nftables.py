@@ -33,7 +33,9 @@ from hardener.checks.lib.packetfilter.sets import (
 )
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": ""}
-_ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd"})  # verdicts with unknown effect
+_ELSEWHERE = frozenset(
+    {"queue", "synproxy", "tproxy", "fwd", "dnat", "redirect"}
+)  # verdicts with unknown effect
 _WITHOUT_CONDITION = frozenset(
     {"counter", "log", "last", "mangle", "comment", "notrack", "dup", "flow", "secmark"}
 )
@@ -65,13 +67,11 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
             case {"chain": {"family": str(family), "table": str(table), "name": str(name)} as chain}:
                 key = (family, table, name)
                 kept = chains.get(key, Chain(key)).rules
-                filters = chain.get("type") == "filter"
-                hook = str(chain.get("hook") or "") if filters else ""
+                kind, priority = chain.get("type"), chain.get("prio")
+                hook = str(chain.get("hook") or "") if kind in ("filter", "nat") else ""
                 policy = str(chain.get("policy") or "accept") if hook else ""
-                priority = chain.get("prio")
-                chains[key] = Chain(
-                    key, hook, policy, kept, priority if isinstance(priority, int) else 0, _devices(chain)
-                )
+                number = priority if isinstance(priority, int) else 0
+                chains[key] = Chain(key, hook, policy, kept, number, _devices(chain), kind == "nat")
             case {"rule": {"family": str(family), "table": str(table), "chain": str(name)} as rule}:
                 key = (family, table, name)
                 statements = rule.get("expr")
@@ -168,6 +168,8 @@ class _Reader:
             if isinstance(statement, str):
                 return [*found, *(Rule(text, "unknown", "", *taken) for taken in takens)]
             name, value = next(iter(statement.items()), ("", None))
+            if name == "dnat" and isinstance(value, Mapping) and isinstance(to := value.get("addr"), str):
+                return [*found, *(Rule(text, "accept", "", *taken, destination=to) for taken in takens)]
             if name in _VERDICTS or name in ("jump", "goto") or name in _ELSEWHERE:
                 return [*found, *(_decided(text, name, value, taken) for taken in takens)]
             match statement:

@@ -83,6 +83,17 @@ class Flow:
             reasons.update(dict.fromkeys(why for why in many if why))
         return outcome
 
+    def along(self, sources: Iterable[Ruleset], *hooks: str) -> Flow:
+        """Follow the packets through all base chains of hooks.
+
+        Raises:
+            FactUnavailable: the rules are too complex.
+        """
+        for rules, chain in _base_chains(sources, *hooks):
+            self.through(rules, chain)
+        self.each(lambda box: in_state(box, NEW))
+        return self
+
     def each(self, change: Callable[[Box], list[Box]]) -> None:
         """Replace each box."""
         self.most, self.least = (
@@ -92,13 +103,8 @@ class Flow:
 
 def _base_chains(sources: Iterable[Ruleset], *hooks: str) -> list[tuple[Ruleset, Chain]]:
     """Return the base chains of hooks in the order in which packets pass them."""
-    found = [
-        (rules, chain)
-        for hook in hooks
-        for rules in sources
-        for chain in sorted(rules.hooked(hook), key=lambda chain: chain.priority)
-    ]
-    return sorted(found, key=lambda pair: (hooks.index(pair[1].hook), pair[1].priority))
+    found = [(rules, chain) for hook in hooks for rules in sources for chain in rules.hooked(hook)]
+    return sorted(found, key=lambda pair: (hooks.index(pair[1].hook), pair[1].order))
 
 
 def to_container(
@@ -116,7 +122,7 @@ def to_container(
     """
     flow = Flow([arriving], [arriving])
     for rules, chain in _base_chains(sources, "ingress", "prerouting", "forward"):
-        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.priority > _TRANSLATION)
+        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.order[0] > _TRANSLATION)
         if translate and late:
             flow.each(translate)
             translate = None
