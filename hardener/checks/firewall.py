@@ -87,8 +87,15 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         if _forwards(snapshot, version) or (upcoming and version == 4)
     ]
     sources = {version: rulesets(snapshot, version) for version in (4, 6)}
-    iptables, proxies = not _backend(snapshot).startswith("nftables"), _runs_proxies(snapshot, bool(every))
-    way = Way(snapshot, sources, versions, iptables=iptables, proxies=proxies)
+    way = Way(
+        snapshot,
+        sources,
+        versions,
+        iptables=not _backend(snapshot).startswith("nftables"),
+        proxies=bool(Settings(snapshot).boolean("userland-proxy").value)
+        or fields.number(snapshot.fact_or("engine", {}), "proxies", "engine") > 0,
+        complete=not _unread(snapshot),
+    )
     # Those on loopback addresses are open at the container's own address, up to engine 27.
     found = [(port, way.judge(port)) for port in (*ports, *(each for each in every if each.loopback))]
     proxied = [port for port in ports if port.version not in versions]
@@ -129,15 +136,6 @@ def _forwards(snapshot: Snapshot, version: int) -> bool:
     if _backend(snapshot).startswith("nftables"):
         return version == 4 or any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks"))
     return _has_dockers_chain(snapshot, version)
-
-
-def _runs_proxies(snapshot: Snapshot, published: bool) -> bool:
-    """Return whether docker-proxy listens at published ports, or at the next one."""
-    engine = snapshot.fact_or("engine", {})
-    running = fields.number(engine, "proxies", "engine")
-    if published and "proxies" in engine:
-        return running > 0
-    return running > 0 or bool(Settings(snapshot).boolean("userland-proxy").value)
 
 
 def _has_dockers_chain(snapshot: Snapshot, version: int) -> bool:
@@ -229,10 +227,15 @@ def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
 
 def _complete_or_raise(snapshot: Snapshot) -> None:
     """Raise an error if a part of the packet filter is unknown, since this part may refuse the packets."""
+    if reason := _unread(snapshot):
+        raise FactUnavailable("firewall", reason)
+
+
+def _unread(snapshot: Snapshot) -> str:
+    """Return why a part of the packet filter is unknown; nothing if none is."""
     firewall = snapshot.fact_or("firewall", {})
-    errors = fields.table(firewall, "errors", "firewall")
-    if errors:
-        raise FactUnavailable("firewall", "; ".join(f"{name}: {error}" for name, error in errors.items()))
+    if errors := fields.table(firewall, "errors", "firewall"):
+        return "; ".join(f"{name}: {error}" for name, error in errors.items())
     firewalld = snapshot.fact_or("units", {}).get("firewalld.service") or {}
-    if firewall.get("nft") is None and firewalld.get("ActiveState") == "active":
-        raise FactUnavailable("firewall", "firewalld runs, and there is no nft to show its rules")
+    unseen = firewall.get("nft") is None and firewalld.get("ActiveState") == "active"
+    return "firewalld runs, and there is no nft to show its rules" if unseen else ""

@@ -55,6 +55,8 @@ class Probe:
 class Network:
     """The host, and a neighbour at each of its interfaces."""
 
+    _ports: Sequence[int] = PORTS  # of the host
+
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._sources = {(name, each) for name, some in SOURCES.items() for each in (*some[4], *some[6])}
@@ -66,8 +68,8 @@ class Network:
             join(self.host, name, neighbour, "eth0")
         self._configure()
         with self.host.entered():
-            self._listeners = [self._stack.enter_context(listener(port)) for port in PORTS]
-            self._receivers = [self._stack.enter_context(receiver(port)) for port in PORTS]
+            self._listeners = [self._stack.enter_context(listener(port)) for port in self._ports]
+            self._receivers = [self._stack.enter_context(receiver(port)) for port in self._ports]
         return self
 
     def __exit__(self, *_: object) -> None:

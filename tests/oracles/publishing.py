@@ -1,12 +1,14 @@
 """What the judge says of published ports behind random rules, and which connections from outside arrive.
 
 Docker's own rules are loaded as engines 26 and 29 write them, in iptables and in nftables; no engine runs.
+In some cases rules keep packets from Docker's translation, and sockets of the host stand for docker-proxy.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from itertools import product
 from typing import Any, Self
 
@@ -28,15 +30,19 @@ NAMED, UNNAMED = (8080, 80), (12000, 7000)
 MANY = {
     version: [(name, each) for name, some in SOURCES.items() for each in some[version][:2]] for version in OWN
 }
-DOUBTFUL = ("-m mark --mark 0x1", "-m limit --limit 1/min", "meta mark 1", "jump {", "goto {")
+DOUBTFUL = ("-m mark --mark 0x1", "-m limit --limit 1/min", "meta mark 1", "jump {", "goto {", "REDIRECT")
+REDIRECTED = {9090: NAMED[0], 9091: UNNAMED[0]}  # ports of the host, by rules of some cases
 TOOLS = {4: "iptables", 6: "ip6tables"}
 
 
 class Publishing(Network):
     """The host with two bridges and a container behind each; a neighbour at each of its interfaces."""
 
+    _ports = ()
+
     def __enter__(self) -> Self:
         super().__enter__()
+        self._proxies = self._stack.enter_context(ExitStack())
         self.host.run(
             "sh", "-c", "echo 1 | tee /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/*/forwarding"
         )
@@ -65,21 +71,41 @@ class Publishing(Network):
                 for port in (NAMED[1], UNNAMED[1]):
                     self._listeners.append(self._stack.enter_context(listener(port)))
                     self._receivers.append(self._stack.enter_context(receiver(port)))
+        self._inside = (self._listeners, self._receivers)
         return self
+
+    def run_proxies(self, running: bool) -> None:
+        """Have sockets of the host at the published ports, or none."""
+        self._proxies.close()
+        self._listeners, self._receivers = map(list, self._inside)
+        if running:
+            with self.host.entered():
+                for port in (
+                    port + number for port in (NAMED[0], UNNAMED[0]) for number in range(len(PLACES))
+                ):
+                    self._listeners.append(self._proxies.enter_context(listener(port)))
+                    self._receivers.append(self._proxies.enter_context(receiver(port)))
 
 
 def _engines_iptables(
-    version: int, layout: str, policy: str, *, routed: str, extra: dict[str, list[str]]
+    version: int,
+    layout: str,
+    policy: str,
+    *,
+    routed: str,
+    missing: Collection[tuple[int, str]],
+    extra: dict[str, list[str]],
 ) -> str:
     """Docker's rules for iptables-restore, with those of the site."""
-    nat = ["*nat", ":PREROUTING ACCEPT", ":DOCKER -", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER"]
+    nat = ["*nat", ":PREROUTING ACCEPT", ":DOCKER -", *extra["nat"]]
+    nat.append("-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER")
     raw, accepting, jumps = ["*raw", ":PREROUTING ACCEPT", *extra["raw"]], [], []
     for number, (bridge, own) in enumerate(PLACES.items()):
         each = own[version]
         target = f"[{each}]" if version == 6 else each
         for (port, inside), protocol in product((NAMED, UNNAMED), ("tcp", "udp")):
             match = f"! -i {bridge} -p {protocol} -m {protocol} --dport"
-            if bridge != routed:
+            if bridge != routed and (number, protocol) not in missing:
                 nat.append(f"-A DOCKER {match} {port + number} -j DNAT --to-destination {target}:{inside}")
             accepting.append(f"-A DOCKER -d {each} -o {bridge} {match} {inside} -j ACCEPT")
         if layout == "29" and bridge != routed:
@@ -91,23 +117,25 @@ def _engines_iptables(
             *(f"-A DOCKER-FORWARD -o {bridge} -j DOCKER" for bridge in PLACES),
         ]
         accepting += [f"-A DOCKER ! -i {bridge} -o {bridge} -j DROP" for bridge in PLACES]
-    lines = ["*filter", f":FORWARD {policy}", ":DOCKER -", ":DOCKER-USER -", ":DOCKER-FORWARD -"]
+    lines = ["*filter", *extra["input"], f":FORWARD {policy}", ":DOCKER -", ":DOCKER-USER -"]
+    lines.append(":DOCKER-FORWARD -")
     lines.append("-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
     lines += [f"-A FORWARD {rule}" for rule in extra["ahead"]] + ["-A FORWARD -j DOCKER-USER"]
     lines += [*jumps, *(f"-A FORWARD -i {bridge} -j ACCEPT" for bridge in PLACES), *accepting]
-    lines += [f"-A DOCKER-USER {rule}" for rule in extra["user"]]
+    lines += [*(f"-A DOCKER-USER {rule}" for rule in extra["user"]), *extra["inbound"]]
     return "\n".join([*nat, "COMMIT", *raw, "COMMIT", *lines, "COMMIT", ""])
 
 
-def _engines_nft(version: int, *, routed: str) -> str:
+def _engines_nft(version: int, *, routed: str, missing: Collection[tuple[int, str]], ahead: str) -> str:
     """Docker's rules of its nftables backend."""
     family = "ip" if version == 4 else "ip6"
     lines = [f"table {family} docker-bridges {{", "chain nat {", "type nat hook prerouting priority dstnat;"]
+    lines.append(ahead)
     accepting = ["ct state established,related accept"]
     for number, (bridge, own) in enumerate(PLACES.items()):
         target = f"[{own[version]}]" if version == 6 else own[version]
         for (port, inside), protocol in product((NAMED, UNNAMED), ("tcp", "udp")):
-            if bridge != routed:
+            if bridge != routed and (number, protocol) not in missing:
                 local = f"fib daddr type local {protocol} dport {port + number}"
                 lines.append(f"{local} dnat to {target}:{inside}")
             accepting.append(
@@ -144,6 +172,47 @@ def _condition(dice: random.Random, version: int) -> str:
             *DOUBTFUL[:2] * 3,
         )
     )
+
+
+def _early(dice: random.Random, version: int) -> str:
+    """A condition of iptables on packets to the host that no rule has translated."""
+    half = "0.0.0.0/1" if version == 4 else "2000::/5"
+    names = ("tcp", "udp")
+    return dice.choice(
+        (
+            *("", "-i eth0", "-i eth1", "-p tcp", "-p udp", f"-s {half}", f"! -s {half}"),
+            *(f"-d {OWN[version][0]}", "-m addrtype --dst-type LOCAL", "-m mark --mark 0x1"),
+            *(f"-p {name} -m {name} --dport {port}" for name in names for port in ("8080", "8000:13000")),
+            *(f"-p {name} -m multiport --dports 8080,12000" for name in names),
+        )
+    )
+
+
+def _untranslating(dice: random.Random, version: int) -> dict[str, list[str]]:
+    """Rules by which packets are not translated, and rules for packets that stay on the host."""
+    nat, raw = [], []
+    kind = dice.choice(("nat", "nat", "raw", "both", "none", "redirect"))
+    if kind in ("nat", "both"):
+        for _ in range(dice.randint(1, 2)):
+            nat.append(f"-A PREROUTING {_early(dice, version)} -j {dice.choice(('RETURN', 'ACCEPT'))}")
+    if kind in ("raw", "both"):
+        raw = [f"-A PREROUTING {_early(dice, version)} -j CT --notrack"]
+    if kind == "redirect":
+        interface = dice.choice(("", "-i eth0 ", "-i eth1 "))
+        target = dice.choice(("REDIRECT --to-ports", f"DNAT --to-destination {_dnat(version)}"))
+        glue = " " if "ports" in target else ":"
+        for port, to in REDIRECTED.items():
+            nat.append(f"-A PREROUTING {interface}-p tcp -m tcp --dport {port} -j {target}{glue}{to}")
+    rules = [
+        f"-A INPUT {rule}"
+        for rule in _rules(dice, version, ("DROP", "DROP", "ACCEPT"), 2)
+        if "-o " not in rule and "-d " not in rule
+    ]
+    return {"nat": nat, "raw": raw, "input": [f":INPUT {dice.choice(('ACCEPT', 'ACCEPT', 'DROP'))}", *rules]}
+
+
+def _dnat(version: int) -> str:
+    return f"[{OWN[6][1]}]" if version == 6 else OWN[4][1]
 
 
 def _rules(dice: random.Random, version: int, targets: tuple[str, ...], most: int) -> list[str]:
@@ -199,12 +268,26 @@ def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str
     layout = dice.choice(("26", "29", "nftables"))
     routed = dice.choice(("", "", "", *PLACES))
     loopback = dice.random() < 0.2  # without Docker's translation, which is for another address
+    altered = dice.random() < 0.5
+    bare = altered and version == 6 and dice.random() < 0.3  # one container has no address of IPv6
+    proxies = altered and dice.random() < 0.7
+    host.run_proxies(proxies)
+    changes = {"nat": [], "raw": [], "input": []} if not altered else _untranslating(dice, version)
+    pairs = list(product(range(len(PLACES)), ("tcp", "udp")))
+    missing = dice.sample(pairs, dice.choice((0, 0, 1, 4))) if altered else []
+    missing += [(1, "tcp"), (1, "udp")] if bare or (altered and loopback) else []
     early = (
         rule for rule in _rules(dice, version, ("DROP",), 1) if not any(map(rule.count, ("ct", "-i", "-o ")))
     )
     extra = {
         # Answers would be dropped without an interface.
-        "raw": [f"-A PREROUTING -i {dice.choice(('eth0', 'eth+'))} {rule}" for rule in early],
+        "raw": [
+            *changes["raw"],
+            *(f"-A PREROUTING -i {dice.choice(('eth0', 'eth+'))} {rule}" for rule in early),
+        ],
+        "nat": changes["nat"],
+        "input": changes["input"][:1],
+        "inbound": changes["input"][1:],
         "ahead": _rules(dice, version, ("ACCEPT", "DROP"), 1) if dice.random() < 0.2 else [],
         "user": _rules(dice, version, ("DROP", "DROP", "DROP", "RETURN", "RETURN", "ACCEPT"), 4),
     }
@@ -212,10 +295,17 @@ def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str
     host.host.run("nft", "flush", "ruleset")
     text = ""
     if layout == "nftables":
-        text = _engines_nft(version, routed=routed)
+        ahead = dice.choice(("accept", "return", "tcp dport 8080 accept", "iifname eth0 accept", "", ""))
+        text = _engines_nft(version, routed=routed, missing=missing, ahead=ahead if altered else "")
         host.host.run("nft", "-f", "-", given=text)
+        if altered:
+            nat = ["*nat", ":PREROUTING ACCEPT", *changes["nat"], "COMMIT"]
+            raw = ["*raw", ":PREROUTING ACCEPT", *changes["raw"], "COMMIT"]
+            beside = "\n".join([*nat, *raw, "*filter", *changes["input"], "COMMIT", ""])
+            host.host.run(f"{TOOLS[version]}-restore", given=beside)
+            text += beside
     else:
-        text = _engines_iptables(version, layout, policy, routed=routed, extra=extra)
+        text = _engines_iptables(version, layout, policy, routed=routed, missing=missing, extra=extra)
         host.host.run(f"{TOOLS[version]}-restore", given=text)
         if dice.random() < 0.3:
             family, half = ("ip", "0.0.0.0/1") if version == 4 else ("ip6", "2000::/5")
@@ -237,10 +327,13 @@ def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str
         make(
             firewall=only(facts),
             network=only(around),
-            **_engine(version, routed, nftables=layout == "nftables", loopback=loopback),
+            **{"engine": {"proxies": 2 * proxies}, "daemon.config": {"parsed": {"userland-proxy": proxies}}},
+            **_engine(version, routed, nftables=layout == "nftables", loopback=loopback, bare=bare),
         )
     )
-    found = list(_differences(host, version, routed, text, verdict, loopback=loopback))
+    found = list(
+        _differences(host, version, routed, text, verdict, loopback=loopback, bare=bare, altered=altered)
+    )
     return text, version, verdict, found
 
 
@@ -251,7 +344,7 @@ def _host_ip(version: int, number: int, *, loopback: bool) -> str:
     return "::" if version == 6 else "0.0.0.0"
 
 
-def _engine(version: int, routed: str, *, nftables: bool, loopback: bool = False) -> dict[str, Any]:
+def _engine(version: int, routed: str, *, nftables: bool, loopback: bool, bare: bool) -> dict[str, Any]:
     """What the engine tells of its containers and networks; one port may be published for the host alone."""
     containers, networks = [], []
     for number, (bridge, own) in enumerate(PLACES.items()):
@@ -263,7 +356,8 @@ def _engine(version: int, routed: str, *, nftables: bool, loopback: bool = False
         )
         host_ip = _host_ip(version, number, loopback=loopback)
         bindings = [{"HostIp": host_ip, "HostPort": str(NAMED[0] + number)}]
-        attached = {"NetworkID": bridge * 8, "IPAddress": own[4], "GlobalIPv6Address": own[6]}
+        ipv6 = "" if bare and number == 1 else own[6]
+        attached = {"NetworkID": bridge * 8, "IPAddress": own[4], "GlobalIPv6Address": ipv6}
         ports = {"80/tcp": bindings, "80/udp": bindings}
         settings = {"Ports": only(ports), "Networks": only({bridge: attached})}
         containers.append(container(f"web{number}", NetworkSettings=settings))
@@ -272,15 +366,29 @@ def _engine(version: int, routed: str, *, nftables: bool, loopback: bool = False
 
 
 def _differences(
-    host: Publishing, version: int, routed: str, text: str, verdict: Any, *, loopback: bool
+    host: Publishing,
+    version: int,
+    routed: str,
+    text: str,
+    verdict: Any,
+    *,
+    loopback: bool,
+    bare: bool,
+    altered: bool,
 ) -> Iterator[str]:
     """Where the verdict about a port differs from what arrives there."""
     ways: dict[tuple[str, str, bool], list[Probe]] = {}
     for number, (bridge, own) in enumerate(PLACES.items()):
         for protocol, (port, inside) in product(("tcp", "udp"), (NAMED, UNNAMED)):
-            places = [(own[version], inside)]
-            if bridge != routed and not (loopback and number == 1):
+            places = [] if bare and number == 1 else [(own[version], inside)]
+            if (bridge != routed or (bare and number == 1)) and not (loopback and number == 1):
                 places += [(each, port + number) for each in OWN[version]]
+                places += [
+                    (each, at)
+                    for each in OWN[version]
+                    for at, to in REDIRECTED.items()
+                    if to == port + number
+                ]
             ways[f"web{number}", protocol, port == NAMED[0]] = [
                 Probe(protocol, name, source, target, at, 33000 + number)
                 for (name, source), (target, at) in product(MANY[version], places)
@@ -298,9 +406,12 @@ def _differences(
         shown = f"{name} {host_ip}:{NAMED[0] + int(name[-1])}/{protocol}"
         arrived = [probe for probe in probes if real[probe]]
         others = [probe for probe in ways[name, protocol, False] if real[probe]]
-        if shown in open_ports and not arrived and not any(host.reached(probes, probes).values()):
+        direct = [{probe.destination in OWN[version] for probe in some} for some in (arrived, others)]
+        # The judge takes each port for one that Docker translates: what is not may fail without reason.
+        judged = shown in open_ports and not altered
+        if judged and not arrived and not any(host.reached(probes, probes).values()):
             yield f"{shown} fails, and nothing arrives"
-        if shown not in open_ports | doubtful and arrived and others:
+        if shown not in open_ports | doubtful and direct[0] & direct[1]:
             yield f"{shown} passes, and {arrived[0]} arrives, and so does {others[0]}"
         if shown in doubtful and not any(each in text for each in DOUBTFUL):
             yield f"{shown} is for a person, and all conditions are understood"

@@ -17,7 +17,7 @@ from hardener.checks.lib.hostnetwork import (
     uplink_names,
     uplinks,
 )
-from hardener.checks.lib.packetfilter import Dimension, Flow, Key, Rule, Ruleset, to_container
+from hardener.checks.lib.packetfilter import Dimension, Flow, Key, Rule, Ruleset, into_host, to_container
 from hardener.checks.lib.packetfilter.chains import too_complex
 from hardener.checks.lib.packetfilter.outside import (
     arriving,
@@ -29,13 +29,17 @@ from hardener.checks.lib.packetfilter.outside import (
     unicast,
 )
 from hardener.checks.lib.packetfilter.sets import (
+    ALL_PORTS,
     PROTOCOLS,
+    TRANSLATED,
     Box,
     Intervals,
     addresses,
     interface,
     intersect,
+    kinds,
     normal,
+    subtract,
     within,
 )
 from hardener.checks.lib.ports import Published
@@ -112,6 +116,7 @@ class Way:
         forwarding: versions of IP in which the kernel forwards published ports.
         iptables: whether the engine has its rules in iptables.
         proxies: whether docker-proxy listens at the ports of containers.
+        complete: whether all parts of the packet filter could be read.
     """
 
     def __init__(
@@ -122,9 +127,11 @@ class Way:
         *,
         iptables: bool,
         proxies: bool,
+        complete: bool,
     ) -> None:
         self._loaded = sources
         self._proxies = proxies
+        self._complete = complete
         accepting = _ENGINES_CHAINS if iptables else frozenset[str]()
         self._sources = {
             version: [_as_published(rules, accepting) for rules in some] for version, some in sources.items()
@@ -160,15 +167,13 @@ class Way:
         """
         if port.protocol not in PROTOCOLS:
             return [Fate(DOUBTFUL, f"is not judged, since rules are not followed for {port.protocol}")]
-        return [self._fate(each) for version in (4, 6) for each in self._entrances(port, version)]
+        return [self._fate(each) for each in self._entrances(port, port.version)]
 
     def _entrances(self, port: Published, version: int) -> Iterator[_Entrance]:
         number, inside = (int(text) if text.isdigit() else 0 for text in (port.port, port.inside))
         any_address = port.address in ("0.0.0.0", "::")  # noqa: S104 - its meaning
         host = "" if any_address else port.address
         places = self._places(port, version)
-        if port.version != version:
-            return
         if version in self._forwarding and not port.loopback:
             some = [
                 _Entrance(version, port.protocol, host, bridge, address, number, inside, direct=False)
@@ -176,10 +181,13 @@ class Way:
                 if bridge not in self._routed[version]  # packets come to the container's own address alone
             ]
             yield from some
-            # docker-proxy serves no ports of swarm services: these have no networks here.
-            if some and self._proxies and (port.networks or not inside):
-                way = replace(some[0], bridge="", address="", inside=number, proxied=True)
-                if _many(_matching(self._untranslated(way).most, _at(way)), version):
+            # docker-proxy serves no ports of swarm services, which have no networks here. It serves a port of
+            # IPv6 also if the container has no address of IPv6.
+            if (some or not places) and self._proxies and (port.networks or not inside):
+                way = _Entrance(
+                    version, port.protocol, host, "", "", number, number, direct=False, proxied=True
+                )
+                if _many(_matching(self._untranslated(way).most, *_at(way)), version):
                     yield way
         for bridge, address in places:
             if address and inside:
@@ -210,26 +218,30 @@ class Way:
         there: dict[int, Intervals] = {}
         if way.address:
             there[Dimension.DESTINATION] = addresses(way.address, way.address, way.version)
-        point = there | _at(way)
         states: dict[str, dict[str, None]] = {}
         for name, iif in self._cells(flow):
             self._steps += len(flow.most) + len(flow.least)
             if self._steps > _MOST_STEPS:
                 raise too_complex()
-            here, all_here = point | {Dimension.IIF: iif}, there | {Dimension.IIF: iif}
+            all_here = there | {Dimension.IIF: iif}
+            here = [all_here | condition for condition in _at(way)]
             key = (id(flow), way.address, iif)
             if key not in self._only_named:
+                # No rule for translation names a port: the ones for packets to the host do.
+                whole = (
+                    into_host(self._loaded[way.version], way.version, interfaces=iif) if way.proxied else flow
+                )
                 most, least = (
                     only_named(_matching(boxes, all_here), way.protocol, way.version)
-                    for boxes in (flow.most, flow.least)
+                    for boxes in (whole.most, whole.least)
                 )
                 self._only_named[key] = (most, least)
             named, perhaps_named = self._only_named[key]
-            if not _many(_matching(flow.most, here), way.version):
+            if not _many(_matching(flow.most, *here), way.version):
                 state = REFUSED
             elif named:
                 state = NAMED
-            elif _many(_matching(flow.least, here), way.version) and not perhaps_named:
+            elif _many(_matching(flow.least, *here), way.version) and not perhaps_named:
                 state = OPEN
             else:
                 state = DOUBTFUL
@@ -253,7 +265,9 @@ class Way:
 
     def _flow(self, way: _Entrance) -> Flow:
         """Return the packets that get through, to any address behind the bridge and to any port."""
-        key = (way.version, way.protocol, way.host, way.bridge, way.direct, way.proxied and not way.port)
+        key: tuple[object, ...] = (way.version, way.protocol, way.host, way.bridge, way.direct)
+        if way.proxied:
+            key = (way.version, way.protocol, not way.port, "input")
         if way.proxied and key not in self._flows:
             before = self._untranslated(way)
             flow = Flow(before.most, before.least, before.doubts.copy())
@@ -271,16 +285,19 @@ class Way:
 
     def _untranslated(self, way: _Entrance) -> Flow:
         """Return the packets to the host that are not translated: all the same until they meet INPUT."""
-        key = (way.version, way.protocol, way.host, not way.port)
+        key = (way.version, way.protocol, not way.port)
         if key not in self._flows:
-            own = self._own.get(way.version)
-            loaded = self._loaded[way.version]
+            own, loaded = self._own.get(way.version, ()), self._loaded[way.version]
             written = any(chain.translates for rules in loaded for chain in rules.chains.values())
             rules = [_translating(each, own, engines=not way.port) for each in loaded]
-            to = addresses(way.host, way.host, way.version) if way.host else own
-            every = arriving(way.version, way.protocol, self._arrival, to or unicast(way.version))
-            packets = [every] if way.port or written else []  # the engine writes its rules before a port's
-            self._flows[key] = Flow(packets, packets).along(rules, "ingress", "prerouting")
+            packets = [arriving(way.version, way.protocol, self._arrival, own or unicast(way.version))]
+            # Without an address none arrives. The engine writes its rules before those of a port.
+            if (self._own and not own) or not (way.port or written):
+                packets = []
+            if self._complete:
+                self._flows[key] = Flow(packets, packets).along(rules, "ingress", "prerouting")
+            else:
+                self._flows[key] = Flow(packets, [], {"rules that could not be read": None})
         return self._flows[key]
 
     def _cells(self, flow: Flow) -> Iterable[tuple[str, Intervals]]:
@@ -308,33 +325,26 @@ def _as_published(rules: Ruleset, accepting: Collection[str]) -> Ruleset:
     return Ruleset(chains, rules.version)
 
 
-def _translating(rules: Ruleset, own: Intervals | None, *, engines: bool) -> Ruleset:
+def _translating(rules: Ruleset, own: Intervals, *, engines: bool) -> Ruleset:
     """Return the rules as packets meet them that stay on the host: a translated one leaves their way.
 
     Args:
         rules: those that are loaded.
-        own: addresses of the host.
+        own: addresses of the host, as far as they are known.
         engines: whether the chains of the engine translate packets to each port.
     """
 
-    def away(key: Key, rule: Rule) -> Rule:
-        if (
-            engines
-            and rule.verdict == "jump"
-            and (rule.target in _ENGINES_CHAINS or key[1] == _ENGINES_TABLE)
+    def followed(key: Key, rule: Rule) -> Rule:
+        to = rule.moved.get(Dimension.DESTINATION, ())
+        jumps = engines and rule.verdict == "jump"
+        if (jumps and (rule.target in _ENGINES_CHAINS or key[1] == _ENGINES_TABLE)) or (
+            intersect(to, unicast(rules.version)) and not intersect(to, own)
         ):
             return replace(rule, verdict="away")
-        if not rule.destination:
-            return rule
-        try:
-            to = addresses(rule.destination, rule.destination, rules.version)
-        except ValueError:
-            to = ()
-        leaves = intersect(to, unicast(rules.version)) and not intersect(to, own or ())
-        return replace(rule, verdict="away" if leaves else "unknown")
+        return replace(rule, verdict="redirect") if rule.moved or rule.verdict == "unknown" else rule
 
     chains = {
-        key: replace(chain, rules=_joined(away(key, rule) for rule in chain.rules))
+        key: replace(chain, rules=_joined(followed(key, rule) for rule in chain.rules))
         for key, chain in rules.chains.items()
     }
     return Ruleset(chains, rules.version)
@@ -343,30 +353,35 @@ def _translating(rules: Ruleset, own: Intervals | None, *, engines: bool) -> Rul
 def _joined(rules: Iterable[Rule]) -> list[Rule]:
     """Return the rules with successive ones joined that translate alike: there is one for each port."""
 
-    def alike(rule: Rule) -> object:
-        if rule.verdict != "away" or not rule.understood or Dimension.PORT not in (rule.may or {}):
-            return id(rule)
-        return [each for each in (rule.may or {}).items() if each[0] != Dimension.PORT]
+    def alike(rule: Rule) -> Mapping[int, Intervals] | None:
+        joins = rule.verdict == "away" and rule.understood
+        return {**rule.may, Dimension.PORT: ()} if joins and rule.may else None
 
-    found = []
-    for _, group in groupby(rules, alike):
-        first, *others = group
-        if others:
-            ports = normal(each for rule in (first, *others) for each in (rule.may or {})[Dimension.PORT])
-            taken = {**(first.may or {}), Dimension.PORT: ports}
-            first = replace(first, may=taken, must=taken)
-        found.append(first)
+    found: list[Rule] = []
+    for condition, group in groupby(rules, alike):
+        some = list(group)
+        if condition:
+            ports = normal(each for rule in some for each in (rule.may or {}).get(Dimension.PORT, ALL_PORTS))
+            taken = {**condition, Dimension.PORT: ports}
+            some = [replace(some[0], may=taken, must=taken)]
+        found += some
     return found
 
 
-def _at(way: _Entrance) -> dict[int, Intervals]:
-    """Return the condition of the ports with which packets arrive and leave; of no port if any counts."""
-    found: dict[int, Intervals] = {Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {}
-    return found | ({Dimension.PORT: ((way.inside,) * 2,)} if way.inside else {})
+def _at(way: _Entrance) -> list[dict[int, Intervals]]:
+    """Return conditions of the ports with which packets arrive and leave; of no port if any counts."""
+    leaving: dict[int, Intervals] = {Dimension.PORT: ((way.inside,) * 2,)} if way.inside else {}
+    both = leaving | ({Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {})
+    if not way.proxied:
+        return [both]
+    if way.host:
+        both[Dimension.DESTINATION] = addresses(way.host, way.host, way.version)
+    redirected = kinds(states=[TRANSLATED])  # from any port and address of the host
+    return [both | {Dimension.KIND: subtract(kinds(), redirected)}, leaving | {Dimension.KIND: redirected}]
 
 
-def _matching(boxes: Iterable[Box], condition: Mapping[int, Intervals]) -> list[Box]:
-    return [found for box in boxes if (found := within(box, condition))]
+def _matching(boxes: Iterable[Box], *conditions: Mapping[int, Intervals]) -> list[Box]:
+    return [found for box in boxes for each in conditions if (found := within(box, each))]
 
 
 def _many(boxes: Iterable[Box], version: int) -> bool:

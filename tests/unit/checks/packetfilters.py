@@ -18,7 +18,13 @@ NAT = (
 
 def save(*rules: str, policy: str = "ACCEPT", docker: str = DOCKER) -> str:
     body = "".join(f"{rule}\n" for rule in rules)
-    return (NAT if docker else "") + f"*filter\n:INPUT {policy} [0:0]\n:FORWARD DROP [0:0]\n{docker}{body}COMMIT\n"
+    filters = f"*filter\n:INPUT {policy} [0:0]\n:FORWARD DROP [0:0]\n{docker}{body}COMMIT\n"
+    return (NAT if docker else "") + filters
+
+
+def to_ipv6(text: str) -> str:
+    """The rules of ``save`` for ip6tables."""
+    return text.replace("172.17.0.2", "[fd00:17::2]")
 
 
 def inet(*, policy: str = "accept", family: str = "inet", hook: str = "input") -> list[dict[str, Any]]:
@@ -27,7 +33,7 @@ def inet(*, policy: str = "accept", family: str = "inet", hook: str = "input") -
 
 
 def filtered(ipv4: str | None = None, ipv6: str | None = None, nft: Any = (), **sources: Any) -> Snapshot:
-    tables = {"variant": "nf_tables", "ipv4": ipv4, "ipv6": ipv6}
+    tables = {"variant": "nf_tables", "ipv4": ipv4, "ipv6": ipv6 and to_ipv6(ipv6)}
     objects = None if nft is None else list(nft)
     return make(firewall=only({"iptables": tables, "nft": objects, "errors": {}}), **sources)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.hanging import must_end
 from tests.unit.checks.judging import Judge
-from tests.unit.checks.packetfilters import MANAGED, UNKNOWN, filtered, inet, save
+from tests.unit.checks.packetfilters import MANAGED, UNKNOWN, filtered, inet, save, to_ipv6
 from tests.unit.snapshots import container, failed, make, only
 
 USER = "host-firewall-docker-user"
@@ -84,7 +85,9 @@ def filtering(
     lines = [f"-A DOCKER-USER {rule}".format(**words, few=FEW[version]) for rule in rules]
     text = save(*lines, docker=ahead + LAYOUTS[layout].format(**words))
     tables = {"ipv4": save(docker=""), "ipv6": save(docker=""), "variant": "nf_tables"}
-    tables[f"ipv{version}"] = text.replace("FORWARD DROP", "FORWARD ACCEPT")
+    tables[f"ipv{version}"] = (to_ipv6(text) if version == 6 else text).replace(
+        "FORWARD DROP", "FORWARD ACCEPT"
+    )
     facts = {"state": "ok", "ms": 1, "data": {"iptables": tables, "nft": [], "errors": {}}}
     sources = {**host.raw["sources"], "firewall": facts}
     named = {"published_ports": [policy]} if policy else {}
@@ -435,6 +438,126 @@ def test_published_ipv6_ports_fail_only_where_docker_forwards_ipv6(judge: Judge)
     assert {offender.name for offender in verdict.offenders} == {"web [::]:8080/tcp"}
     assert judge(USER, filtered(save(DROP), save(DROP), **both)).status is Status.PASS
     assert judge(USER, filtered(save(DROP), save(docker=""), **ports("::"))).status is Status.NOT_APPLICABLE
+
+
+REFUSED = "-A DOCKER-USER -j DROP"
+RETURNING = ("-A PREROUTING -i eth0 -j RETURN", "-A PREROUTING -p tcp -j ACCEPT")
+NOTRACK = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -j CT --notrack\nCOMMIT\n"
+REDIRECT = "-A PREROUTING -p tcp -m tcp --dport 9090 -j {}"
+
+
+def ahead_of_docker(rule: str, **options: str) -> str:
+    """Rules that refuse all packets to containers, with one of the site ahead of Docker's translation."""
+    return save(REFUSED, **options).replace("-A PREROUTING", f"{rule}\n-A PREROUTING", 1)
+
+
+def without_translation(**options: str) -> str:
+    """Rules that refuse all packets to containers, without Docker's translation of their ports."""
+    return "\n".join(line for line in save(REFUSED, **options).splitlines() if "DNAT" not in line) + "\n"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        *(partial(ahead_of_docker, rule) for rule in RETURNING),
+        without_translation,
+        lambda **options: NOTRACK + save(REFUSED, **options),
+        lambda **options: save(REFUSED, **options).replace(
+            "-A PREROUTING -m addrtype --dst-type LOCAL", "-A OUTPUT"
+        ),
+    ],
+)
+@pytest.mark.parametrize(("version", "address"), [(4, "0.0.0.0"), (6, "::")])
+def test_packets_that_are_not_translated_reach_docker_proxy(
+    judge: Judge, rules: Callable[..., str], version: int, address: str
+) -> None:
+    host = ports(address, ipv6="fd00:17::2")
+    off: dict[str, Any] = {"daemon.config": {"parsed": {"userland-proxy": False}}, "engine": {"proxies": 0}}
+    loaded = {"ipv4": save(REFUSED), "ipv6": save(REFUSED)}
+    verdict = judge(USER, filtered(**{**loaded, f"ipv{version}": rules()}, **host))
+    assert verdict.status is Status.FAIL
+    assert "to docker-proxy on the host" in verdict.actual
+    refused = rules(policy="DROP")
+    assert judge(USER, filtered(**{**loaded, f"ipv{version}": refused}, **host)).status is Status.PASS
+    named = f"{refused}*filter\n-A INPUT -p tcp -m tcp --dport 8080 -j ACCEPT\nCOMMIT\n"
+    assert judge(USER, filtered(**{**loaded, f"ipv{version}": named}, **host)).status is Status.PASS
+    assert judge(USER, filtered(**{**loaded, f"ipv{version}": rules()}, **host, **off)).status is Status.PASS
+    off["engine"] = {"proxies": 1}  # from before the change of daemon.json
+    verdict = judge(USER, filtered(**{**loaded, f"ipv{version}": rules()}, **host, **off))
+    assert verdict.status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("REDIRECT --to-ports 8080", Status.MANUAL),
+        ("REDIRECT --to-ports 8081", Status.PASS),
+        ("REDIRECT --to-ports 8000-9000", Status.MANUAL),
+        ("REDIRECT", Status.MANUAL),
+        ("NETMAP --to 198.51.100.0/24", Status.MANUAL),
+        ("DNAT --to-destination 127.0.0.1:8080", Status.MANUAL),
+        ("DNAT --to-destination 198.51.100.7:8080", Status.MANUAL),
+        ("DNAT --to-destination 198.51.100.7:8081", Status.PASS),
+        ("DNAT --to-destination 198.51.100.1-198.51.100.9:8080", Status.MANUAL),
+        ("DNAT --to-destination 192.0.2.1:8080", Status.PASS),
+    ],
+)
+def test_ports_that_may_be_redirected_to_docker_proxy_are_for_a_person(
+    judge: Judge, target: str, status: Status
+) -> None:
+    network = uplinked("eth0")
+    network.value["interfaces"][0]["addresses"] = ["198.51.100.7/24"]
+    text = ahead_of_docker(REDIRECT.format(target))
+    verdict = judge(USER, filtered(text, network=network, **ports("0.0.0.0")))
+    assert verdict.status is status, verdict
+    if status is Status.MANUAL:
+        assert target in verdict.actual
+    refused = ahead_of_docker(REDIRECT.format(target), policy="DROP")
+    assert judge(USER, filtered(refused, network=network, **ports("0.0.0.0"))).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("statements", "status"),
+    [
+        ([{"redirect": {"port": 8080}}], Status.MANUAL),
+        ([{"redirect": {"port": 8081}}], Status.PASS),
+        ([{"redirect": None}], Status.MANUAL),
+        ([{"dnat": {"addr": "192.0.2.1", "port": 8080}}], Status.PASS),
+        ([{"dnat": {"addr": {"map": {"key": {}, "data": {}}}}}], Status.MANUAL),
+        ([{"accept": None}], Status.PASS),  # the next chain of type nat translates
+    ],
+)
+def test_chains_of_nftables_may_redirect_to_docker_proxy(
+    judge: Judge, statements: Any, status: Status
+) -> None:
+    place = {"family": "ip", "table": "site"}
+    chain = {**place, "name": "in", "type": "nat", "hook": "prerouting", "prio": -110, "policy": "accept"}
+    tables = [{"chain": chain}, {"rule": {**place, "chain": "in", "expr": statements}}]
+    verdict = judge(USER, filtered(save(REFUSED), nft=tables, **ports("0.0.0.0")))
+    assert verdict.status is status, verdict
+
+
+def test_rules_that_could_not_be_read_may_lead_to_docker_proxy(judge: Judge) -> None:
+    for policy in ("ACCEPT", "DROP"):
+        snapshot = filtered(save(REFUSED, policy=policy), **ports("0.0.0.0"))
+        snapshot.raw["sources"]["firewall"]["data"]["errors"] = {"nft": "timed out"}
+        if policy == "DROP":
+            assert judge(USER, snapshot).status is Status.PASS
+        else:
+            with pytest.raises(FactUnavailable, match="timed out"):
+                judge(USER, snapshot)
+
+
+def test_docker_proxy_serves_ipv6_also_if_the_container_has_no_address_of_it(judge: Judge) -> None:
+    def status(**facts: Any) -> Status:
+        snapshot = filtered(save(REFUSED), without_translation(**facts.pop("rules", {})), **facts)
+        return judge(USER, snapshot).status
+
+    assert status(**ports("0.0.0.0", "::")) is Status.FAIL
+    assert status(**ports("0.0.0.0", "::"), rules={"policy": "DROP"}) is Status.PASS
+    network = uplinked("eth0")
+    network.value["interfaces"][0]["addresses"] = ["198.51.100.7/24"]
+    assert status(**ports("0.0.0.0", "::"), network=network) is Status.PASS  # IPv6 is off on the host
 
 
 def test_published_ports_of_a_swarm_service_fail_without_a_refusing_rule(judge: Judge) -> None:

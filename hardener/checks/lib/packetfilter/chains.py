@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from hardener.checks.lib.packetfilter.outside import narrow
 from hardener.checks.lib.packetfilter.sets import (
     ALL_NAMES,
+    ALL_PORTS,
     NEW,
+    TRANSLATED,
     UNTRACKED,
     Box,
     Condition,
@@ -34,7 +36,6 @@ _MOST_BOXES = 512
 _MOST_REGIONS = 4096
 _MOST_STEPS = 400_000
 _CONNTRACK = -200  # the priority at which connections are tracked
-_TRANSLATIONS = {"prerouting": -100, "input": 100}  # the priorities at which addresses are translated
 _KNOWN = frozenset({"accept", "drop", "return", "jump", "goto", "away"})
 _DEEPEST = 32  # the kernel allows 16 nested chains in nftables; in iptables the packet's stack is the limit
 
@@ -44,9 +45,9 @@ class Rule:
     """One rule: the packets that it matches, and their verdict.
 
     The verdict is ``accept``, ``drop``, ``return``, ``jump``, ``goto``, ``""`` for a rule that only counts or
-    logs, ``away`` for one that takes packets from the followed way to another one, and ``unknown`` for a
-    target with any effect. A rule with ``untracks`` may take packets away from connection tracking, and one
-    with a ``destination`` translates their address to it.
+    logs, ``away`` for one that takes packets from the followed way to another one, ``redirect`` for one that
+    may translate their destination, and ``unknown`` for a target with any effect. A rule with ``untracks``
+    may take packets away from connection tracking, and one with ``moved`` gives them this destination.
     """
 
     text: str
@@ -55,7 +56,7 @@ class Rule:
     may: Condition | None = field(default_factory=dict)
     must: Condition | None = field(default_factory=dict)
     untracks: bool = False
-    destination: str = ""
+    moved: Condition = field(default_factory=dict)
     place: int = 0
     looks_up: bool = False
 
@@ -70,7 +71,8 @@ class Chain:
     """A chain of rules; ``hook`` and ``policy`` are empty unless it is a base chain.
 
     A base chain sees packets that arrive on its ``devices``; of a hook, the lowest ``priority`` comes first.
-    Those of type nat (``translates``) see only tracked packets that are not translated yet.
+    Those of type nat (``translates``) see only tracked packets that are not translated yet; they refuse none,
+    since the kernel may track no connections.
     """
 
     key: Key
@@ -88,11 +90,6 @@ class Chain:
     def early(self) -> bool:
         """Return whether the chain sees packets before their connections are tracked."""
         return self.hook == "ingress" or (self.hook == "prerouting" and self.priority < _CONNTRACK)
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Return the position in the hook; the kernel calls all chains of type nat at one priority."""
-        return (_TRANSLATIONS.get(self.hook, 0) if self.translates else self.priority, self.priority)
 
 
 class Region:
@@ -163,17 +160,9 @@ class Ruleset:
         self.version = version
 
     def hooked(self, hook: str) -> list[Chain]:
-        """Return the base chains of a hook that see packets of this version of IP, and can stop some."""
+        """Return the base chains of a hook that see packets of this version of IP."""
         families = {"inet", "netdev", "ip" if self.version == 4 else "ip6"}
-        found = [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
-        return [chain for chain in found if not chain.translates or self._stops(chain)]
-
-    def _stops(self, base: Chain) -> bool:
-        """Return whether a rule in the table of a chain of type nat keeps packets from the followed way."""
-        table = (chain.rules for chain in self.chains.values() if chain.key[:2] == base.key[:2])
-        return base.policy == "drop" or any(
-            rule.verdict in ("drop", "away") for some in table for rule in some
-        )
+        return [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
 
     def follow(self, chain: Chain, packets: Sequence[Box], *, certain: bool = False) -> Outcome:
         """Return the effect of ``chain`` on packets.
@@ -200,7 +189,7 @@ class _Walk:
         self._version = rules.version
         self._certain = certain
         self._steps = 0
-        self._early = base.early
+        self._early, self._translates = base.early, base.translates
 
     def through(
         self, chain: Chain, packets: Sequence[Box], called_by: frozenset[Key] = frozenset()
@@ -218,7 +207,7 @@ class _Walk:
             done.returned.add(remaining)
             return done
         left = [*remaining, *done.returned.boxes()]  # a base chain has no caller: its policy applies
-        refuses = chain.policy in ("drop", "reject")
+        refuses = chain.policy in ("drop", "reject") and not chain.translates
         (done.refused if refuses else done.accepted).add(left, f"{chain}: policy {chain.policy}")
         return done
 
@@ -236,10 +225,10 @@ class _Walk:
         if (not rule.understood or rule.verdict not in _KNOWN) and not self._narrow(rule):
             done.doubts[reason] = None
         match rule.verdict:
-            case "accept":
-                done.accepted.add(least if self._certain else most, reason)
-            case "drop":
+            case "drop" if not self._translates:
                 done.refused.add(least, reason)
+            case "accept" | "drop":
+                done.accepted.add(least if self._certain else most, reason)
             case "away":
                 pass
             case "return":
@@ -255,7 +244,8 @@ class _Walk:
                 return self._after_call(rule, remaining, given, inside, done)
             case _:  # it may accept, refuse, or do neither
                 if not self._certain:
-                    done.accepted.add(most, reason)
+                    moves = rule.verdict == "redirect" and self._translates
+                    done.accepted.add(_moved(most, rule) if moves else most, reason)
                     return remaining
         return remaining if self._narrow(rule) else self._after_rule(remaining, rule)
 
@@ -316,6 +306,13 @@ def bounded(boxes: list[Box]) -> list[Box]:
     if len(boxes) > _MOST_BOXES:
         raise too_complex()
     return boxes
+
+
+def _moved(boxes: Iterable[Box], rule: Rule) -> list[Box]:
+    """Return packets with the destination that a rule gives them: any port, if it is not understood."""
+    given = rule.moved or {Dimension.PORT: ALL_PORTS}
+    translated = (moved for box in boxes for moved in in_state(box, TRANSLATED, of=NEW))
+    return [tuple(given.get(key, values) for key, values in enumerate(box)) for box in translated]
 
 
 def _matching(boxes: Iterable[Box], condition: Condition | None) -> list[Box]:

@@ -55,7 +55,8 @@ _FOR_OTHERS = frozenset({"ANYCAST", "BLACKHOLE", "BROADCAST", "MULTICAST", "PROH
 _WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
 _STATES = {"NEW": {NEW, TRANSLATED}, "DNAT": {TRANSLATED}, "UNTRACKED": {UNTRACKED}, "INVALID": {EARLY}}
 _PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "security": 50}
-_DESTINATION = re.compile(r"--to-destination (?:\[([^]]+)\]|([0-9]+(?:\.[0-9]+){3}|[0-9a-f:]+)(?![^: ]))")
+# Of a target that translates: an address and a port, not ranges.
+_TO = re.compile(r"--to-(?:destination (?:\[(\S+)\]|([0-9.]+|[0-9a-f:]+)):?|ports )([0-9]*)(?= |$)")
 _PROTOCOLS = {"6": "tcp", "17": "udp"}
 # Targets after which a packet continues in the chain.
 _PASSING = frozenset(
@@ -160,8 +161,9 @@ def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, IpSe
             name = words[index] if index < len(words) else ""
             verdict, target = ("goto", name) if word == "-g" else target_of(name)
             untracks = "--notrack" in words or name == "NOTRACK"
-            if name == "DNAT" and (to := _DESTINATION.search(" ".join(words[index:]))):
-                return Rule(line, "accept", "", may, must, destination=to[1] or to[2])
+            to = _TO.search(" ".join(words[index:])) if name in ("DNAT", "REDIRECT") else None
+            if to and (change := moved(to[1] or to[2], to[3], version)):
+                return Rule(line, "accept", "", may, must, moved=change)
             return Rule(line, verdict, target, may, must, untracks)
         values: list[str] = []
         if word not in _WITHOUT_VALUE and index < len(words):
@@ -244,6 +246,15 @@ def restrict(dimension: Dimension, values: Intervals, version: int, *, negated: 
     """Return a condition on one dimension, or its negation."""
     kept = subtract(everything(dimension, version), values) if negated else values
     return ({dimension: kept}, {dimension: kept}) if kept else NONE
+
+
+def moved(address: str | None, port: str, version: int) -> Condition:
+    """Return the destination that a translation gives packets; nothing if it is not understood."""
+    try:
+        given: dict[int, Intervals] = {Dimension.PORT: ((int(port),) * 2,)} if port else {}
+        return given | ({Dimension.DESTINATION: addresses(address, address, version)} if address else {})
+    except ValueError:
+        return {}
 
 
 def tracked() -> Taken:

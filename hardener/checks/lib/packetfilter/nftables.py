@@ -12,6 +12,7 @@ from hardener.checks.lib.packetfilter.iptables import (
     ALL,
     NONE,
     UNKNOWN,
+    moved,
     restrict,
     target_of,
     tracked,
@@ -33,9 +34,7 @@ from hardener.checks.lib.packetfilter.sets import (
 )
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": ""}
-_ELSEWHERE = frozenset(
-    {"queue", "synproxy", "tproxy", "fwd", "dnat", "redirect"}
-)  # verdicts with unknown effect
+_ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd", "dnat", "redirect"})  # with unknown effect
 _WITHOUT_CONDITION = frozenset(
     {"counter", "log", "last", "mangle", "comment", "notrack", "dup", "flow", "secmark"}
 )
@@ -168,8 +167,10 @@ class _Reader:
             if isinstance(statement, str):
                 return [*found, *(Rule(text, "unknown", "", *taken) for taken in takens)]
             name, value = next(iter(statement.items()), ("", None))
-            if name == "dnat" and isinstance(value, Mapping) and isinstance(to := value.get("addr"), str):
-                return [*found, *(Rule(text, "accept", "", *taken, destination=to) for taken in takens)]
+            if name in ("dnat", "redirect") and isinstance(value, Mapping):
+                to, port = (str(value.get(key) or "") for key in ("addr", "port"))
+                if change := moved(to, port, self._version):
+                    return [*found, *(Rule(text, "accept", "", *taken, moved=change) for taken in takens)]
             if name in _VERDICTS or name in ("jump", "goto") or name in _ELSEWHERE:
                 return [*found, *(_decided(text, name, value, taken) for taken in takens)]
             match statement:

@@ -84,12 +84,12 @@ class Flow:
         return outcome
 
     def along(self, sources: Iterable[Ruleset], *hooks: str) -> Flow:
-        """Follow the packets through all base chains of hooks.
+        """Follow the packets through all base chains of hooks, also where destinations are translated.
 
         Raises:
             FactUnavailable: the rules are too complex.
         """
-        for rules, chain in _base_chains(sources, *hooks):
+        for rules, chain in _base_chains(sources, *hooks, translating=("prerouting",)):
             self.through(rules, chain)
         self.each(lambda box: in_state(box, NEW))
         return self
@@ -101,10 +101,18 @@ class Flow:
         )
 
 
-def _base_chains(sources: Iterable[Ruleset], *hooks: str) -> list[tuple[Ruleset, Chain]]:
+def _base_chains(
+    sources: Iterable[Ruleset], *hooks: str, translating: Sequence[str] = ()
+) -> list[tuple[Ruleset, Chain]]:
     """Return the base chains of hooks in the order in which packets pass them."""
-    found = [(rules, chain) for hook in hooks for rules in sources for chain in rules.hooked(hook)]
-    return sorted(found, key=lambda pair: (hooks.index(pair[1].hook), pair[1].order))
+    found = [
+        (rules, chain)
+        for hook in hooks
+        for rules in sources
+        for chain in rules.hooked(hook)
+        if not chain.translates or hook in translating
+    ]
+    return sorted(found, key=lambda pair: (hooks.index(pair[1].hook), pair[1].priority))
 
 
 def to_container(
@@ -122,7 +130,7 @@ def to_container(
     """
     flow = Flow([arriving], [arriving])
     for rules, chain in _base_chains(sources, "ingress", "prerouting", "forward"):
-        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.order[0] > _TRANSLATION)
+        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.priority > _TRANSLATION)
         if translate and late:
             flow.each(translate)
             translate = None

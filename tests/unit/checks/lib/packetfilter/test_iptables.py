@@ -77,8 +77,11 @@ def test_a_rule_for_one_protocol_does_not_refuse_another() -> None:
 
 
 def test_chains_of_the_nat_table_are_not_input_filters() -> None:
-    rules = read_save("*nat\n:INPUT DROP [0:0]\nCOMMIT\n*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT", "ip")
-    assert [chain.key[1] for chain in rules.hooked("input")] == ["mangle"]
+    """They drop packets only while something else has the kernel track connections."""
+    for chain in ("INPUT", "PREROUTING"):
+        rules = read_save(f"*nat\n:{chain} DROP [0:0]\nCOMMIT\n*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT", "ip")
+        assert fate(rules) is OPEN
+        assert fate(rules, "udp") is OPEN
 
 
 def test_ufw_refuses_inbound_packets_by_its_default_policy() -> None:
