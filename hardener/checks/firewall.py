@@ -6,7 +6,15 @@ from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
 from hardener.checks.lib import fields
 from hardener.checks.lib.hostnetwork import uplink_names
-from hardener.checks.lib.packetfilter import Ruleset, into_host, read_nft, read_save, with_lookups
+from hardener.checks.lib.packetfilter import (
+    Chain,
+    Rule,
+    Ruleset,
+    into_host,
+    read_nft,
+    read_save,
+    with_lookups,
+)
 from hardener.checks.lib.ports import meant_ports, published
 from hardener.checks.lib.publication import DOUBTFUL, NAMED, OPEN, Way, next_ports
 from hardener.checks.lib.settings import Settings
@@ -16,6 +24,9 @@ from hardener.snapshot import FactUnavailable, Snapshot
 
 _FAMILIES = {4: "ip", 6: "ip6"}
 _TOOLS = {4: "iptables", 6: "ip6tables"}
+# What rules may do that could not be read, and that others cannot make up for.
+_UNTRACK = Rule("rules that could not be read", "", must=None, untracks=True)
+_UNREAD = Chain(("inet", "unread", "raw"), "prerouting", "accept", [_UNTRACK], priority=-300)
 _PROXIED = "only docker-proxy serves it, by the INPUT chain: see the control host-firewall-input-ipv"
 
 
@@ -86,15 +97,15 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         for version in sorted({port.version for port in ports})
         if _forwards(snapshot, version) or (upcoming and version == 4)
     ]
-    sources = {version: rulesets(snapshot, version) for version in (4, 6)}
+    unread = {_UNREAD.key: _UNREAD} if _unread(snapshot) else {}
+    sources = {version: [*rulesets(snapshot, version), Ruleset(unread, version)] for version in (4, 6)}
     way = Way(
         snapshot,
         sources,
         versions,
         iptables=not _backend(snapshot).startswith("nftables"),
-        proxies=bool(Settings(snapshot).boolean("userland-proxy").value)
-        or fields.number(snapshot.fact_or("engine", {}), "proxies", "engine") > 0,
-        complete=not _unread(snapshot),
+        proxies=fields.number(snapshot.fact_or("engine", {}), "proxies", "engine") > 0
+        or bool(Settings(snapshot).boolean("userland-proxy").value),
     )
     # Those on loopback addresses are open at the container's own address, up to engine 27.
     found = [(port, way.judge(port)) for port in (*ports, *(each for each in every if each.loopback))]

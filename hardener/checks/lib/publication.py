@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 from hardener.checks.lib.hostnetwork import (
@@ -29,7 +29,6 @@ from hardener.checks.lib.packetfilter.outside import (
     unicast,
 )
 from hardener.checks.lib.packetfilter.sets import (
-    ALL_PORTS,
     PROTOCOLS,
     TRANSLATED,
     Box,
@@ -116,7 +115,6 @@ class Way:
         forwarding: versions of IP in which the kernel forwards published ports.
         iptables: whether the engine has its rules in iptables.
         proxies: whether docker-proxy listens at the ports of containers.
-        complete: whether all parts of the packet filter could be read.
     """
 
     def __init__(
@@ -127,11 +125,9 @@ class Way:
         *,
         iptables: bool,
         proxies: bool,
-        complete: bool,
     ) -> None:
         self._loaded = sources
         self._proxies = proxies
-        self._complete = complete
         accepting = _ENGINES_CHAINS if iptables else frozenset[str]()
         self._sources = {
             version: [_as_published(rules, accepting) for rules in some] for version, some in sources.items()
@@ -184,11 +180,9 @@ class Way:
             # docker-proxy serves no ports of swarm services, which have no networks here. It serves a port of
             # IPv6 also if the container has no address of IPv6.
             if (some or not places) and self._proxies and (port.networks or not inside):
-                way = _Entrance(
+                yield _Entrance(
                     version, port.protocol, host, "", "", number, number, direct=False, proxied=True
                 )
-                if _many(_matching(self._untranslated(way).most, *_at(way)), version):
-                    yield way
         for bridge, address in places:
             if address and inside:
                 yield _Entrance(version, port.protocol, "", bridge, address, inside, inside, direct=True)
@@ -265,13 +259,10 @@ class Way:
 
     def _flow(self, way: _Entrance) -> Flow:
         """Return the packets that get through, to any address behind the bridge and to any port."""
-        key: tuple[object, ...] = (way.version, way.protocol, way.host, way.bridge, way.direct)
-        if way.proxied:
-            key = (way.version, way.protocol, not way.port, "input")
+        host = "" if way.proxied else way.host
+        key = (way.version, way.protocol, host, way.bridge, way.direct, way.proxied and not way.port)
         if way.proxied and key not in self._flows:
-            before = self._untranslated(way)
-            flow = Flow(before.most, before.least, before.doubts.copy())
-            self._flows[key] = flow.along(self._loaded[way.version], "input")
+            self._flows[key] = self._to_proxy(way)
         if key not in self._flows:
             bridge = interface(way.bridge, "+\0") if way.bridge else self._bridges
             every = unicast(way.version)
@@ -283,22 +274,16 @@ class Way:
             self._flows[key] = to_container(self._sources[way.version], packets, change)
         return self._flows[key]
 
-    def _untranslated(self, way: _Entrance) -> Flow:
-        """Return the packets to the host that are not translated: all the same until they meet INPUT."""
-        key = (way.version, way.protocol, not way.port)
-        if key not in self._flows:
-            own, loaded = self._own.get(way.version, ()), self._loaded[way.version]
-            written = any(chain.translates for rules in loaded for chain in rules.chains.values())
-            rules = [_translating(each, own, engines=not way.port) for each in loaded]
-            packets = [arriving(way.version, way.protocol, self._arrival, own or unicast(way.version))]
-            # Without an address none arrives. The engine writes its rules before those of a port.
-            if (self._own and not own) or not (way.port or written):
-                packets = []
-            if self._complete:
-                self._flows[key] = Flow(packets, packets).along(rules, "ingress", "prerouting")
-            else:
-                self._flows[key] = Flow(packets, [], {"rules that could not be read": None})
-        return self._flows[key]
+    def _to_proxy(self, way: _Entrance) -> Flow:
+        """Return the packets that get to any port of the host, and are not translated."""
+        own, loaded = self._own.get(way.version, ()), self._loaded[way.version]
+        packets = [arriving(way.version, way.protocol, self._arrival, own or unicast(way.version))]
+        written = any(chain.translates for rules in loaded for chain in rules.chains.values())
+        # Without an address none arrives. The engine writes its rules before those of a port.
+        if (self._own and not own) or not (way.port or written):
+            packets = []
+        rules = [_translating(each, own, engines=not way.port) for each in loaded]
+        return Flow(packets, packets).along(rules, "ingress", "prerouting").along(loaded, "input")
 
     def _cells(self, flow: Flow) -> Iterable[tuple[str, Intervals]]:
         """Return each uplink; if they are not known, sets of names between which no rule distinguishes."""
@@ -336,36 +321,16 @@ def _translating(rules: Ruleset, own: Intervals, *, engines: bool) -> Ruleset:
 
     def followed(key: Key, rule: Rule) -> Rule:
         to = rule.moved.get(Dimension.DESTINATION, ())
-        jumps = engines and rule.verdict == "jump"
-        if (jumps and (rule.target in _ENGINES_CHAINS or key[1] == _ENGINES_TABLE)) or (
-            intersect(to, unicast(rules.version)) and not intersect(to, own)
-        ):
+        jumps = rule.verdict == "jump" and (rule.target == "DOCKER" or key[1] == _ENGINES_TABLE)
+        if (engines and jumps) or (intersect(to, unicast(rules.version)) and not intersect(to, own)):
             return replace(rule, verdict="away")
         return replace(rule, verdict="redirect") if rule.moved or rule.verdict == "unknown" else rule
 
     chains = {
-        key: replace(chain, rules=_joined(followed(key, rule) for rule in chain.rules))
+        key: replace(chain, rules=[followed(key, rule) for rule in chain.rules])
         for key, chain in rules.chains.items()
     }
     return Ruleset(chains, rules.version)
-
-
-def _joined(rules: Iterable[Rule]) -> list[Rule]:
-    """Return the rules with successive ones joined that translate alike: there is one for each port."""
-
-    def alike(rule: Rule) -> Mapping[int, Intervals] | None:
-        joins = rule.verdict == "away" and rule.understood
-        return {**rule.may, Dimension.PORT: ()} if joins and rule.may else None
-
-    found: list[Rule] = []
-    for condition, group in groupby(rules, alike):
-        some = list(group)
-        if condition:
-            ports = normal(each for rule in some for each in (rule.may or {}).get(Dimension.PORT, ALL_PORTS))
-            taken = {**condition, Dimension.PORT: ports}
-            some = [replace(some[0], may=taken, must=taken)]
-        found += some
-    return found
 
 
 def _at(way: _Entrance) -> list[dict[int, Intervals]]:

@@ -89,7 +89,7 @@ class Flow:
         Raises:
             FactUnavailable: the rules are too complex.
         """
-        for rules, chain in _base_chains(sources, *hooks, translating=("prerouting",)):
+        for rules, chain in _base_chains(sources, *hooks, nat=True):
             self.through(rules, chain)
         self.each(lambda box: in_state(box, NEW))
         return self
@@ -101,16 +101,14 @@ class Flow:
         )
 
 
-def _base_chains(
-    sources: Iterable[Ruleset], *hooks: str, translating: Sequence[str] = ()
-) -> list[tuple[Ruleset, Chain]]:
-    """Return the base chains of hooks in the order in which packets pass them."""
+def _base_chains(sources: Iterable[Ruleset], *hooks: str, nat: bool = False) -> list[tuple[Ruleset, Chain]]:
+    """Return the base chains of hooks in the order in which packets pass them, as wanted also of type nat."""
     found = [
         (rules, chain)
         for hook in hooks
         for rules in sources
         for chain in rules.hooked(hook)
-        if not chain.translates or hook in translating
+        if not chain.translates or (nat and hook == "prerouting")
     ]
     return sorted(found, key=lambda pair: (hooks.index(pair[1].hook), pair[1].priority))
 
