@@ -30,7 +30,7 @@ NAMED, UNNAMED = (8080, 80), (12000, 7000)
 MANY = {
     version: [(name, each) for name, some in SOURCES.items() for each in some[version][:2]] for version in OWN
 }
-DOUBTFUL = ("-m mark --mark 0x1", "-m limit --limit 1/min", "meta mark 1", "jump {", "goto {", "REDIRECT")
+DOUBTFUL = ("-m mark --mark 0x1", "-m limit --limit 1/min", "meta mark 1", "jump {", "goto {", "--dport 9090")
 REDIRECTED = {9090: NAMED[0], 9091: UNNAMED[0]}  # ports of the host, by rules of some cases
 TOOLS = {4: "iptables", 6: "ip6tables"}
 
