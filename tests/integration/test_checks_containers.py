@@ -410,13 +410,7 @@ def test_an_imported_image_does_not_fail_the_control_of_add_instructions(snapsho
 
 
 @pytest.mark.parametrize("slug", ["ops-image-sprawl", "ops-container-sprawl"])
-def test_unused_images_and_stopped_containers_are_counted(snapshot: Snapshot, slug: str) -> None:
+def test_without_limits_a_person_decides_how_many_unused_images_and_containers_stay(
+    snapshot: Snapshot, slug: str
+) -> None:
     assert judge(slug, snapshot).status is Status.MANUAL
-    limits = {"max_unused_images": 0, "max_stopped_containers": 0}
-    strict = judge(slug, Snapshot({**snapshot.raw, "policy": limits}))
-    assert strict.status is Status.FAIL
-    if slug == "ops-container-sprawl":
-        assert named(strict) == {"created-privileged"}
-    else:
-        assert named(strict, "image") >= {"secret:1", "root:1"}
-        assert "workload:1" not in named(strict, "image")

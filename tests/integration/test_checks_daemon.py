@@ -357,13 +357,6 @@ def test_a_running_userland_proxy_of_a_published_port_fails(engine: Dockerd) -> 
     assert "1 docker-proxy running" in verdict.actual
 
 
-def test_an_engine_with_iptables_disabled_fails() -> None:
-    with Dockerd(flags=("--iptables=false",)) as engine:
-        verdict = judge("daemon-iptables-managed", collect(engine))
-    assert verdict.status is Status.FAIL
-    assert "false (--iptables)" in verdict.actual
-
-
 def test_tls_without_client_certificates_fails(certificates: Path) -> None:
     flags = (f"--host=tcp://127.0.0.1:{free_port()}", *mutual(certificates)[1:], "--tlsverify=false")
     with Dockerd(flags=flags) as engine:
