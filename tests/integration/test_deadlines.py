@@ -160,11 +160,12 @@ def later(profile: Path) -> dict[str, Later]:
     """
     profiles.write(profile)
     begun = _begun(load(profile))
+    audited, runs = bridge(icc=True).raw, ANSWERS["snapshot.main:collect"]["sources"]
     lost = r"hardener: error: silent: the host gave no answer"
     return {
         "plan": Later(
             ONLY,
-            {"snapshot.main:collect": bridge(icc=True).raw},
+            {"snapshot.main:collect": {**audited, "sources": {**audited["sources"], **runs}}},
             r"silent\s+no plan: the host gave no answer",
             ExitCode.CHANGE_FAILED,
         ),

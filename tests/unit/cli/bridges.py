@@ -21,7 +21,7 @@ def bridge(*, icc: bool) -> Snapshot:
     for network in networks:
         if network["Name"] == "bridge":
             network["Options"]["com.docker.network.bridge.enable_icc"] = "true" if icc else "false"
-    return make(**{"docker.networks": networks, "hardener.runs": {"runs": []}})
+    return make(**{"docker.networks": networks})
 
 
 def changing(fleet: FakeFleet, **answer: Any) -> Callable[[str], dict[str, Any]]:
