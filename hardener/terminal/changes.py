@@ -60,7 +60,11 @@ def remaining(outlooks: Sequence[Outlook]) -> Iterator[str]:
 
 
 def wishes(found: WishComparison) -> Iterator[str]:
-    """Show the differences between hosts and the wishes of their inventory."""
+    """Show the differences between hosts and the wishes of their inventory, each once."""
+    return iter(dict.fromkeys(_wishes(found)))
+
+
+def _wishes(found: WishComparison) -> Iterator[str]:
     for host, results in found.left.items():
         for each in results:
             why = f": {line(each.reason, 2000)}" if each.reason else ""

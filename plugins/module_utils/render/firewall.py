@@ -114,10 +114,13 @@ def _input_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
         yield from service.rules(family, "--dport")
     # Docker's rules redirect published ports: then only containers that call their own host reach
     # docker-proxy here. Without such rules (IPv6 before 27), all packets to published ports do.
-    places = [f"-i {bridge} " for bridge in facts.bridges(host)] if facts.translates(host, family) else [""]
+    translated = facts.translates(host, family)
+    places = [f"-i {bridge} " for bridge in facts.bridges(host)] if translated else [""]
+    rules = [rule for service in wanted.published for rule in service.rules(family, "--dport") if translated]
     for protocol, port in facts.published(host, family):
-        rules = list(wanted.published_rules(protocol, port, family))
-        yield from (place + rule for place in places for rule in rules)
+        if not translated or not wanted.names(protocol, port):
+            rules += wanted.published_rules(protocol, port, family)
+    yield from (place + rule for rule in rules for place in places)
     yield "-j DROP"
 
 
@@ -174,7 +177,8 @@ def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
             yield f"-p {service.protocol} {_ORIGINAL} {service.port} -j DROP"
     if wanted.published_others == "present":
         chosen = [(protocol, f"{_EPHEMERAL}:65535") for protocol in facts.unnumbered_protocols(host)]
-        for protocol, port in (*facts.published(host, family), *chosen):
+        present = [each for each in facts.published(host, family) if not wanted.names(*each)]
+        for protocol, port in (*present, *chosen):
             yield from Service(protocol, port, ()).rules(family, _ORIGINAL)
     else:
         yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others == 'accept' else 'DROP'}"

@@ -76,6 +76,10 @@ class Site(NamedTuple):
         """Return whether the site sets a variable about inbound packets."""
         return bool(self.allow or self.ssh_named or self.ssh_sources)
 
+    def names(self, protocol: str, port: str) -> bool:
+        """Return whether ``firewall_published`` names a published port; not of a range."""
+        return port.isdecimal() and any(each.covers(protocol, int(port)) for each in self.published)
+
     def published_rules(self, protocol: str, port: str, family: str) -> Iterator[str]:
         """Yield the rules for the allowed sources of a published port that Docker does not translate."""
         first = int(port.partition(":")[0])

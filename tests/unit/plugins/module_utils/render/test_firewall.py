@@ -305,6 +305,23 @@ def test_ports_that_are_published_stay_open_and_others_are_dropped() -> None:
     assert to_containers in rules(bare, "forwarded.ipv4")
 
 
+@pytest.mark.parametrize("others", ["present", "drop", "accept"])
+def test_a_container_at_a_port_that_the_site_names_changes_no_rule(others: str) -> None:
+    def rendered(*containers: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        engine = {"docker.containers": list(containers), "docker.networks": []}
+        snapshot = filtering(SAVED, SAVED, **engine)
+        named = [{"port": 8080, "sources": ["192.0.2.0/24"]}, {"port": "9000:9010", "protocol": "udp"}]
+        return documents(snapshot, published=named, published_others=others)
+
+    def at(port: str) -> list[dict[str, str]]:
+        return [{"HostIp": "", "HostPort": port}]
+
+    assert rendered(*publishing(**{"80_tcp": at("8080"), "9_udp": at("9001")})) == rendered()
+    assert rendered(*publishing(**{"80_tcp": at("8081")})) != rendered() or others == "drop"
+    if others == "present":  # the site does not name all of its ports
+        assert rendered(*publishing(**{"9_udp": at("9001-9020")})) != rendered()
+
+
 def test_ports_of_a_rootless_engine_are_in_the_input_chain() -> None:
     containers = publishing(**{"80_tcp": [{"HostIp": "", "HostPort": "8080"}]})
     snapshot = filtering(engine={"rootless": True}, **{"docker.containers": containers})
