@@ -114,12 +114,16 @@ def _input_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
         yield from service.rules(family, "--dport")
     # Docker's rules redirect published ports: then only containers that call their own host reach
     # docker-proxy here. Without such rules (IPv6 before 27), all packets to published ports do.
-    translated = facts.translates(host, family)
-    places = [f"-i {bridge} " for bridge in facts.bridges(host)] if translated else [""]
-    rules = [rule for service in wanted.published for rule in service.rules(family, "--dport") if translated]
-    for protocol, port in facts.published(host, family):
-        if not translated or not wanted.names(protocol, port):
-            rules += wanted.published_rules(protocol, port, family)
+    places = [f"-i {bridge} " for bridge in facts.bridges(host)] if facts.translates(host, family) else [""]
+    rules = [rule for service in wanted.published for rule in service.rules(family, "--dport")]
+    if wanted.published_others != "drop":
+        others = [each for each in facts.published(host, family) if not wanted.names(*each)]
+        if any(":" in port for _protocol, port in others):  # a range may contain a port with sources
+            limited = [service for service in wanted.published if service.sources]
+            rules += [
+                f"-p {each.protocol} -m {each.protocol} --dport {each.port} -j DROP" for each in limited
+            ]
+        rules += [rule for each in others for rule in Service(*each, ()).rules(family, "--dport")]
     yield from (place + rule for rule in rules for place in places)
     yield "-j DROP"
 

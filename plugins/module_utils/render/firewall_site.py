@@ -80,15 +80,6 @@ class Site(NamedTuple):
         """Return whether ``firewall_published`` names a published port; not of a range."""
         return port.isdecimal() and any(each.covers(protocol, int(port)) for each in self.published)
 
-    def published_rules(self, protocol: str, port: str, family: str) -> Iterator[str]:
-        """Yield the rules for the allowed sources of a published port that Docker does not translate."""
-        first = int(port.partition(":")[0])
-        found = [service for service in self.published if service.covers(protocol, first)]
-        if not found and self.published_others != "drop":
-            found = [Service(protocol, port, ())]
-        for service in found:
-            yield from service._replace(port=port).rules(family, "--dport")
-
 
 def parse_site(variables: Mapping[str, Any], ssh_ports: Sequence[int]) -> Site:
     """Parse the role's variables.

@@ -307,11 +307,10 @@ def test_ports_that_are_published_stay_open_and_others_are_dropped() -> None:
 
 @pytest.mark.parametrize("others", ["present", "drop", "accept"])
 def test_a_container_at_a_port_that_the_site_names_changes_no_rule(others: str) -> None:
-    def rendered(*containers: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        engine = {"docker.containers": list(containers), "docker.networks": []}
-        snapshot = filtering(SAVED, SAVED, **engine)
+    def rendered(*containers: dict[str, Any]) -> dict[str, str]:
+        snapshot = filtering(**{"docker.containers": list(containers)})  # IPv6 is not translated
         named = [{"port": 8080, "sources": ["192.0.2.0/24"]}, {"port": "9000:9010", "protocol": "udp"}]
-        return documents(snapshot, published=named, published_others=others)
+        return files(documents(snapshot, published=named, published_others=others))
 
     def at(port: str) -> list[dict[str, str]]:
         return [{"HostIp": "", "HostPort": port}]
@@ -320,6 +319,20 @@ def test_a_container_at_a_port_that_the_site_names_changes_no_rule(others: str) 
     assert rendered(*publishing(**{"80_tcp": at("8081")})) != rendered() or others == "drop"
     if others == "present":  # the site does not name all of its ports
         assert rendered(*publishing(**{"9_udp": at("9001-9020")})) != rendered()
+
+
+def test_the_range_of_a_container_opens_no_port_that_the_site_limits_to_sources() -> None:
+    binding = {"80_tcp": [{"HostIp": "", "HostPort": "8000-8010"}]}
+    limited = [{"port": 8000, "sources": ["2001:db8::/32"]}]
+    found = rules(
+        filtering(**{"docker.containers": publishing(**binding)}), "inbound.ipv6", published=limited
+    )
+    ports = [rule.partition("-A HARDENER-INPUT ")[2] for rule in found if "--dport 80" in rule]
+    assert ports == [
+        "-s 2001:db8::/32 -p tcp -m tcp --dport 8000 -j RETURN",
+        "-p tcp -m tcp --dport 8000 -j DROP",
+        "-p tcp -m tcp --dport 8000:8010 -j RETURN",
+    ]
 
 
 def test_ports_of_a_rootless_engine_are_in_the_input_chain() -> None:
