@@ -45,12 +45,15 @@ EVIDENCE = (
         DEBIAN_12,
         "audit plan harden",
     ),
-    Evidence(
-        "releases/test_workload.py"
-        "::test_a_container_is_proven_with_a_fetched_recorder_that_leaves_the_packages_unchanged",
-        GUEST,
-        DEBIAN_12,
-        "record",
+    *(
+        Evidence(
+            "releases/test_workload.py"
+            "::test_a_container_is_proven_with_a_fetched_recorder_that_leaves_the_packages_unchanged",
+            GUEST,
+            host,
+            "record",
+        )
+        for host in (DEBIAN_12, TESTING)
     ),
     Evidence(
         "promise/test_loop.py::test_a_host_with_running_containers_is_hardened",
@@ -97,13 +100,6 @@ EVIDENCE = (
         GUEST,
         TESTING,
         "audit plan harden provision",
-    ),
-    Evidence(
-        "releases/test_workload.py"
-        "::test_a_container_is_proven_with_a_fetched_recorder_that_leaves_the_packages_unchanged",
-        GUEST,
-        TESTING,
-        "record",
     ),
     *(
         Evidence(

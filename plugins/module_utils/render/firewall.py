@@ -119,10 +119,8 @@ def _input_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     if wanted.published_others != "drop":
         others = [each for each in facts.published(host, family) if not wanted.names(*each)]
         if any(":" in port for _protocol, port in others):  # a range may contain a port with sources
-            limited = [service for service in wanted.published if service.sources]
-            rules += [
-                f"-p {each.protocol} -m {each.protocol} --dport {each.port} -j DROP" for each in limited
-            ]
+            limited = [service.for_all() for service in wanted.published if service.sources]
+            rules += [rule for each in limited for rule in each.rules(family, "--dport", "DROP")]
         rules += [rule for each in others for rule in Service(*each, ()).rules(family, "--dport")]
     yield from (place + rule for rule in rules for place in places)
     yield "-j DROP"
@@ -178,7 +176,7 @@ def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     for service in wanted.published:
         yield from service.rules(family, _ORIGINAL)
         if service.sources:
-            yield f"-p {service.protocol} {_ORIGINAL} {service.port} -j DROP"
+            yield from service.for_all().rules(family, _ORIGINAL, "DROP")
     if wanted.published_others == "present":
         chosen = [(protocol, f"{_EPHEMERAL}:65535") for protocol in facts.unnumbered_protocols(host)]
         present = [each for each in facts.published(host, family) if not wanted.names(*each)]

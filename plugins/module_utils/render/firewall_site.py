@@ -37,6 +37,10 @@ class Service(NamedTuple):
         for source in _of_family(self.sources, family):
             yield " ".join([*source, *words, "-j", verdict])
 
+    def for_all(self) -> Service:
+        """Return the same port for any source."""
+        return Service(self.protocol, self.port, ())
+
     def covers(self, protocol: str, port: int) -> bool:
         """Return whether the service includes this port."""
         first, _separator, last = self.port.partition(":")
