@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import start_trials
 from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.converge.start_trials import Starts, clear
 
 from tests.integration.dockerd import Dockerd
+from tests.integration.waiting import until
 
 TOO_MANY_FILES = {"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 2000000000, "Hard": 2000000000}}}
 
@@ -74,6 +78,23 @@ def test_what_a_killed_run_has_left_is_removed(engine: Dockerd) -> None:
     clear(Engine(str(engine.socket)))
     assert [each["Names"] for each in engine.api("GET", "/containers/json?all=1")] == [["/web"]]
     assert "site:1" in [tag for each in engine.api("GET", "/images/json") for tag in each["RepoTags"] or ()]
+
+
+@pytest.mark.parametrize("state", ["Running", "RemovalInProgress"])
+def test_an_engine_removes_what_a_loss_of_power_has_left(
+    engine: Dockerd, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(start_trials, "clear", lambda _engine: None)
+    Starts(Engine(str(engine.socket)), "r1").try_before()
+    (container,) = engine.api("GET", "/containers/json?all=1")
+    process = engine.api("GET", f"/containers/{container['Id']}/json")["State"]["Pid"]
+    engine.stop()
+    os.kill(process, signal.SIGKILL)
+    config = engine.data_root / "containers" / container["Id"] / "config.v2.json"
+    stored = json.loads(config.read_text())
+    config.write_text(json.dumps({**stored, "State": {**stored["State"], state: True}}))
+    engine.start()
+    assert until(lambda: engine.api("GET", "/containers/json?all=1") == [])
 
 
 def test_an_engine_that_does_not_answer_any_more_is_a_problem(engine: Dockerd) -> None:

@@ -3,7 +3,8 @@
 Default limits, security options, a log driver or a kernel setting act when a container starts: running
 containers stay healthy under a value with which none can start. The containers that are tried run a program
 that waits. They have the limits and restrictions of their kind, and neither privileges of the host nor
-networks, devices, volumes, or a restart policy. They are removed after the trial.
+networks, devices, volumes, or a restart policy. They are removed after the trial; after a loss of power the
+engine itself removes them when it starts.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def _start(engine: Engine, kind: Mapping[str, Any], run: str, number: int) -> st
         "Image": f"{_NAME}:{run}",
         "Cmd": [waiting.COMMAND],
         "Labels": {_LABEL: run},
-        "HostConfig": {"NetworkMode": "none", **kind},
+        "HostConfig": {"NetworkMode": "none", "AutoRemove": True, **kind},
     }
     try:
         made = engine.call("POST", "/containers/create", body, query={"name": f"{_NAME}-{run}-{number}"})
