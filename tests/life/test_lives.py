@@ -35,6 +35,8 @@ STEPS: dict[str, tuple[int, dict[str, st.SearchStrategy[Any]]]] = {
     "worker_killed": (2, {"name": HOST, "allow": ALLOW, "after": st.integers(0, 9)}),
     "together": (1, {"allow": ALLOW}),
     "reboot": (1, {"name": HOST}),
+    "restart": (1, {"name": HOST}),
+    "upgrade": (1, {"name": HOST}),
     "rollback": (2, {"node": NODE}),
     "release": (1, {"node": NODE}),
 }

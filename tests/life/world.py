@@ -59,14 +59,36 @@ for line in lines("systemctl", "list-unit-files", "--plain", "--no-legend", *uni
     found["unit " + " ".join(line.split()[:2])] = ""
 print(json.dumps(found))
 """
+# The containers that run, the ports at which a neighbour reaches them, and whom they reach on their bridge.
 _LOOK = r"""
-for port in {ports}; do
-  url=http://10.77.0.1:$port/
-  ip netns exec neighbour busybox timeout 3 busybox wget -q -O - $url >/dev/null 2>&1 && echo $port
+get() {{ $1 busybox timeout 3 busybox wget -q -O - "http://$2/" >/dev/null 2>&1 && echo "$3"; }}
+for each in {ports}; do
+  get "ip netns exec neighbour" "10.77.0.1:${{each#*:}}" "$each" &
+  get "ip netns exec neighbour" "[fd77::1]:${{each#*:}}" "[$each]" &
 done
-docker ps --format '{{{{.Names}}}}'
+form='{{{{.Name}}}} {{{{.State.Pid}}}} {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}}'
+running=$(docker ps --quiet | xargs --no-run-if-empty docker inspect --format "$form" | cut --characters=2-)
+echo "$running" | while read -r name pid _; do
+  echo "$name"
+  echo "$running" | while read -r other _ address; do
+    [ "$name" = "$other" ] || get "nsenter --net --target $pid" "$address:80" "$name>$other" &
+  done
+  wait
+done
+wait
 """
 
+# The engine of Debian testing, and what it needs; the rest of the host stays as it is.
+_UPGRADE = r"""
+exec >&2
+sed -n "s/^deb \\(.*debian\\) trixie main.*/deb [check-valid-until=no] \\1 testing main/p" /etc/apt/sources.list |
+  tee /etc/apt/sources.list.d/testing.list
+printf 'Package: *\nPin: release a=testing\nPin-Priority: 100\n' >/etc/apt/preferences.d/testing
+apt-get update --quiet=2
+DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
+  --option=Dpkg::Options::=--force-confold --target-release=testing docker.io
+systemctl restart docker
+"""
 _RUN = (
     "docker rm --force {name} 2>/dev/null; docker run --detach --name {name} --restart {policy}"
     " --publish {port}:80 busybox:web httpd -f -p 80 -h /www"
@@ -84,7 +106,14 @@ _PACKAGE = ("unattended-upgrades", "20auto-upgrades", "/etc/alternatives/", "/et
 NAMES = ("one", "two")
 DONE = (0, 3, 4, 9)  # exit codes of a run whose output explains what was not done
 
+_SEPARATED = r"no longer reach each other: ([\w, ]+)"
+
 State = dict[str, str]
+
+
+def _containers(work: str) -> list[str]:
+    """The containers that take part in something that works, as ``Site.works`` lists it."""
+    return [each.partition(":")[0] for each in work.strip("[]").split(">")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +155,20 @@ VARIABLES = [
         "host-firewall-docker-user",
     ),
     Variable(
+        "docker_daemon_userland_proxy", {"true": True}, f"! grep -q '\"userland-proxy\": false' {DAEMON_JSON}"
+    ),
+    Variable("docker_daemon_icc", {"true": True}, f"! grep -q '\"icc\": false' {DAEMON_JSON}"),
+    Variable(
+        "docker_daemon_log_driver",
+        {driver: driver for driver in ("local", "json-file")},
+        f'grep -q \'"log-driver": "{{}}"\' {DAEMON_JSON}',
+    ),
+    Variable(
+        "docker_daemon_insecure_registries",
+        {registry: [registry] for registry in ("10.9.9.9:5000", "10.9.0.0/16")},
+        f"grep -q '\"{{}}\"' {DAEMON_JSON}",
+    ),
+    Variable(
         "docker_daemon_live_restore",
         {"true": True},
         f"grep -q '\"live-restore\": {{}}' {DAEMON_JSON}",
@@ -138,6 +181,15 @@ BY_HAND = {
     "changes the size of logs": (
         f'sed -i \'s/"max-size": "[0-9]*m"/"max-size": "77m"/\' {DAEMON_JSON}',
         [DAEMON_JSON],
+    ),
+    "trusts a registry without TLS": (
+        f"""python3 -c 'import json, os, sys
+file = "{DAEMON_JSON}"
+keys = json.load(open(file)) if os.path.exists(file) else dict()
+os.makedirs("/etc/docker", exist_ok=True)
+json.dump(dict(keys, **{{"insecure-registries": ["10.8.8.8:5000"]}}), open(file, "w"), indent=2)'
+systemctl reload docker""",
+        [DAEMON_JSON, "/etc/docker"],
     ),
     "removes the engine's configuration": (f"rm --force {DAEMON_JSON}", [DAEMON_JSON]),
     "opens the configuration to all": (
@@ -166,6 +218,7 @@ class Site:
     Attributes:
         values: the value of each variable that is set, as a key of ``Variable.values``.
         restarted: the containers that the engine starts at boot.
+        apart: the containers that were deployed while the engine's configuration separated containers.
         touched: paths that a person has changed.
         first: its state on the first day.
     """
@@ -173,6 +226,7 @@ class Site:
     host: lab.Guest
     values: dict[str, str] = field(default_factory=dict)
     restarted: dict[str, bool] = field(default_factory=dict)
+    apart: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
     first: State = field(default_factory=dict)
 
@@ -181,10 +235,14 @@ class Site:
         return found
 
     def works(self) -> set[str]:
-        """The containers that run, and as ``NAME:PORT`` their published ports that a neighbour reaches."""
-        look = _LOOK.format(ports=" ".join(map(str, PORTS.values())))
-        found = set(self.host.ssh("sh", "-c", look, check=False).stdout.split())
-        return {f"{name}:{port}" for name, port in PORTS.items() if str(port) in found} | found & set(PORTS)
+        """What works: ``NAME``, ``NAME:PORT`` and by IPv6 ``[NAME:PORT]`` for a neighbour, ``NAME>NAME``."""
+        look = _LOOK.format(ports=" ".join(f"{name}:{port}" for name, port in PORTS.items()))
+        return set(self.host.ssh("sh", "-c", look, check=False).stdout.split())
+
+    @property
+    def separates(self) -> bool:
+        """Whether the configuration of the engine separates the containers of its default bridge."""
+        return self.host.ssh("grep", "-q", '"icc": false', DAEMON_JSON, check=False).returncode == 0
 
     def lost(self, worked: set[str]) -> set[str]:
         """What worked and no longer works, after half a minute in which engine and containers may start."""
@@ -201,6 +259,7 @@ class World:
         self._folder = folder
         self.sites: dict[str, Site] = {}
         self._package_is_named = False  # by a command that takes back
+        self._told = ""  # by all commands
         try:
             for name in NAMES:
                 self.sites[name] = Site(namespace_host.start(name, "13"))
@@ -235,6 +294,9 @@ class World:
         site.restarted[container] = restarted
         policy = "always" if restarted else "no"
         site.host.ssh("sh", "-c", _RUN.format(name=container, policy=policy, port=PORTS[container]))
+        site.apart.discard(container)
+        if site.separates:
+            site.apart.add(container)
 
     def by_hand(self, name: str, what: str) -> None:
         script, paths = BY_HAND[what]
@@ -248,11 +310,40 @@ class World:
         (self._folder / "waivers.yml").write_text(yaml.safe_dump({"waivers": waivers}))
 
     def reboot(self, name: str) -> None:
+        with self._started_again(name) as site:
+            reboot(site.host)
+            site.host.ssh("sh", "-c", NEIGHBOUR)
+
+    def upgrade(self, name: str) -> None:
+        """Upgrade the engine, and restart it."""
+        with self._started_again(name) as site:
+            before = site.state()
+            site.host.ssh("sh", "-c", _UPGRADE)
+            after = site.state()
+            site.touched |= {
+                path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+            }
+
+    def restart(self, name: str) -> None:
+        """Restart the containers."""
+        with self._started_again(name, all_of_them=True) as site:
+            site.host.ssh("sh", "-c", "docker ps --quiet | xargs --no-run-if-empty docker restart --time 1")
+
+    @contextmanager
+    def _started_again(self, name: str, *, all_of_them: bool = False) -> Iterator[Site]:
+        """Containers work afterwards as before; those that a command has named may be separated now."""
         site = self.sites[name]
-        stay = {each for each in site.works() if site.restarted[each.partition(":")[0]]}
-        reboot(site.host)
-        site.host.ssh("sh", "-c", NEIGHBOUR)
-        assert site.lost(stay) == set(), name
+        stay = {
+            each
+            for each in site.works()
+            if all_of_them or all(site.restarted[container] for container in _containers(each))
+        }
+        yield site
+        lost = site.lost(stay)
+        if site.separates:
+            told = site.apart | set(re.findall(r"\w+", " ".join(re.findall(_SEPARATED, self._told))))
+            lost = {each for each in lost if ">" not in each or not told & set(_containers(each))}
+        assert lost == set(), f"{name} has lost {lost}"
 
     # --- what hardener does
 
@@ -261,11 +352,16 @@ class World:
         worked = {name: site.works() for name, site in self.sites.items()}
         done = self.fleet.run(verb, *options, node=node)
         said = done.stdout + done.stderr
+        self._told += said
         if verb in ("rollback", "release"):
             self._package_is_named |= "unattended-upgrades stays installed" in said
         assert done.returncode in codes, f"{verb} {options}: {done.returncode}\n{said}"
         for name, site in self.sites.items():
-            lost = {each for each in site.lost(worked[name]) if each.partition(":")[0] not in said}
+            lost = {
+                each
+                for each in site.lost(worked[name])
+                if not any(container in said for container in _containers(each))
+            }
             assert not lost, f"{name} has lost {lost}: {verb} {options}\n{said}"
         return said
 
@@ -319,13 +415,21 @@ class World:
 
     @contextmanager
     def _settling(self, allow: str) -> Iterator[None]:
-        """Wait afterwards until the hosts have completed or taken back the change; they lose nothing."""
+        """Wait afterwards until the hosts have completed or taken back the change; they lose nothing.
+
+        What a plan may have named is not compared, since the output can be cut off.
+        """
         worked = {name: site.works() for name, site in self.sites.items()}
         yield
         for name, site in self.sites.items():
             settled(site.host)
             stops = allow == "containers-stop"
-            kept = {each for each in worked[name] if site.restarted[each.partition(":")[0]] or not stops}
+            kept = {
+                each
+                for each in worked[name]
+                if not each.startswith("[") and ">" not in each
+                if not stops or all(site.restarted[container] for container in _containers(each))
+            }
             assert site.lost(kept) == set(), f"{name}: {self.fleet.records(site.host)[-1:]}"
 
     def release(self, node: str) -> None:
