@@ -16,8 +16,7 @@ from pathlib import Path
 
 from hardener.bounded import inflate, parse, read
 from hardener.errors import HardenerError
-from hardener.history import retention
-from hardener.history.home import Home
+from hardener.history.home import Home, read_retention
 from hardener.text import line
 from hardener.workload.profile_document import MOST
 from hardener.workload.proof import NAME, ProofDocument
@@ -99,7 +98,7 @@ class Proofs:
             HardenerError: it cannot be written.
         """
         self._home.prepare()
-        keep, days = retention.load(self._home.retention)
+        keep, days = read_retention(self._home.retention)
         stored = self._described(proven.proof, _id(proven.files[NAME]))
         head = {key: getattr(stored, key) for key in ("name", "image", "verdict", "ended")}
         texts = {name: content.decode() for name, content in sorted(proven.files.items())}

@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from hardener.errors import HardenerError
-from hardener.history import retention
-from hardener.history.baseline import MovedBaseline
 from hardener.history.database import connected, select, transaction
-from hardener.history.home import Home
-from hardener.history.inventories import KnownInventory, inventory_key, listed
-from hardener.history.inventory_lock import inventory_lock
+from hardener.history.home import Home, read_retention
+from hardener.history.inventories import KnownInventory, inventory_key, inventory_lock, listed
 from hardener.history.recording import Recording
-from hardener.history.runs import DRIFT_VERBS, StoredRun
+from hardener.history.runs import DRIFT_VERBS, MovedBaseline, StoredRun
 from hardener.history.state import LatestState
 from hardener.model import Status
 from hardener.text import line, scalar
@@ -77,7 +74,7 @@ class History:
             HardenerError: it cannot be recorded: no folder, no permission or no space.
         """
         self._home.prepare()
-        keep_runs, keep_days = retention.load(self._home.retention)
+        keep_runs, keep_days = read_retention(self._home.retention)
         self._sweep()
         return Recording(self._home, finished=partial(self._forget, keep_runs, keep_days))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError
-from hardener.history.retention import KEEP_DAYS, KEEP_RUNS, load
+from hardener.history.home import KEEP_DAYS, KEEP_RUNS, read_retention
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ from hardener.history.retention import KEEP_DAYS, KEEP_RUNS, load
 def test_limits_are_read_from_the_retention_file(tmp_path: Path, text: str, kept: tuple[int, float]) -> None:
     path = tmp_path / "retention.yml"
     path.write_text(text)
-    assert load(path) == kept
+    assert read_retention(path) == kept
 
 
 def test_without_a_retention_file_the_default_limits_apply(tmp_path: Path) -> None:
-    assert load(tmp_path / "retention.yml") == (KEEP_RUNS, KEEP_DAYS)
+    assert read_retention(tmp_path / "retention.yml") == (KEEP_RUNS, KEEP_DAYS)
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_invalid_limits_are_refused(tmp_path: Path, text: str, message: str) -> 
     path = tmp_path / "retention.yml"
     path.write_text(text)
     with pytest.raises(HardenerError, match=f"{path}.*{message}"):
-        load(path)
+        read_retention(path)
