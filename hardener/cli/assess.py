@@ -13,10 +13,11 @@ from hardener.cli.common import (
     Conversation,
     decision_options,
     exit_zero_option,
+    fail_on_option,
+    quiet_option,
     report_options,
     selection_options,
 )
-from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode, HardenerError
 from hardener.model import Severity
 from hardener.workflows.options import DecisionFiles, ReportFiles, Selection

@@ -10,13 +10,14 @@ from hardener.cli.common import (
     Conversation,
     decision_options,
     exit_zero_option,
+    fail_on_option,
     home_option,
+    quiet_option,
     report_options,
     selection_options,
     verbose_option,
 )
 from hardener.cli.fleet_options import FleetOptions, fleet_options
-from hardener.cli.result_options import fail_on_option, quiet_option
 from hardener.errors import ExitCode
 from hardener.model import Severity
 from hardener.workflows.options import DecisionFiles, ReportFiles, Selection

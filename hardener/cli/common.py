@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,8 +20,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import (
 from hardener import catalogue
 from hardener.batches import Batches, Share
 from hardener.cli import completers
-from hardener.files import STANDARD_OUTPUT
-from hardener.model import Impact
+from hardener.files import STANDARD_OUTPUT, write_text
+from hardener.model import Impact, Severity
 from hardener.planfile import NAME_OF_LOSS
 from hardener.reports.formats import FOLDERS, FORMATS, Format
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
@@ -96,9 +96,10 @@ def _chosen_formats(
     return tuple(chosen)
 
 
-def _be_verbose(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Set the field of the conversation that has the name of the flag."""
     if value:
-        context.ensure_object(Conversation).verbose = True
+        setattr(context.ensure_object(Conversation), str(parameter.name), True)
 
 
 verbose_option = click.option(
@@ -106,7 +107,7 @@ verbose_option = click.option(
     "--verbose",
     is_flag=True,
     expose_value=False,
-    callback=_be_verbose,
+    callback=_remember,
     help="Show the output of Ansible, and the traceback of an internal error.",
 )
 
@@ -301,4 +302,47 @@ home_option = click.option(
 
 exit_zero_option = click.option(
     "--exit-zero", is_flag=True, help="Exit with 0 instead of 3 or 4: for jobs that only report."
+)
+
+json_option = click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write the result as JSON; - is standard output, instead of the text.",
+)
+
+
+def write_json(document: Mapping[str, Any], path: Path | None) -> bool:
+    """Write a document to the file of ``--json``; return whether that is standard output.
+
+    Raises:
+        HardenerError: it cannot be written.
+    """
+    from hardener.reports.lib.serial import indented
+
+    if path is None:
+        return False
+    write_text(path, indented(document))
+    return path == STANDARD_OUTPUT
+
+
+def _severity(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Severity | None:
+    return Severity(value) if value else None
+
+
+fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice([each.value for each in Severity]),
+    callback=_severity,
+    help="Lowest severity of a result that decides the exit code.  [default: low]",
+)
+
+quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember,
+    help="Show no progress and no result: only warnings, errors and the exit code.",
 )

@@ -9,7 +9,7 @@ import click
 
 from hardener import catalogue
 from hardener.cli import completers
-from hardener.cli.json_option import json_option, write_json
+from hardener.cli.common import json_option, write_json
 from hardener.model import Control
 
 COLUMNS = ("ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED BY", "TITLE")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,19 +15,56 @@ from hardener.cli.common import (
     batch_options,
     change_options,
     decision_options,
+    fail_on_option,
     home_option,
+    quiet_option,
     report_options,
     verbose_option,
 )
 from hardener.cli.fleet_options import FleetOptions, fleet_options
-from hardener.cli.notify_options import notify_options
-from hardener.cli.result_options import fail_on_option, quiet_option
-from hardener.errors import ExitCode
+from hardener.errors import ExitCode, HardenerError
 from hardener.model import Severity
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles
 
 if TYPE_CHECKING:
     from hardener.notify import Target
+
+
+def _command(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Target | None:
+    from hardener.notify import Command
+
+    return _target(Command, value)
+
+
+def _webhook(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Target | None:
+    from hardener.notify import Webhook
+
+    return _target(Webhook, value)
+
+
+def _target(kind: Callable[[str], Target], value: str | None) -> Target | None:
+    try:
+        return kind(value) if value is not None else None
+    except HardenerError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def notify_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for the targets of notifications."""
+    command = click.option(
+        "--notify-command",
+        callback=_command,
+        metavar="COMMAND",
+        help="On drift or failure run this command, with the changes as JSON on its standard input.",
+    )
+    url = click.option(
+        "--notify-url",
+        envvar="HARDENER_NOTIFY_URL",
+        callback=_webhook,
+        metavar="URL",
+        help="On drift or failure post the same JSON to this URL. For secrets use $HARDENER_NOTIFY_URL.",
+    )
+    return command(url(function))
 
 
 @click.command(short_help="Report what changed since a run; repair it on request.")

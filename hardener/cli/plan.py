@@ -12,12 +12,12 @@ from hardener.cli.common import (
     accept_weaker_option,
     allow_option,
     decision_options,
+    fail_on_option,
     screen_beside,
     selection_options,
     verbose_option,
 )
 from hardener.cli.fleet_options import FleetOptions, fleet_options
-from hardener.cli.result_options import fail_on_option
 from hardener.errors import ExitCode
 from hardener.model import Impact, Severity
 from hardener.workflows.options import DecisionFiles, Selection, accepted_controls

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.change_request import change_request_options
 from hardener.cli.common import Conversation
+from hardener.cli.harden import change_request_options
 from hardener.errors import ExitCode
 
 if TYPE_CHECKING:

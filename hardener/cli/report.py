@@ -9,8 +9,7 @@ import click
 
 from hardener.cli import completers
 from hardener.cli.common import split_option
-from hardener.cli.filter_options import filter_options
-from hardener.cli.history_options import Runs, runs_options
+from hardener.cli.history_options import Runs, filter_options, runs_options
 from hardener.files import STANDARD_OUTPUT, require_folder, require_writable
 from hardener.reports.formats import FOLDERS, FORMATS, Format
 from hardener.result_filter import ResultFilter

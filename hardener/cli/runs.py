@@ -10,8 +10,8 @@ import click
 
 from hardener.cli import completers
 from hardener.cli.command_groups import CommandGroup
+from hardener.cli.common import json_option, write_json
 from hardener.cli.history_options import Runs, runs_options
-from hardener.cli.json_option import json_option, write_json
 from hardener.text import line, utc
 
 if TYPE_CHECKING:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from hardener.cli.command_groups import CommandGroup
-from hardener.cli.json_option import json_option, write_json
+from hardener.cli.common import json_option, write_json
 from hardener.errors import ExitCode
+from hardener.files import STANDARD_OUTPUT
 from hardener.text import line
+from hardener.workflows.options import ReportFiles
+
+if TYPE_CHECKING:
+    from hardener.workflows.schedule_job import ScheduledCommand
 
 _name = click.option(
     "--name", default="drift", show_default=True, metavar="NAME", help="Name of the schedule."
@@ -54,14 +63,13 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
     hardener schedule install drift -i inventory.yml
     hardener schedule install --name repair --on-calendar 'Sun 03:00' drift -i inventory.yml --remediate
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.scheduled_command import scheduled_command
     from hardener.history.home import Home
     from hardener.schedule import Systemd, Times
     from hardener.workflows.schedule_job import schedule_job
 
     systemd = Systemd.here()
     times = Times(calendar=on_calendar, jitter=jitter)
-    wanted = schedule_job(name, scheduled_command(command), make_folders=True)
+    wanted = schedule_job(name, _scheduled_command(command), make_folders=True)
     Home(wanted.home).prepare()
     changed = systemd.install(wanted, times)
     click.echo(f"{line(name)}: {'installed' if changed else 'already installed'}", err=True)
@@ -114,12 +122,54 @@ def cron(*, at: str, name: str, command: tuple[str, ...]) -> None:
     \b
     (crontab -l; hardener schedule cron drift -i inventory.yml) | crontab -
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.scheduled_command import scheduled_command
     from hardener.schedule import cron_line
     from hardener.workflows.schedule_job import schedule_job
 
-    job = schedule_job(name, scheduled_command(command), make_folders=False)
+    job = schedule_job(name, _scheduled_command(command), make_folders=False)
     click.echo(cron_line(job, at))
+
+
+_ASKED = {"ask_become_pass": "--ask-become-pass", "ask_vault_pass": "--ask-vault-pass"}
+
+
+def _scheduled_command(command: Sequence[str]) -> ScheduledCommand:
+    """Parse a command with its options and arguments, so that the user sees its errors at the installation.
+
+    Raises:
+        click.UsageError: this is not a command, or it cannot run unattended.
+        HardenerError: a report cannot be written.
+    """
+    from hardener.cli.audit import audit
+    from hardener.cli.drift import drift
+    from hardener.workflows.schedule_job import ScheduledCommand
+
+    commands: Mapping[str, click.Command] = {"audit": audit, "drift": drift}
+    name, *arguments = command
+    if name not in commands:
+        raise click.UsageError(f"{line(repr(name))} cannot be scheduled; drift and audit can")
+    root = click.get_current_context().find_root()
+    with commands[name].make_context(name, list(arguments), parent=root) as context:
+        options: Mapping[str, Any] = context.params
+        for key, option in _ASKED.items():
+            if options[key]:
+                raise click.UsageError(f"{option} needs a terminal, and a schedule has none")
+        home: Path = options["home"].absolute()
+        if context.get_parameter_source("notify_url") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                "all users of this machine could read --notify-url;"
+                f" put HARDENER_NOTIFY_URL=… into {line(str(home / 'environment'), 1000)}"
+            )
+    files = ReportFiles(**{key: options[key] for key in ("junit", "json", "report", "split")})
+    return ScheduledCommand(
+        # -P: Python must not import a folder named hardener from the current folder.
+        command=(sys.executable, "-P", "-m", "hardener", name, *arguments),
+        home=home,
+        inventory=options["inventory"],
+        vault_password_file=options["vault_password_file"],
+        reads=tuple(options[key] for key in ("waivers", "attestations", "releases", "mesh") if options[key]),
+        reports=tuple(path for path in files.named().values() if path != STANDARD_OUTPUT),
+        folders=tuple(options[key] for key in ("snapshots", "artifacts") if options[key]),
+    )
 
 
 def _result(result: str, code: int, ended: str, *, running: bool) -> str:

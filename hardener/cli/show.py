@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from hardener.cli import completers
-from hardener.cli.filter_options import filter_options
-from hardener.cli.history_options import Runs, runs_options
-from hardener.cli.json_option import json_option, write_json
+from hardener.cli.common import json_option, write_json
+from hardener.cli.history_options import Runs, filter_options, runs_options
 from hardener.result_filter import ResultFilter
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from hardener.cli import completers
+from hardener.cli.common import json_option, write_json
 from hardener.cli.history_options import Runs, runs_options
-from hardener.cli.json_option import json_option, write_json
 
 _RUNS_SHOWN = 40
 

@@ -11,7 +11,7 @@ import click
 
 from hardener.cli import completers
 from hardener.cli.command_groups import CommandGroup
-from hardener.cli.json_option import json_option, write_json
+from hardener.cli.common import json_option, write_json
 from hardener.errors import ExitCode
 from hardener.text import line
 

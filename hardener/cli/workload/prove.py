@@ -10,7 +10,7 @@ import click
 
 from hardener.cli.common import Conversation, home_option, verbose_option
 from hardener.cli.fleet_options import FleetOptions, own_fleet_options
-from hardener.cli.workload.exercises import RunIn, install_option, run_in_option, seconds_of
+from hardener.cli.workload.record import RunIn, install_option, run_in_option, seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
 

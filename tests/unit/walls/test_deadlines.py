@@ -200,4 +200,4 @@ def test_only_the_options_that_select_hosts_create_a_fleet() -> None:
         for node in nodes(source)
         if isinstance(node, ast.Attribute) and node.attr == "make_context"
     }
-    assert callers == {"hardener.cli.resume", "hardener.cli.scheduled_command"}
+    assert callers == {"hardener.cli.resume", "hardener.cli.schedule"}
