@@ -127,9 +127,9 @@ class TerminalListener:
 
     def host_states(self, run: Unfinished, states: Mapping[str, HostState]) -> None:
         """Show the state of each host of an unfinished run."""
-        from hardener.terminal import rollout
+        from hardener.terminal import changes
 
-        _say(*rollout.host_states(run, states))
+        _say(*changes.host_states(run, states))
 
     def resumable(self, run: str) -> None:
         """Name the command that continues the run."""
@@ -137,15 +137,15 @@ class TerminalListener:
 
     def divided(self, batches: Sequence[Batch], most_failures: int) -> None:
         """Show the batches of a run."""
-        from hardener.terminal import rollout
+        from hardener.terminal import changes
 
-        self._tell(*rollout.divided(batches, most_failures))
+        self._tell(*changes.divided(batches, most_failures))
 
     def batch_begins(self, number: int, batches: int, batch: Batch) -> None:
         """Name the hosts of a batch."""
-        from hardener.terminal import rollout
+        from hardener.terminal import changes
 
-        self._tell(rollout.begins(number, batches, batch))
+        self._tell(changes.begins(number, batches, batch))
 
     def stopped(self, reason: str) -> None:
         """Show why no further batch begins."""
@@ -153,9 +153,9 @@ class TerminalListener:
 
     def not_begun(self, hosts: Mapping[str, str]) -> None:
         """Name the hosts whose change was never begun."""
-        from hardener.terminal import rollout
+        from hardener.terminal import changes
 
-        _say(*rollout.not_begun(hosts))
+        _say(*changes.not_begun(hosts))
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
         """Show the change of each control; where nothing was changed, its status."""

@@ -129,8 +129,7 @@ def executor_of(*, slice_size: int | None = None, mesh: Path | None = None) -> E
         HardenerError: the file cannot be read, or does not describe a mesh.
     """
     if mesh is not None:
-        from hardener.fleet.mesh import MeshExecutor  # noqa: PLC0415 - few need it
-        from hardener.fleet.mesh_file import mesh_file  # noqa: PLC0415
+        from hardener.fleet.mesh import MeshExecutor, mesh_file  # noqa: PLC0415 - few need it
 
         return MeshExecutor(mesh_file(mesh), size=slice_size)
     return LocalExecutor() if slice_size is None else SlicedExecutor(slice_size)

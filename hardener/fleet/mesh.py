@@ -17,15 +17,18 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Annotated, Any, Self
 from urllib.parse import unquote
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
 from hardener.bounded import Archive, parse, values
+from hardener.decisions.document import DocumentError, read
+from hardener.decisions.entries import validated
 from hardener.errors import HardenerError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
 from hardener.fleet.executor import Execution, Job
 from hardener.fleet.failure import failure
-from hardener.fleet.mesh_file import MeshFile
 from hardener.fleet.mesh_job import DESTINATION, SNAPSHOTS, Inventory, read_inventory, transmit
 from hardener.fleet.receptor import Receptor, ReceptorError
 from hardener.fleet.run import outcome_of
@@ -43,6 +46,47 @@ _OF_A_HOST = 16 << 20  # bytes of the events of a host: a node drops results of 
 _HELD = 1 << 20  # bytes of an event that is held until the artifacts arrive
 _EVENTS, _FILES, _SIZE = (1 << 30, 64 << 20), (10_000, 1_000), (256 << 20, 64 << 20)  # for all, and a host
 _PRINTED_LINES = 1000
+
+
+# They are words of Receptor's control protocol.
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,252}$")]
+
+
+class MeshFile(BaseModel):
+    """The connection settings of a mesh (docs/guides/slices.md).
+
+    ``socket`` is the control socket of the node on this machine, ``work_type`` what runs ``ansible-runner
+    worker`` there, ``nodes`` by default every node that offers this work, ``tls_client`` a tls-client of the
+    node on this machine, where the others require it, ``lease`` the seconds without a sign of life after
+    which a slice is lost.
+    """
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
+
+    socket: Annotated[str, Field(min_length=1, max_length=1000)] = "/run/receptor/receptor.sock"
+    work_type: _Name = "ansible-runner"
+    nodes: tuple[_Name, ...] = ()
+    tls_client: _Name | None = None
+    lease: Annotated[int, Field(ge=10, le=3600)] = 60
+
+    @model_validator(mode="after")
+    def _nodes_are_named_once(self) -> MeshFile:
+        if len(set(self.nodes)) < len(self.nodes):
+            raise ValueError("the list names a node twice")
+        return self
+
+
+def mesh_file(path: Path) -> MeshFile:
+    """Read the settings of a mesh from the file of ``--mesh``.
+
+    Raises:
+        HardenerError: it cannot be read, or does not describe a mesh.
+    """
+    try:
+        return validated(read(path), MeshFile, context={})
+    except DocumentError as error:
+        more = len(error.problems) - 1
+        raise HardenerError(error.problems[0].at(path), hint=f"and {more} more" if more else "") from None
 
 
 class MeshExecutor:

@@ -7,8 +7,7 @@ never the run.
 """
 
 from hardener.notify.command import Command
-from hardener.notify.message import Event, message
-from hardener.notify.target import Target, deliver
+from hardener.notify.message import Event, Target, deliver, message
 from hardener.notify.webhook import Webhook
 
 __all__ = ["Command", "Event", "Target", "Webhook", "deliver", "message"]

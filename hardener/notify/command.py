@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from hardener import umask
 from hardener.errors import HardenerError
-from hardener.notify.target import NotDelivered, Target
+from hardener.notify.message import NotDelivered, Target
 from hardener.text import line
 
 _TIMEOUT_S = 30.0

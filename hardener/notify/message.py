@@ -1,11 +1,12 @@
-"""Build the notification: one JSON document in ASCII; its schema is ``notification.schema.json``.
+"""Build the notification as one JSON document in ASCII (``notification.schema.json``), and deliver it.
 
 Its size is limited: long lists are cut to their first entries and the number of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from hardener.comparison import Drift
 from hardener.comparison.document import DocumentLimits, drift_document
 from hardener.errors import ExitCode
 from hardener.reports.lib.serial import compact
-from hardener.text import scalar
+from hardener.text import line, scalar
 
 SCHEMA = "hardener/notification/1"
 _EVENTS = {
@@ -74,3 +75,39 @@ def _drift(drift: Drift | None) -> dict[str, Any] | None:
 
 def _text(text: str) -> str:
     return scalar(text, _LIMITS.text)
+
+
+class NotDelivered(Exception):  # noqa: N818 - an event, not a defect
+    """A target did not accept a message; the text is the reason, safe to show."""
+
+
+class Target(ABC):
+    """A target that receives notifications."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Return a name to show to people, without secrets."""
+
+    @abstractmethod
+    def send(self, message: bytes) -> None:
+        """Deliver a message, within half a minute.
+
+        Raises:
+            NotDelivered: the target did not accept it.
+        """
+
+
+def deliver(targets: Iterable[Target], message: bytes, *, warn: Callable[[str], None]) -> None:
+    """Deliver a message to all targets; each failed delivery is a warning of one line.
+
+    Args:
+        targets: the targets.
+        message: the message, as JSON.
+        warn: called with the line of each warning.
+    """
+    for target in targets:
+        try:
+            target.send(message)
+        except NotDelivered as error:
+            warn(f"{line(target.name)} was not notified: {line(str(error))}")

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from hardener import __version__
 from hardener.errors import HardenerError
-from hardener.notify.target import NotDelivered, Target
+from hardener.notify.message import NotDelivered, Target
 
 _TIMEOUT_S = 30.0
 _HINT = "give a URL with https, or http://localhost… for this machine"

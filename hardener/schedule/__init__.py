@@ -7,8 +7,7 @@ systemd runs a unit once at a time, and the crontab line takes a lock; other run
 for each other (``hardener.history``).
 """
 
-from hardener.schedule.cron import cron_line
-from hardener.schedule.job import Job
+from hardener.schedule.job import Job, cron_line
 from hardener.schedule.systemd import Scheduled, Systemd
 from hardener.schedule.units import Times
 

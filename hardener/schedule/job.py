@@ -1,4 +1,4 @@
-"""The command of a schedule, and the files that it needs."""
+"""The command of a schedule, the files that it needs, and its crontab line for machines without systemd."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardener.errors import HardenerError
+from hardener.schedule.quoting import shell
 from hardener.text import line
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -56,3 +57,30 @@ def require_name(name: str) -> None:
         raise HardenerError(
             f"{line(repr(name))} is not a name of a schedule", hint="small letters, digits and hyphens"
         )
+
+
+_FIELD = r"[0-9A-Za-z*/,-]+"
+_AT = re.compile(rf"@(?:hourly|daily|midnight|weekly|monthly)|{_FIELD}(?: {_FIELD}){{4}}")
+
+
+def cron_line(job: Job, at: str) -> str:
+    """Return the crontab line; its command does nothing while the previous run is still in progress.
+
+    Args:
+        job: the command.
+        at: when, the five fields of a crontab or a name such as ``@daily``.
+
+    Raises:
+        HardenerError: this is not a time, or a path or an argument cannot be written into a crontab.
+    """
+    if not _AT.fullmatch(at):
+        raise HardenerError(
+            f"{line(repr(at))} is not a time for cron", hint="such as '17 3 * * *'; man 5 crontab"
+        )
+    home = shell(str(job.home))
+    lock = shell(str(job.home / f"cron-{job.name}.lock"))
+    command = " ".join(map(shell, job.command))
+    return (
+        f"{at} mkdir -p -m 700 {home} && cd {shell(str(job.folder))}"
+        f" && HARDENER_HOME={home} flock -n {lock} {command}"
+    )

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from hardener.terminal.progress import Progress
-from hardener.text import line
+from hardener.text import block, line, utc
 
 if TYPE_CHECKING:
     from hardener.activity import HostActivity
     from hardener.fleet import Event
     from hardener.fleet.answers import ChangeAnswer
     from hardener.workload.trials import Trial
-
-from collections.abc import Iterator
-from datetime import UTC, datetime
-
-from hardener.text import utc
 
 _TRIALS = {
     "before": "as it is",
@@ -53,9 +51,7 @@ class Phase(Progress):
 
     def difference(self, host: str, difference: Any) -> None:
         """Show the change of a task as a unified diff on the screen for results."""
-        from hardener.terminal.unified_diff import render
-
-        self.print(render(host, difference))
+        self.print(diff_lines(host, difference))
 
     def print(self, lines: Iterable[str]) -> None:
         """Show lines on the screen for results."""
@@ -156,3 +152,39 @@ def _start_time(run: Mapping[str, Any]) -> str:
 
 def _caller(run: Mapping[str, Any]) -> str:
     return f"  by {line(str(run['who']))}" if run.get("who") else ""
+
+
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def diff_lines(host: str, diff: Any) -> Iterator[str]:
+    """Return the ``diff`` of a task line by line, with host and path above each difference.
+
+    A task gives one or a list of them: a text that is ready, or the content before and after.
+    """
+    for each in diff if isinstance(diff, list) else [diff]:
+        if not isinstance(each, Mapping):
+            continue
+        text = block(str(each["prepared"]) if "prepared" in each else _unified(each)).rstrip("\n")
+        if not text.strip():
+            continue
+        where = each.get("path") or each.get("after_header") or each.get("before_header")
+        yield _styled(line(f"{host}: {where}" if where else host), bold=True)
+        for shown in text.split("\n"):
+            yield _styled(shown, fg=COLOURS.get(shown[:1]))
+
+
+def _unified(each: Mapping[str, Any]) -> str:
+    before, after = (_lines(each.get(side)) for side in ("before", "after"))
+    return "\n".join(difflib.unified_diff(before, after, "before", "after", lineterm=""))
+
+
+def _lines(content: Any) -> list[str]:
+    """Split content into lines; attributes, which modules report as objects, become one line each."""
+    if isinstance(content, Mapping):
+        return [f"{key}: {value}" for key, value in sorted(content.items())]
+    return str(content or "").splitlines()
+
+
+def _styled(text: str, **style: Any) -> str:
+    return click.style(text, **style) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hardener.model import Impact
 from hardener.plan import Decision, Fate, Outlook, WishResult
-from hardener.terminal.unified_diff import COLOURS
+from hardener.terminal.phase import COLOURS
 from hardener.text import block, first, line
 
 _HOSTS_SHOWN = 10

@@ -20,8 +20,7 @@ from hardener.site import rendering
 from hardener.site.fleet import Gathered, HostRow, host_row
 from hardener.site.folder import SiteFolder, Written
 from hardener.site.place import Place, RunRow, file_name
-from hardener.site.views import controls, decisions, front, groups, hosts
-from hardener.site.views import runs as run_pages
+from hardener.site.views import controls, decisions, front, hosts
 from hardener.summary import Summary
 from hardener.text import scalar
 
@@ -146,12 +145,12 @@ class _Inventory:
             yield from controls.control(place, each, counts, self._ends, gathered.summary.benchmark)
         yield controls.controls(place, gathered)
         if place.groups:
-            yield from groups.groups(place, gathered)
+            yield from hosts.groups(place, gathered)
         made = self.last.info.decisions
         if made and place.decisions:
             yield from decisions.decisions(place, gathered, made)
         yield from hosts.hosts(place, gathered, former)
-        yield from run_pages.runs(place, [self.row(each) for each in self._runs])
+        yield from front.runs(place, [self.row(each) for each in self._runs])
         since = None
         if earlier := [each for each in self._series if each.id != self.last.id]:
             since = Since(preceding(earlier))
@@ -217,14 +216,14 @@ class _Inventory:
         links: frozenset[str],
     ) -> Iterator[rendering.File]:
         since = Since(preceding([before])) if before else None
-        changed: list[run_pages.HostChanges] = []
+        changed: list[front.HostChanges] = []
         summary = Summary()
         for assessment in summary.watch(run.assessments()):
             moved = Counter(each.kind for each in since.add(assessment)) if since else Counter()
             if moved:
-                changed.append(run_pages.HostChanges(assessment.host, moved))
+                changed.append(front.HostChanges(assessment.host, moved))
         changed.sort(key=lambda each: [-each.kinds.get(kind, 0) for kind in CHANGES])
-        yield from run_pages.run(place, self.row(run), summary, since, changed, linked=links)
+        yield from front.run(place, self.row(run), summary, since, changed, linked=links)
 
     def _page_of(self, run: StoredRun) -> str:
         """Return the path of the first page of a run."""

@@ -1,20 +1,21 @@
-"""Pages about whole inventories: the first page, and the overview of each."""
+"""Pages about whole inventories and runs: the first page, the overview of each inventory, its runs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from hardener.comparison.previous_runs import Point, Since
+from hardener.comparison.finding import CHANGES, ChangeKind
+from hardener.comparison.previous_runs import LABELS, Point, Since
 from hardener.model import Status
 from hardener.reports.lib.chart_data import columns, trend
-from hardener.reports.lib.statuses import headline, plain
+from hardener.reports.lib.statuses import WORDS, headline, plain, section_title
 from hardener.site.fleet import Gathered
 from hardener.site.place import INVENTORIES, Place, RunRow, file_name, numbered, pager
 from hardener.site.rendering import ICON, STYLE, File, page, paged, row, shown
-from hardener.site.views.parts import sections, shown_by_title, since_run
-from hardener.summary import SEVERITIES, compliance
+from hardener.summary import SEVERITIES, Summary, by_title, compliance
+from hardener.text import first, scalar, utc
 
 _WORST = 10
 _NOTICES = 10
@@ -88,8 +89,8 @@ def overview(
         share=compliance(last.counts),
         lead=_lead(last.hosts, len(gathered.controls), len(failing), len(summary.unreachable)),
         counts=plain(last.counts),
-        sections=sections(summary),
-        since=since and since_run(since, gathered.controls, _CHANGES_SHOWN),
+        sections=_sections(summary),
+        since=since and _since_run(since, gathered.controls, _CHANGES_SHOWN),
         trend=trend(points),
         columns=columns([each.toll for each in gathered.hosts if not each.unreachable], len(SEVERITIES)),
         hosts=last.hosts,
@@ -100,7 +101,7 @@ def overview(
             if each.unreachable
         ][: _NAMED + 1],
         gone=len(summary.unreachable),
-        not_changed=shown_by_title(summary, _NAMED),
+        not_changed=_shown_by_title(summary, _NAMED),
         notices=[shown(each, 300) for each in summary.decided.notices(last.info.decisions)][:_NOTICES],
     )
 
@@ -111,3 +112,142 @@ def _lead(hosts: int, controls: int, failing: int, gone: int) -> str:
     if hosts != 1:
         text += f" on at least one of {hosts} hosts"
     return f"{text}; {gone} {'host' if gone == 1 else 'hosts'} could not be reached." if gone else f"{text}."
+
+
+def _sections(summary: Summary) -> list[dict[str, Any]]:
+    """Return the totals of each section."""
+    return [
+        {
+            "title": section_title(name, summary.benchmark),
+            "anchor": file_name(name),
+            "counts": plain(counts),
+            "total": sum(counts.values()),
+        }
+        for name, counts in summary.sections.items()
+    ]
+
+
+def _shown_by_title(summary: Summary, most: int) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the hosts that were not changed as asked: by title and reason, at most some reasons each."""
+    return [
+        (title, [(shown(names, 2000), shown(why)) for names, why in alike[:most]])
+        for title, alike in by_title(summary.not_changed)
+    ]
+
+
+def _css_class(kind: ChangeKind) -> str:
+    """Return the class of a kind of change in the style sheet."""
+    return str(kind.name).lower()
+
+
+def _since_run(since: Since, slugs: Collection[str], most: int) -> dict[str, Any]:
+    """Return the changes since the previous run.
+
+    Args:
+        since: the comparison with it.
+        slugs: the controls that have a page.
+        most: how many changes are listed.
+    """
+    changes = list(since.changes())
+    return {
+        "ended": utc(since.previous.ended),
+        "run": file_name(since.previous.run_id),
+        "compared": since.compared,
+        "moves": [(_css_class(kind), LABELS[kind], number) for kind, number in since.totals()],
+        "changes": [
+            {
+                "key": _css_class(each.kind),
+                "id": each.id,
+                "file": file_name(each.control.slug) if each.control.slug in slugs else "",
+                "title": each.control.title_if(each.after.status),
+                "before": WORDS[each.before.status],
+                "after": WORDS[each.after.status],
+                "status": each.after.status.value,
+                "where": shown(each.host, 100) if each.hosts == 1 else f"{each.hosts} hosts",
+                "actual": shown(each.after.actual) if each.hosts == 1 else "",
+            }
+            for each in changes[:most]
+        ],
+        "more": max(0, len(changes) - most),
+        "new": _name_hosts(since.new),
+        "gone": _name_hosts(since.gone),
+        "not_compared": _name_hosts([host for host, _ in since.not_compared]),
+    }
+
+
+def _name_hosts(names: Sequence[str]) -> str:
+    """Return ``3 hosts: a, b, c``; an empty text for no host."""
+    if not names:
+        return ""
+    number = "1 host" if len(names) == 1 else f"{len(names)} hosts"
+    return f"{number}: {', '.join(shown(name, 100) for name in first(names, _NAMED))}"
+
+
+_CHANGES_OF_A_RUN = 200
+_UNREACHABLE_SHOWN = 100
+_REASONS = 20
+
+
+def runs(place: Place, rows: Sequence[RunRow]) -> Iterator[File]:
+    """Yield the pages that list the runs, newest first."""
+    listed = [row("run", each, compliance(each.counts), plain(each.counts)) for each in rows]
+    yield from place.files("runs", "runs", "runs", list(paged(listed)), title="Runs", number=len(rows))
+
+
+class HostChanges(NamedTuple):
+    """A host on which something changed in a run: how many controls, by kind."""
+
+    name: str
+    kinds: Mapping[ChangeKind, int]
+
+
+def run(
+    place: Place,
+    each: RunRow,
+    summary: Summary,
+    since: Since | None,
+    changed: Sequence[HostChanges],
+    *,
+    linked: frozenset[str],
+) -> Iterator[File]:
+    """Yield the pages of a run.
+
+    Args:
+        place: the inventory.
+        each: the run.
+        summary: its totals.
+        since: the changes since the previous run; None for the first of its kind.
+        changed: the hosts with changes.
+        linked: the hosts that have a page.
+    """
+    title, verdict = each.headline
+    rows = [
+        row(
+            "changed_host",
+            f"../hosts/{file_name(one.name)}.html" if scalar(one.name) in linked else "",
+            shown(one.name),
+            [(_css_class(kind), LABELS[kind], one.kinds[kind]) for kind in CHANGES if one.kinds.get(kind)],
+        )
+        for one in changed
+    ]
+    yield from place.files(
+        f"runs/{each.file}",
+        "runs",
+        "run",
+        list(paged(rows)),
+        title=f"{each.verb} of {each.ended.replace('T', ' ').replace('Z', ' UTC')}",
+        headline=title,
+        verdict=verdict,
+        run=each,
+        share=compliance(each.counts),
+        counts=plain(each.counts),
+        sections=_sections(summary),
+        since=since and _since_run(since, place.controls, _CHANGES_OF_A_RUN),
+        changed=len(changed),
+        unreachable=[
+            (shown(name), shown(reason)) for name, reason in summary.unreachable[:_UNREACHABLE_SHOWN]
+        ],
+        not_changed=_shown_by_title(summary, _REASONS),
+        started=utc(each.info.started),
+        digests=each.info.decisions.digests if each.info.decisions else {},
+    )

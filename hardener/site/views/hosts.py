@@ -1,4 +1,4 @@
-"""Pages about hosts: the list, and a page for each host with its findings and their changes."""
+"""Pages about hosts: the list, a page for each host with its findings and their changes, and the groups."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Finding, Status
 from hardener.reports.lib.chart_data import trend
 from hardener.reports.lib.statuses import WORDS, headline, plain
-from hardener.site.fleet import STATUS_ORDER, Gathered, HostRow
+from hardener.site.fleet import STATUS_ORDER, Gathered, GroupHosts, HostRow
 from hardener.site.place import Place, RunRow, file_name
 from hardener.site.rendering import File, fitting, paged, row, shown
-from hardener.summary import SEVERITIES
+from hardener.summary import SEVERITIES, compliance
 from hardener.text import utc
 
 _OFFENDERS = 50
@@ -183,3 +183,55 @@ def _host_points(moves: Sequence[Move], ends: Sequence[datetime]) -> list[Point]
             for place in range(begin, begin + length):
                 counts[place][status] += 1
     return [Point("", ended, 1, 0, found) for ended, found in zip(ends, counts, strict=True) if found.total()]
+
+
+def groups(place: Place, gathered: Gathered) -> Iterator[File]:
+    """Yield the pages that list the groups, and the pages of each group."""
+    every = gathered.shown_groups()
+    rows = [
+        row(
+            "group",
+            each.file,
+            shown(each.name),
+            len(each.hosts),
+            plain(each.counts),
+            compliance(each.counts),
+        )
+        for each in every
+    ]
+    yield from place.files(
+        "groups", "groups", "groups", list(paged(rows)), title="Groups", number=len(gathered.groups)
+    )
+    for each in every:
+        yield from _group(place, gathered, each)
+
+
+def _group(place: Place, gathered: Gathered, each: GroupHosts) -> Iterator[File]:
+    title, verdict = headline(
+        each.counts, len(each.hosts), not_changed=sum(one.is_not_changed for one in each.hosts)
+    )
+    ranked = sorted(
+        each.failing.items(),
+        key=lambda pair: (
+            SEVERITIES.index(gathered.controls[pair[0]].severity),
+            gathered.controls[pair[0]].place,
+        ),
+    )
+    failing = [
+        row("control", gathered.controls[slug], None, f"{number} of {len(each.hosts)}", "../")
+        for slug, number in ranked
+    ]
+    listed = sorted(each.hosts, key=lambda one: one.rank)
+    yield from place.files(
+        f"groups/{each.file}",
+        "groups",
+        "group",
+        list(paged(row("host", one, "../hosts/", plain(one.counts)) for one in listed)),
+        title=shown(each.name),
+        headline=title,
+        verdict=verdict,
+        share=compliance(each.counts),
+        hosts=len(each.hosts),
+        counts=plain(each.counts),
+        failing=failing,
+    )

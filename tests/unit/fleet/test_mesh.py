@@ -21,8 +21,7 @@ from hardener.fleet import mesh as module
 from hardener.fleet import unit_output
 from hardener.fleet.events import Hosts, Outcome, State, TaskResult
 from hardener.fleet.executor import Job
-from hardener.fleet.mesh import MeshAttempt, MeshExecutor
-from hardener.fleet.mesh_file import MeshFile, mesh_file
+from hardener.fleet.mesh import MeshAttempt, MeshExecutor, MeshFile, mesh_file
 from hardener.fleet.mesh_job import Inventory
 from hardener.fleet.receptor import Receptor, ReceptorError
 from tests.leftovers import scratch

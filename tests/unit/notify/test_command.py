@@ -10,7 +10,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.notify import Command
-from hardener.notify.target import NotDelivered
+from hardener.notify.message import NotDelivered
 from tests.hanging import must_end
 from tests.unit.processes import ended
 

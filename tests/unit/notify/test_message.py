@@ -12,7 +12,8 @@ import hardener
 from hardener.comparison import ChangedFact, ContainerChange, Drift
 from hardener.errors import ExitCode
 from hardener.model import Assessment, Offender, Severity, Status, Verdict
-from hardener.notify import Event, message
+from hardener.notify import Event, Target, deliver, message
+from hardener.notify.message import NotDelivered
 from hardener.workload.identity import Axis
 from tests.unit.reports.assessments import CONTROLS, assessment, gone, hostile_text, statuses
 from tests.unit.reports.schemas import validator
@@ -152,3 +153,27 @@ def test_hostile_text_is_escaped(text: str) -> None:
         ChangedFact(text, text, text),
     )
     told(Event(inventory=text, exit_code=ExitCode.DRIFTED, run=text, against=text, found=drift, error=text))
+
+
+class Recorded(Target):
+    def __init__(self, name: str, problem: str = "") -> None:
+        self._name = name
+        self.problem = problem
+        self.got: list[bytes] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def send(self, message: bytes) -> None:
+        if self.problem:
+            raise NotDelivered(self.problem)
+        self.got.append(message)
+
+
+def test_a_failing_target_is_reported_in_one_line_and_the_next_one_is_notified() -> None:
+    said: list[str] = []
+    dead, well = Recorded("\x1b[31mmail", "no\nroute"), Recorded("chat")
+    deliver([dead, well], b"{}", warn=said.append)
+    assert said == ["\\x1b[31mmail was not notified: no route"]
+    assert well.got == [b"{}"]

@@ -11,7 +11,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.notify import Webhook
-from hardener.notify.target import NotDelivered
+from hardener.notify.message import NotDelivered
 from tests.hanging import must_end
 
 MESSAGE = b'{"event":"drift"}'

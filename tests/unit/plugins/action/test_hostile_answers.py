@@ -32,9 +32,8 @@ from hardener.scan.statements import Statements
 from hardener.snapshot import Snapshot
 from hardener.terminal.activity import screen
 from hardener.terminal.console import show_images, show_plan
-from hardener.terminal.phase import rollback_lines
+from hardener.terminal.phase import diff_lines, rollback_lines
 from hardener.terminal.scan import scan_screen
-from hardener.terminal.unified_diff import render
 from tests.unit import scans, snapshots
 from tests.unit.activity.answers import ANSWER
 from tests.unit.plugins.action.mutations import mutations
@@ -197,7 +196,7 @@ def test_the_allowed_impact_of_a_plan_does_not_depend_on_the_hosts_answer(run: A
         assert found.result.allow == ("" if result is None else "reload")
         if kept < 20:  # it takes longest
             show_plan([found], screened(), benchmark=benchmark)
-        list(render("web1", (result or {}).get("diff")))
+        list(diff_lines("web1", (result or {}).get("diff")))
         text = planfile.dump([found], benchmark, created=datetime.now(UTC))
         # Two hosts in a file, of which this is one.
         both = json.loads(text)
@@ -240,7 +239,7 @@ def test_a_hostile_answer_of_a_rollback_is_refused_or_harmless(run: Any, answer:
             result = run("rollback", {"run": "", "list": listing}, each)
             if result and listing:
                 list(rollback_lines("web1", result.get("runs") or ()))
-            list(render("web1", (result or {}).get("diff")))
+            list(diff_lines("web1", (result or {}).get("diff")))
 
 
 @pytest.mark.parametrize("role", ["", "firewall"])
@@ -267,7 +266,7 @@ def test_fields_of_a_release_that_contradict_the_request_are_ignored(
         assert len(result["msg"]) < 1 << 20
         for key in ("kept", "left", "notes", "pending"):
             assert all(isinstance(note, str) for note in result.get(key) or ())
-        list(render("web1", result.get("diff")))
+        list(diff_lines("web1", result.get("diff")))
     assert told["kept"] > COUNT / 10
 
 

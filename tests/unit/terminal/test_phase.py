@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.terminal.unified_diff import render
+from hardener.terminal.phase import diff_lines
 
 
 @pytest.mark.parametrize(
@@ -32,18 +32,18 @@ from hardener.terminal.unified_diff import render
     ],
 )
 def test_differences_are_rendered_as_unified_diffs(diff: Any, lines: list[str]) -> None:
-    assert list(render("h", diff)) == lines
+    assert list(diff_lines("h", diff)) == lines
 
 
 def test_colours_are_used_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     diff = {"path": "/a", "prepared": "-1\n+2\n 3"}
-    assert list(render("h", diff)) == [
+    assert list(diff_lines("h", diff)) == [
         "\x1b[1mh: /a\x1b[0m",
         "\x1b[31m-1\x1b[0m",
         "\x1b[32m+2\x1b[0m",
         " 3\x1b[0m",
     ]
     monkeypatch.setenv("NO_COLOR", "1")
-    assert list(render("h", diff)) == ["h: /a", "-1", "+2", " 3"]
+    assert list(diff_lines("h", diff)) == ["h: /a", "-1", "+2", " 3"]
