@@ -1,12 +1,13 @@
-"""Read relevant accounts: members of the daemon's group, and accounts with root's id."""
+"""Read the daemon's group, accounts with root's id, and the variables of content trust of all logins."""
 
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import re
 
-from ..host.read import read_text
+from ..host.read import read_text, texts
 
 _SUBORDINATE = re.compile(r"\s*([^:\s]+):(\d{1,10}):(\d{1,10})\s*")
 _ORDINARY = 65536  # subordinate ids begin above
@@ -16,6 +17,8 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterable
     from typing import Any
+
+    from ..host.redact import Redactor
 
 
 def groups(names: Iterable[str | int]) -> dict[str, Any]:
@@ -76,3 +79,34 @@ def subordinate(path: str) -> list[tuple[str, int, int]]:
         return []
     found = filter(None, map(_SUBORDINATE.fullmatch, lines))
     return [(match[1], int(match[2]), int(match[3])) for match in found]
+
+
+_FILES = (
+    "/etc/environment",
+    "/etc/profile",
+    "/etc/bash.bashrc",
+    "/root/.profile",
+    "/root/.bash_profile",
+    "/root/.bashrc",
+)
+_FOLDER = "/etc/profile.d"
+_ASSIGNMENT = re.compile(
+    r"""^[ \t]*(?:export[ \t]+)?(DOCKER_CONTENT_TRUST(?:_SERVER)?)=("[^"\n]*"|'[^'\n]*'|[^\s;#]*)""",
+    re.MULTILINE,
+)
+
+
+def content_trust(redactor: Redactor) -> list[dict[str, str]]:
+    """Return the source `environment`."""
+    scripts = []
+    if os.path.isdir(_FOLDER):
+        scripts = [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".sh")]
+    found = []
+    for path, text in texts([*_FILES, *scripts]):
+        found += [{"file": path, "name": name, "value": value} for name, value in assignments(text)]
+    return [{**entry, "value": redactor.text(entry["value"], entry["file"])} for entry in found]
+
+
+def assignments(text: str) -> list[tuple[str, str]]:
+    """Return the content trust variables that a shell profile sets, in order."""
+    return [(name, value.strip("\"'")) for name, value in _ASSIGNMENT.findall(text)]

@@ -8,7 +8,7 @@ from functools import partial
 from ..docker.http import NotFound, parse
 from ..host.errors import Failed, describe
 from . import containerproc, docker, filestat, seccomp, unixsockets
-from .entries import Entries, redact_config
+from .docker import Entries, redact_config
 from .filestat import Files, record_key
 from .scheduler import Source
 

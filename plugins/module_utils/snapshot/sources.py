@@ -5,20 +5,7 @@ from __future__ import annotations
 from ..docker import engine
 from ..host.once import Once
 from ..subjects.host import COMMANDS
-from . import (
-    accounts,
-    authorities,
-    daemonconfig,
-    docker,
-    enginestate,
-    environment,
-    filestat,
-    images,
-    paths,
-    seccomp,
-    sockets,
-    swarm,
-)
+from . import accounts, daemonconfig, docker, enginestate, filestat, images, paths, seccomp, sockets, swarm
 from .scheduler import LATER, SOON
 
 MYPY = False
@@ -67,7 +54,7 @@ class EngineSources:
             ("units", lambda: redacted_units(self._units.get(), redactor), SOON),
             ("files", self._file_records, LATER),
             ("listening", self._host_listening, LATER),
-            ("environment", lambda: environment.read(redactor), SOON),
+            ("environment", lambda: accounts.content_trust(redactor), SOON),
             ("groups", self._groups, SOON),
             ("users", self._users, SOON),
         ]
@@ -94,7 +81,7 @@ class EngineSources:
         profile = seccomp.of_file(str(found.declared("seccomp-profile") or ""))
         return {
             **declared,
-            "authorities": authorities.describe(paths.ca_files(found)),
+            "authorities": daemonconfig.authorities(paths.ca_files(found)),
             **({"seccomp": profile} if profile else {}),
         }
 

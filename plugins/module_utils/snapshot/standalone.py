@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from ..host import units
 from ..host.once import Once
-from . import (
-    audit,
-    blockdevices,
-    firewall,
-    kernel,
-    mounts,
-    network,
-    nextboot,
-    packages,
-    runs,
-    scans,
-    system,
-    trust,
-)
+from . import audit, firewall, kernel, mounts, network, nextboot, own_records, packages, system
 from .scheduler import LATER, SOON
 
 MYPY = False
@@ -34,14 +21,14 @@ def plan() -> Plan:
         ("audit.loaded", audit.loaded, LATER),
         ("system", lambda: system.read(mounted.get()), SOON),
         ("mounts", lambda: mounts.dated(mounted.get(), units.mounted()), LATER),
-        ("block_devices", blockdevices.read, SOON),
+        ("block_devices", system.block_devices, SOON),
         ("network", network.read, SOON),
         ("lsm", kernel.lsm, SOON),
         ("sysctl", kernel.sysctl, SOON),
         ("modules", kernel.modules, SOON),
         ("next_boot", nextboot.read, SOON),
         ("audit.persistent", audit.persistent, SOON),
-        ("hardener.runs", runs.read, SOON),
-        ("hardener.trust", trust.read, SOON),
-        ("hardener.scan", scans.read, SOON),
+        ("hardener.runs", own_records.read_runs, SOON),
+        ("hardener.trust", own_records.read_verification, SOON),
+        ("hardener.scan", own_records.read_scan, SOON),
     ]

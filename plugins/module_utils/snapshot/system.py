@@ -1,9 +1,10 @@
-"""Read data about the host itself: operating system, uptime, the environment of the collector."""
+"""Read data about the host itself: operating system, uptime, block devices, the collector's environment."""
 
 from __future__ import annotations
 
 import os
 
+from ..host.errors import Failed
 from ..host.processes import environment, parent
 from ..host.read import read_or, read_text
 from ..host.units import split_words
@@ -83,3 +84,39 @@ def cgroup_version(mounts: list[dict[str, Any]]) -> int | str:
     if "cgroup" in kinds:
         return "hybrid" if "cgroup2" in kinds else 1
     return 2
+
+
+MAX_DEVICES = 8192
+_FOLDER = "/sys/dev/block"
+
+
+def block_devices() -> dict[str, dict[str, Any]]:
+    """Return the source `block_devices`: ``major:minor`` to name, disk, lower devices and loop file."""
+    try:
+        numbers = os.listdir(_FOLDER)
+    except FileNotFoundError:
+        return {}
+    if len(numbers) > MAX_DEVICES:
+        raise Failed(f"there are more than {MAX_DEVICES} block devices")
+    found = {}
+    for number in numbers:
+        try:
+            found[number] = _device(f"{_FOLDER}/{number}")
+        except FileNotFoundError:
+            continue  # it was removed meanwhile
+    return found
+
+
+def _device(folder: str) -> dict[str, Any]:
+    real = os.path.realpath(folder)
+    entries = os.listdir(real)
+    device: dict[str, Any] = {"name": os.path.basename(real)}
+    if "partition" in entries:
+        device["disk"] = read_or(f"{os.path.dirname(real)}/dev", "") or None
+    if "slaves" in entries:
+        below = sorted(os.listdir(f"{real}/slaves"))
+        if below:
+            device["stands_on"] = [read_or(f"{real}/slaves/{name}/dev", "") for name in below]
+    if "loop" in entries:
+        device["file"] = read_or(f"{real}/loop/backing_file", "") or None
+    return device

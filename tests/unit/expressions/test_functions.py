@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import planning
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import history
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import images
 
 from hardener.checks import image_builds
 from hardener.checks.lib.build_history import Step, commands
@@ -38,7 +38,7 @@ def _history(names: int) -> Callable[[], Any]:
     """Every entry names a build argument, and every entry is told of all of them."""
     entries = [{"CreatedBy": f"ARG name{number}=value"} for number in range(names)]
     environment = [f"NAME{number}=value" for number in range(names)]
-    return lambda: history.redact(entries, environment, Redactor(), "image i")
+    return lambda: images.redact_history(entries, environment, Redactor(), "image i")
 
 
 CASES: dict[str, tuple[int, Callable[[int], Callable[[], Any]]]] = {
@@ -51,7 +51,7 @@ CASES: dict[str, tuple[int, Callable[[int], Callable[[], Any]]]] = {
     "values of one environment": (
         200,
         lambda size: (
-            lambda: history.redact(
+            lambda: images.redact_history(
                 [{"CreatedBy": "ENV " + " ".join(f"a{number}=1" for number in range(size))}],
                 [f"a{number}=1" for number in range(size)],
                 Redactor(),

@@ -24,7 +24,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.errors im
 from ansible_collections.hardener.docker.plugins.module_utils.converge.fencing import Number
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import own_records
 
 from tests.unit.plugins.module_utils.converge.host import Host
 
@@ -118,13 +118,13 @@ def test_an_invalid_run_number_is_refused(raw: object) -> None:
 def test_the_snapshot_contains_the_stored_run_number_and_the_number_of_each_run(host: Host) -> None:
     converge(host, "one", None)
     converge(host, "two", Number(7, "a-b", "root@\none"))
-    found = runs.read(host.store.folder)
+    found = own_records.read_runs(host.store.folder)
     assert found["number"] == {"number": 7, "run": "a-b", "who": "root@ one"}
     assert [each.get("number") for each in found["runs"]] == [7, None]
     listed = history.reported(host.store)["runs"]
     assert [each["number"] for each in listed] == [7, None]
     host.write("hardener/number.json", json.dumps({"number": 1 << 60, "run": "a", "who": ""}))
-    assert "number" not in runs.read(host.store.folder)
+    assert "number" not in own_records.read_runs(host.store.folder)
 
 
 @pytest.mark.parametrize("seed", range(15))

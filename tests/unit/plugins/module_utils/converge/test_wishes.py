@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import history, records
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import own_records
 
 from tests.unit.plugins.module_utils.converge.host import Host
 
@@ -36,7 +36,7 @@ def state(result: dict[str, Any]) -> str:
 
 
 def remembered(host: Host) -> dict[str, Any]:
-    found: dict[str, Any] = runs.read(host.store.folder)["wishes"]
+    found: dict[str, Any] = own_records.read_runs(host.store.folder)["wishes"]
     return found
 
 

@@ -16,7 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containers as module
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import docker, entries, mounts
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import docker, mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers, words_of
 
 from tests.hanging import must_end
@@ -131,8 +131,8 @@ def test_an_unreadable_container_does_not_affect_others(
     hangs = servers.only_hangs_count(monkeypatch)
     if "larger than 33554432" in why:
         answer = servers.http(b"x" * (33 << 20))
-    monkeypatch.setattr(entries, "_MAX_ENTRY", 500_000)
-    monkeypatch.setattr(entries, "_MAX_ENTRY_MARKS", 100_000)
+    monkeypatch.setattr(docker, "_MAX_ENTRY", 500_000)
+    monkeypatch.setattr(docker, "_MAX_ENTRY_MARKS", 100_000)
     order = ["a", "b"]
     order.insert(place, "bad")
     listed = [{"Id": each, "Names": [f"/name-{each}"], "ImageID": f"sha256:{each}"} for each in order]

@@ -15,10 +15,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
     accounts,
     audit,
-    authorities,
-    blockdevices,
+    daemonconfig,
     enginestate,
-    environment,
     firewall,
     kernel,
     kernel_rules,
@@ -96,8 +94,8 @@ def test_block_devices_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (disks / "dm-0/slaves/sda1").symlink_to(disks / "sda/sda1")
     (disks / "loop0/loop").mkdir()
     (disks / "loop0/loop/backing_file").write_text("/srv/disk.img\n")
-    monkeypatch.setattr(blockdevices, "_FOLDER", str(numbers))
-    assert blockdevices.read() == {
+    monkeypatch.setattr(system, "_FOLDER", str(numbers))
+    assert system.block_devices() == {
         "8:0": {"name": "sda"},
         "8:1": {"name": "sda1", "disk": "8:0"},
         "253:0": {"name": "dm-0", "stands_on": ["8:1"]},
@@ -528,7 +526,7 @@ def test_global_content_trust_settings_are_found() -> None:
             "MY_DOCKER_CONTENT_TRUST=1",
         )
     )
-    assert environment.assignments(text) == [
+    assert accounts.assignments(text) == [
         ("DOCKER_CONTENT_TRUST", "1"),
         ("DOCKER_CONTENT_TRUST_SERVER", "https://notary.example.org"),
         ("DOCKER_CONTENT_TRUST", "0"),
@@ -570,11 +568,11 @@ def test_public_and_site_certificate_authorities_are_counted(
     (tmp_path / "bundle").write_text(pem("PUBLIC1", "PUBLIC2", "SITE"))
     (tmp_path / "own").mkdir()
     (tmp_path / "own/site.crt").write_text(pem("SITE"))
-    monkeypatch.setattr(authorities, "_BUNDLES", (str(tmp_path / "bundle"), str(tmp_path / "none")))
-    monkeypatch.setattr(authorities, "_OWN", (str(tmp_path / "own"),))
+    monkeypatch.setattr(daemonconfig, "_BUNDLES", (str(tmp_path / "bundle"), str(tmp_path / "none")))
+    monkeypatch.setattr(daemonconfig, "_OWN", (str(tmp_path / "own"),))
     (tmp_path / "ca.pem").write_text(pem("SITE", "OTHER"))
     paths = [str(tmp_path / name) for name in ("bundle", "ca.pem", "gone")]
-    assert authorities.describe(paths) == {
+    assert daemonconfig.authorities(paths) == {
         paths[0]: {"certificates": 3, "public": 2},
         paths[1]: {"certificates": 2, "public": 0},
     }

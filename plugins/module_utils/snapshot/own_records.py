@@ -1,14 +1,15 @@
-"""Read hardener's own runs on this host and their outcomes: its records, without backups."""
+"""Read hardener's own records on this host: its runs, the last scan and the last verification."""
 
 from __future__ import annotations
 
 import os
+import time
 from json import loads
 
-from ..contract import OVER
-from ..host import layout
+from ..contract import OVER, SCAN_FORMAT, TRUST_FORMAT
+from ..host import layout, processes
 from ..host.errors import Absent, Failed
-from ..host.read import read_bytes
+from ..host.read import read_bytes, read_record
 from ..host.text import one_line
 
 MYPY = False
@@ -24,7 +25,7 @@ _HIGHEST = 1 << 53  # what every reader of JSON knows exactly
 _TIMES = ("started", "ended", "confirmed")
 
 
-def read(folder: str = layout.STATE) -> dict[str, Any]:
+def read_runs(folder: str = layout.STATE) -> dict[str, Any]:
     """Return the source `hardener.runs`.
 
     Raises:
@@ -144,3 +145,90 @@ def _texts(value: Any) -> list[str]:
 
 def _text(value: Any) -> str:
     return one_line(value) if isinstance(value, str) else ""
+
+
+_STATUS = "/var/lib/dpkg/status"
+_LARGEST_SCAN = 64 * 1024 * 1024
+
+
+def read_scan(path: str = layout.SCAN_RECORD, status: str = _STATUS) -> dict[str, Any]:
+    """Return the source `hardener.scan`: the record, and whether packages have changed since.
+
+    Processes that were restarted since are left out.
+
+    Raises:
+        Absent: no scan has left a record here.
+        Failed: the record is invalid.
+    """
+    record = read_record(path, _LARGEST_SCAN, absent="no vulnerability scan has left a record on this host")
+    if not isinstance(record, dict) or record.get("format") != SCAN_FORMAT:
+        raise Failed(f"{path} is not a scan record that this collector reads")
+    host = record.get("host")
+    if not isinstance(host, dict) or not isinstance(host.get("restarts"), list):
+        raise Failed(f"{path} has no result for the host")
+    host["restarts"] = [entry for entry in host["restarts"] if isinstance(entry, dict) and _still_runs(entry)]
+    return {"record": record, "packages_changed": _changed(status) != host.get("packages_changed")}
+
+
+def _still_runs(entry: dict[str, Any]) -> bool:
+    """Return whether the recorded process still runs: pids are reused, so its start time is compared."""
+    pid = entry.get("pid")
+    if not isinstance(pid, int) or entry.get("began") is None:
+        return False
+    return bool(processes.started(pid) == entry["began"])
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return int(os.stat(path).st_mtime)
+    except OSError:
+        return None
+
+
+_LARGEST_VERIFICATION = 8 * 1024 * 1024
+
+
+def read_verification(path: str = layout.TRUST_RECORD, policy: str = layout.POLICY) -> dict[str, Any]:
+    """Return the source `hardener.trust`.
+
+    Raises:
+        Absent: images were never verified here.
+        Failed: the record cannot be read, or is none.
+    """
+    record = read_record(
+        path, _LARGEST_VERIFICATION, absent="no verification of images has left a record on this host"
+    )
+    if not isinstance(record, dict) or record.get("schema") != TRUST_FORMAT:
+        raise Failed(f"{path} is not a verification record that this collector reads")
+    try:
+        return {
+            "verified_at": one_line(str(record["verified_at"])),
+            "policy": one_line(str(record["policy"])),
+            "policy_written": _written(policy),
+            "images": [_image(image) for image in record["images"]],
+        }
+    except (KeyError, TypeError, AttributeError):
+        raise Failed(f"{path} has no results of a verification") from None
+
+
+def _written(path: str) -> str:
+    """Return the modification time of a file, in UTC; empty if it does not exist."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(os.stat(path).st_mtime))
+    except OSError:
+        return ""
+
+
+def _image(image: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: one_line(str(image[key])) for key in ("id", "status", "detail", "rule")},
+        "until": one_line(str(image.get("until", ""))),  # missing in records of earlier versions
+        "containers": [
+            {
+                "name": one_line(str(container["name"])),
+                "running": container["running"] is True,
+                "by_digest": container["by_digest"] is True,
+            }
+            for container in image["containers"]
+        ],
+    }

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import history
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import images
 
 ENVIRONMENT = ["PATH=/bin", "A=x", "PW=y"]
 
 
 def redact(*commands: str, environment: list[str] | None = None) -> list[str]:
     entries = [{"Id": "<missing>", "Created": 1, "CreatedBy": command, "Comment": ""} for command in commands]
-    cleaned = history.redact(
+    cleaned = images.redact_history(
         entries, ENVIRONMENT if environment is None else environment, Redactor(), "image i"
     )
     assert [entry["Created"] for entry in cleaned] == [1] * len(commands)
@@ -86,7 +86,7 @@ def test_malformed_entries_of_the_build_history_are_removed_or_kept_as_text() ->
         {"CreatedBy": "ENV"},
         {"CreatedBy": "ENV ="},
     ]
-    assert [entry["CreatedBy"] for entry in history.redact(odd, None, Redactor(), "i")] == [
+    assert [entry["CreatedBy"] for entry in images.redact_history(odd, None, Redactor(), "i")] == [
         "",
         "|1 ",
         "ENV",
