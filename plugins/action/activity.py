@@ -7,8 +7,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.docker.api import USUAL_SOCKET
-from ..plugin_utils.host_script import PACKAGES, HostScriptAction
-from ..plugin_utils.own_host import host_of
+from ..plugin_utils.host_script import PACKAGES, HostScriptAction, host_of
 
 _SPARE = 120  # seconds beyond the requested time after which the host counts as hanging
 _LONGEST = 24 * 3600

@@ -14,10 +14,9 @@ from urllib.parse import quote
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.contract import COLLECT_LIMIT, beside
-from ..plugin_utils import renamed
+from ..plugin_utils import specification
 from ..plugin_utils.files import write
-from ..plugin_utils.host_script import PACKAGES, HostScriptAction, prepared
-from ..plugin_utils.own_host import host_of
+from ..plugin_utils.host_script import PACKAGES, HostScriptAction, host_of, prepared
 from ..plugin_utils.wishes import roles_of_site
 
 _PROGRAM = PACKAGES / "snapshot"
@@ -56,7 +55,7 @@ class ActionModule(HostScriptAction):
                 "wishes": {"type": "bool", "default": False},
             }
         )
-        renamed.role(self._task._role)
+        specification.warn_renamed_role(self._task._role)
         answer = self.run_script(
             _PROGRAM,
             entry="main:collect",

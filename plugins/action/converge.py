@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 
 from ..module_utils.contract import DAEMON_RESTART, HELD, REFUSED, UNCHANGED
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
-from ..plugin_utils.own_host import require_own
+from ..plugin_utils.host_script import require_own
 
 _REFUSED = "requested, and refused by the host (converge_on_refused: warn continues)"
 

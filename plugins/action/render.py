@@ -10,9 +10,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import asked, renamed, specification
-from ..plugin_utils.own_host import host_of, require_own
-from ..plugin_utils.wishes import Wishes, set_by_site
+from ..plugin_utils import specification
+from ..plugin_utils.host_script import host_of, require_own
+from ..plugin_utils.wishes import Wishes, is_asked, named_variables, set_by_site
 
 _RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
 _WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; in INI, write Python's False, 5 or ['a']"
@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         known = task_vars or {}
         if self._task._role is None:
             raise AnsibleActionFail("render must be a task of a role that has meta/argument_specs.yml")
-        renamed.role(self._task._role)
+        specification.warn_renamed_role(self._task._role)
         role = Path(self._task._role._role_path)
         own = specification.variables(role)
         variables = {**self._variables(role.name, own, known), **args["beside"]}
@@ -47,12 +47,10 @@ class ActionModule(ActionBase):
         decided_by = getattr(renderer, "DECIDED_BY", {})
         documents = self._chosen(documents, role.name, own, known, decided_by)
         policy = self._templar.template(known.get("hardener_policy"))
-        named = asked.named_variables(self._task, known, own, policy)
+        named = named_variables(self._task, known, own, policy)
         for document in documents:
             document["host"] = snapshot["host"]
-            document["asked"] = asked.is_asked(
-                document, role.name, named, variables=own, decided_by=decided_by
-            )
+            document["asked"] = is_asked(document, role.name, named, variables=own, decided_by=decided_by)
         # Variables may hold secrets, such as a token in log options: hide the result from logs.
         return {"changed": False, "documents": documents, "details": details, "_ansible_no_log": True}
 

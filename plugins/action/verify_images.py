@@ -7,8 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..plugin_utils.host_script import PACKAGES, HostScriptAction
-from ..plugin_utils.own_host import host_of
+from ..plugin_utils.host_script import PACKAGES, HostScriptAction, host_of
 
 _TIMEOUT = 900  # seconds
 _MOST = 10_000

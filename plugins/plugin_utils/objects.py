@@ -10,8 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.contract import LONGEST_TWINS
-from .host_script import PACKAGES, HostScriptAction
-from .own_host import host_of
+from .host_script import PACKAGES, HostScriptAction, host_of
 from .ssh_command import ssh_command
 
 SOURCE = PACKAGES / "record"

@@ -1,4 +1,4 @@
-"""Read the argument specification of a role, and validate values against it."""
+"""Read the argument specification of a role, validate values against it, and warn of a role's old name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail
+from ansible.utils.display import Display
 
 # Its variables apply to every role with a document.
 _SHARED = Path(__file__).parents[2] / "roles" / "converge"
@@ -59,3 +60,20 @@ def fault(name: str, option: Mapping[str, Any], value: Any) -> str:
     what = "a string" if isinstance(value, str) else f"of the type {type(value).__name__}"
     shown = f" ({str(value)[:_MAX_SHOWN]!r})" if kind in _SHOWN else ""
     return f"{name} must be {called}, but is {what}{shown}"
+
+
+def warn_renamed_role(called: Any) -> None:
+    """Warn if a play uses a role by its name of 0.1.0.
+
+    Args:
+        called: the role around a task, or None.
+    """
+    if called is not None and not called._role_collection:
+        warn_renamed("role", called.get_name(include_role_fqcn=False))
+
+
+def warn_renamed(kind: str, name: str) -> None:
+    """Warn that a play uses a role or an action by its name of 0.1.0."""
+    Display().warning(
+        f"the {kind} {name} is called hardener.docker.{name} now: hardener 1.0 removes its old name"
+    )

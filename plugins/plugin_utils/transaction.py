@@ -26,8 +26,7 @@ from ..module_utils.contract import (
     WORKING,
     WOULD_CHANGE,
 )
-from .host_script import PACKAGES, HostScriptAction
-from .own_host import host_of
+from .host_script import PACKAGES, HostScriptAction, host_of
 
 # Fields of a result; "?" ends an optional key. Nothing else becomes part of the task's result: Ansible
 # interprets some keys in it, and with `add_host` one host would set the variables of another.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker import config, engine, flags
+from ansible_collections.hardener.docker.plugins.module_utils.docker import config, engine
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import daemonconfig
@@ -260,7 +260,7 @@ def _declared(engine_: Dockerd) -> Any:
     found = engine.Engine()
     found.binaries = {"dockerd": engine_.command[0]}
     found.argv = engine_.command
-    found.flags, found.unknown = flags.parse(found.argv[1:])
+    found.flags, found.unknown = config.parse_flags(found.argv[1:])
     found.config = config.read(config.path_of(found.flags, {}, "/root", rootless=False))
     return daemonconfig.declared(found, Redactor())
 

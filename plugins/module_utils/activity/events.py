@@ -7,7 +7,7 @@ from typing import Any, Iterator, Mapping, NamedTuple
 
 from ..host.text import SHORT, shown
 from .containers import Container
-from .severity import HIGH, LOW, MEDIUM
+from .records import HIGH, LOW, MEDIUM
 
 _ENDS = {
     "137": ("ended with exit code 137, as by SIGKILL", LOW),

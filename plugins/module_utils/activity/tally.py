@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping, NamedTuple, Tuple
 
 from ..host.text import NAME, SHORT, shown
-from .severity import RANKS
+from .records import RANKS
 
 _MAX_ENTRIES = 2000
 _MAX_OF_A_CONTAINER = 100

@@ -14,8 +14,7 @@ from .containers import Directory, Process, look_up
 from .coverage import unavailable_sources, unrecorded_actions
 from .engine import Engine
 from .events import EngineEvent
-from .records import Denial, parse
-from .severity import classify
+from .records import Denial, classify, parse
 from .tally import Baseline, Sighting, Tally
 
 READY = 20.0  # seconds in which the engine must list the running containers

@@ -6,10 +6,9 @@ import grp
 from typing import Mapping, NamedTuple, Sequence
 
 from . import departure, files, jsonkeys, origin
-from .backup import Store
+from .backup import Entry, Store
 from .errors import Refused
 from .files import FILE, NOTHING, State
-from .manifest import Entry
 from .origin import Origin, Past
 from .planning import Bookkeeping, Reader
 from .roleparts import REMAP, belongs, remap_record

@@ -16,8 +16,7 @@ from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from ..docker import losses
 from ..docker.http import NoAnswer, NotFound
-from ..docker.losses import CONTAINERS, NETWORKS, PARTS, PORTS, REGISTRIES, SERVICES, Loss
-from ..docker.published_ports import published
+from ..docker.losses import CONTAINERS, NETWORKS, PARTS, PORTS, REGISTRIES, SERVICES, Loss, published
 from . import containers, probes
 from .containers import Windows
 from .engine import Engine

@@ -17,7 +17,7 @@ from ..contract import (
     WOULD_CHANGE,
 )
 from ..subjects import owners
-from . import fencing, files, guard, health, liveness, origin, roleparts, rollback, ssh_session, worker
+from . import fencing, files, guard, health, liveness, origin, roleparts, rollback, worker
 from .activations.apparmor import ApparmorLoad, require_unneeded
 from .activations.docker import engine_of
 from .activations.interface import Begun
@@ -141,7 +141,7 @@ def _roll_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
             engine = engine_of(rollback.begun(journal), Finder(looked_at))
             seen = {
                 "picture": health.take_baseline(engine, login_port=0),
-                "look": liveness.look(ssh_session.current()).data(),
+                "look": liveness.look(liveness.current_session()).data(),
             }
             _arm(store, run)
             journal.enter(ROLLING_BACK, seconds=rollback.LONG, reason=reason, undone={}, **seen)

@@ -16,8 +16,8 @@ import time
 from contextlib import suppress
 from typing import Any, Callable, Mapping, NamedTuple
 
+from ..host import processes
 from . import system
-from .ssh_session import Session
 
 _NOBODY = 65534
 _PROGRAM = 20  # seconds per program
@@ -27,6 +27,20 @@ _MOMENT = 1  # seconds for a program: a host without a loader must be repaired a
 _PAUSE = 0.2
 
 Question = Callable[[], bool]
+
+
+class Session(NamedTuple):
+    """Source and destination address of an ssh connection."""
+
+    client: str
+    address: str
+    port: int
+
+
+def current_session() -> Session | None:
+    """Return the ssh connection that started this process; None if there is none."""
+    words = processes.ssh_connection()
+    return Session(words[0].partition("%")[0], words[2], int(words[3])) if words else None
 
 
 class Look(NamedTuple):

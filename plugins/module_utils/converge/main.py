@@ -31,7 +31,7 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
         unless it is confirmed), ``refused`` (nothing was changed), ``rolled_back`` (everything is as before),
         ``partly_rolled_back`` (except for changes of others, which ``kept`` names), ``rollback_failed``
         (``problems`` says what is not restored; the guard tries again), or ``interrupted``; and ``abandoned``
-        if the rollback was ended on the host, see ``abandon.py``. With it ``changed``, ``failed``,
+        if the rollback was ended on the host, see ``guard_main.py``. With it ``changed``, ``failed``,
         ``reason``,
         ``documents``, ``changes``, ``diff``, ``activations``, ``plan``, ``pending``, ``notes``, ``run``.
     """

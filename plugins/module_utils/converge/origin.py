@@ -23,11 +23,10 @@ from ..contract import OVER
 from ..host import atomic, layout
 from . import activations, files, records
 from .activations.interface import Activation
-from .backup import Store
+from .backup import Entry, Store, dump_state, load_state
 from .errors import Refused
 from .files import DIRECTORY, FILE, NOTHING, State
 from .journal import Journal
-from .manifest import Entry, dump_state, load_state
 from .planning import Plan
 from .roleparts import belongs, role_of
 

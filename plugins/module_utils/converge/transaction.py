@@ -32,7 +32,6 @@ from . import (
     origin,
     pruning,
     rollback,
-    ssh_session,
     start_trials,
     wishes,
     worker,
@@ -267,7 +266,7 @@ class Transaction:
             return {**outcome, "notes": [*removed, *outcome["notes"], *more]}
 
         steps.begin("record the baseline")
-        came_in = ssh_session.current()
+        came_in = liveness.current_session()
         before = liveness.look(came_in)
         try:
             seen: dict[str, Any] = {"look": before.data()}
@@ -322,7 +321,7 @@ class Transaction:
         backup = self._store.backup_folder(journal.run)
         guard.arm(self._store.folder, journal.run, backup=backup, seconds=seconds)
 
-    def _baseline(self, choice: Selection, came_in: ssh_session.Session | None) -> Mapping[str, Any]:
+    def _baseline(self, choice: Selection, came_in: liveness.Session | None) -> Mapping[str, Any]:
         return health.take_baseline(
             engine_of(choice.activations, Finder(self._request.socket)),
             login_port=came_in.port if came_in else 0,

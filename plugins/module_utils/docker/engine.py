@@ -12,7 +12,7 @@ from ..host.read import read_or
 from ..host.run import PATH as SYSTEM_PATH
 from ..host.run import find_program
 from ..host.text import one_line
-from . import config, flags, keys
+from . import config, keys
 from .api import DEFAULT_SOCKET, Connection
 from .http import FOREVER
 
@@ -147,7 +147,7 @@ def verifies_clients(pid: int) -> bool:
     Raises:
         OSError: it ended meanwhile.
     """
-    given, _unknown = flags.parse(processes.argv(pid)[1:])
+    given, _unknown = config.parse_flags(processes.argv(pid)[1:])
     environment, rootless = processes.environment(pid), processes.effective_uid(pid) != 0
     home = environment.get("HOME") or "/root"
     file = config.read(config.path_of(given, environment, home, rootless=rootless, pid=pid))["parsed"] or {}
@@ -219,7 +219,7 @@ def _learn(engine: Engine, known_units: Once) -> None:
         service = _unit(known_units, "docker.service") or _unit(known_units, "snap.docker.dockerd.service")
         if service:
             engine.argv, engine.argv_from = units.command_line(service), "unit"
-    engine.flags, engine.unknown = flags.parse(engine.argv[1:])
+    engine.flags, engine.unknown = config.parse_flags(engine.argv[1:])
     for name in BINARIES:
         path = find_program(name, f"{folders}:{_MORE_PATH}")
         engine.binaries[name] = os.path.realpath(path) if path else None

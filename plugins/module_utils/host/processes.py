@@ -6,6 +6,7 @@ import os
 import re
 
 from . import limits
+from .errors import Failed
 from .read import read_bytes, read_pseudo, read_text
 
 MOUNT, NETWORK = 0x20000, 0x40000000  # CLONE_NEWNS, CLONE_NEWNET
@@ -172,6 +173,24 @@ def parent(pid: int) -> int:
         return int(read_pseudo(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def ssh_connection() -> list[str]:
+    """Return the words of the ssh connection that started this process: client and server, address and port.
+
+    Sudo removes the variable, so the environments of parent processes are read, up to the one that sshd
+    started. Without ssh there are no words.
+    """
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            words = environment(pid).get("SSH_CONNECTION", "").split()
+        except (OSError, Failed):  # it ended meanwhile, or is another user's and not readable
+            words = []
+        if len(words) == 4 and words[3].isdigit():
+            return words
+        pid = parent(pid)
+    return []
 
 
 def in_own_pid_namespace(pid: int) -> bool:

@@ -21,8 +21,7 @@ from ..host import atomic, descriptors
 from ..host.debian import newer
 from ..host.errors import Absent, Failed
 from ..host.run import run_bytes
-from .index import Indexes
-from .lists import Fix
+from .index import Fix, Indexes
 
 _HEADING = re.compile(r"^(\S+) \(([^)\s]+)\) [^;\n]*;", re.MULTILINE)
 _CVE = re.compile(r"\bCVE-(?:19|20)\d\d-\d{4,7}\b")

@@ -7,9 +7,8 @@ from typing import Any, Mapping, Sequence
 from ..host.debian import newer
 from ..host.text import one_line
 from .changelogs import Changelogs
-from .index import Indexes
-from .lists import Fix
-from .releases import Release
+from .index import Fix, Indexes
+from .inventory import Release
 
 _KINDS = {"apk": "Alpine's packages", "rpm": "packages of the RPM family"}
 

@@ -15,11 +15,10 @@ from ..host.layout import SCAN
 from . import VERSION, inventory, openscap, record, restarts
 from .changelogs import Changelogs
 from .files import HostFiles
-from .images import Image
 from .index import Indexes
+from .inventory import Release
 from .judging import Judge
-from .library import Inventory, Library
-from .releases import Release
+from .library import Image, Inventory, Library
 from .sources import mirrors
 
 CACHE = "/var/cache/hardener/scan"

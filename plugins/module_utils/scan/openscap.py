@@ -14,7 +14,7 @@ from ..host import limits
 from ..host.errors import Absent, Failed
 from ..host.run import PATH, find_program, run
 from ..host.text import one_line
-from .releases import Release
+from .inventory import Release
 
 CONTENT = "/usr/share/xml/scap/ssg/content"
 DEFAULT = "cis_level1_server"

@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping, NamedTuple
 
 from ..host.errors import Failed
 from ..host.read import read_text
-from .releases import Release
+from .inventory import Release
 
 FOLDER = "/etc/apt"
 _ONE_LINE = re.compile(r"^[ \t]*deb[ \t]+(?:\[([^\]\n]*)\][ \t]+)?(\S+)[ \t]+(\S+)(?:\s|$)", re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..host.errors import Failed
-from ..host.processes import environment, parent
+from ..host.processes import environment, ssh_connection
 from ..host.read import read_or, read_text
 from ..host.units import split_words
 
@@ -63,19 +63,10 @@ def in_container() -> bool:
 def ssh_port() -> int | None:
     """Return the host's port of the present ssh connection; None without ssh.
 
-    With address translation it differs from the port in the inventory. Sudo removes the variable, so the
-    environments of parent processes are read, up to the one that sshd started.
+    With address translation it differs from the port in the inventory.
     """
-    pid = os.getpid()
-    while pid > 1:
-        try:
-            words = environment(pid).get("SSH_CONNECTION", "").split()
-        except OSError:
-            words = []
-        if len(words) == 4 and words[3].isdigit():
-            return int(words[3])
-        pid = parent(pid)
-    return None
+    words = ssh_connection()
+    return int(words[3]) if words else None
 
 
 def cgroup_version(mounts: list[dict[str, Any]]) -> int | str:

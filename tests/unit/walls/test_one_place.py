@@ -140,7 +140,7 @@ def test_only_listed_modules_map_keys_to_flags() -> None:
     }
     tables = {"SWITCHES", "WITH_VALUE", "BY_NAME", "KEYS"}
     asking = {name for table in tables for name in plugins_with(table)}
-    assert asking == {"plugins/module_utils/docker/keys.py", "plugins/module_utils/docker/flags.py"}
+    assert asking == {"plugins/module_utils/docker/keys.py", "plugins/module_utils/docker/config.py"}
 
 
 def test_only_listed_modules_read_the_parsed_daemon_json() -> None:
@@ -188,7 +188,7 @@ def test_only_four_modules_list_calls_that_the_default_seccomp_profile_refuses()
     found = {path for path, source in everything() if len(words(source, seccomp.REFUSED)) > 5}
     assert found == {
         "plugins/module_utils/docker/seccomp.py",
-        "plugins/module_utils/activity/severity.py",  # how bad a denied call is
+        "plugins/module_utils/activity/records.py",  # how bad a denied call is
         "plugins/module_utils/activity/syscalls.py",  # the number of each call
         "hardener/workload/syscalls.py",  # the calls of newer kernels
     }

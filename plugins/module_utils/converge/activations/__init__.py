@@ -20,8 +20,7 @@ from .interface import Activation
 from .modules import ModulesLoad
 from .selinux import SelinuxEnforce
 from .sysctl import Sysctl
-from .systemd import SystemdReload
-from .units import Units
+from .units import SystemdReload, Units
 from .updates import AutomaticUpdates, PendingUpdates
 from .usernsmigrate import UsernsMigrate
 

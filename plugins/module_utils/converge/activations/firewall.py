@@ -14,11 +14,11 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from ...docker.losses import NETWORKS, PORTS, SERVICES
 from ...host import atomic, layout
-from .. import chains, ssh_session, system
+from .. import chains, liveness, system
 from ..errors import Failed, Refused
+from ..liveness import Session
 from ..planning import Plan
 from ..serving import Finder
-from ..ssh_session import Session
 from .interface import Activation, Begun, Former, united
 
 FOLDER = layout.FIREWALL
@@ -56,7 +56,7 @@ class Firewall(Activation):
     def prepare(self, plan: Plan) -> None:
         """Mark the activation as due if a file changes, or if the chains or the boot unit must be changed."""
         super().prepare(plan)
-        self._ssh = ssh_session.current()
+        self._ssh = liveness.current_session()
         self._reachable()
         before = {}
         for family, tool in TOOLS.items():

@@ -15,7 +15,7 @@ from ...docker.http import NotFound
 from ...host import atomic, descriptors
 from .. import containers, health
 from ..errors import Failed
-from . import definition, remains, restart, staging, survey, tree
+from . import definition, restart, staging, survey, tree
 from .definition import Inspected
 from .ids import Range, Shift
 from .survey import Client, Holdings, Survey
@@ -220,7 +220,7 @@ class Migration:
         """Create networks and containers again; return notes."""
         holdings = plan.holdings
         for network in sorted(holdings.networks, key=lambda each: not each.get("ConfigOnly")):
-            remains.remove_bridge(definition.bridge(network))
+            restart.remove_bridge(definition.bridge(network))
             self._client.call("POST", "/networks/create", definition.network(network))
         names = definition.Names(
             {each["Id"]: each["Name"].lstrip("/") for each in holdings.containers},

@@ -17,7 +17,7 @@ from ...host import atomic
 from ...host.mountpoints import mounted_below
 from .. import containers, system
 from ..errors import Failed
-from . import definition, remains, restart, staging
+from . import definition, restart, staging
 from .survey import Client
 
 # The stages of a migration. The name of each is stored before it begins, so that the undo knows how far the
@@ -91,7 +91,7 @@ class Undo:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self._end, self._client.get("/containers/json?all=1")))
         else:
-            remains.end_orphans(f"moby-{os.path.basename(new_root)}")
+            restart.end_orphans(f"moby-{os.path.basename(new_root)}")
         # A restart goes on when its client is killed: the engine that answers may be about to end.
         if where != old_root or self._memory["stage"] == SWITCHING:
             restart.restart_engine(self._client, self._unit, timeout=self._timeout)

@@ -6,13 +6,18 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hardener.docker.plugins.module_utils.contract import STEP
 from ansible_collections.hardener.docker.plugins.plugin_utils import answer_size, host_script
-from ansible_collections.hardener.docker.plugins.plugin_utils.host_script import Steps, without_steps
+from ansible_collections.hardener.docker.plugins.plugin_utils.host_script import (
+    Steps,
+    require_own,
+    without_steps,
+)
 
 from tests.unit.plugins.loading import action as action_module
 
@@ -357,3 +362,26 @@ def test_a_truncated_line_is_not_a_step() -> None:
 def test_steps_are_removed_from_the_reason_of_a_failure() -> None:
     said = "sudo: lecture\n" + line("back up").decode() + "Traceback\n" + line("roll back").decode()
     assert without_steps(said) == "sudo: lecture\nTraceback\n"
+
+
+def test_data_of_the_host_at_work_is_accepted() -> None:
+    require_own({"inventory_hostname": "web1"}, {"host": "web1"}, "it")
+
+
+@pytest.mark.parametrize("data", [{"host": "web2"}, {"host": None}, {"host": ""}, {}])
+def test_data_of_another_host_or_of_none_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(AnsibleActionFail, match=r"^it belongs to the host .*, not to 'web1'"):
+        require_own({"inventory_hostname": "web1"}, data, "it")
+
+
+def test_a_document_of_another_host_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
+    made = object.__new__(action_module("converge").ActionModule)
+    documents = [{"name": "a", "host": "web1"}, {"name": "b"}, {"name": "c", "host": "web2"}]
+    made._task = SimpleNamespace(args={})
+    made.validate_argument_spec = lambda **_: (None, {"documents": documents, "only": None})
+    made.run_script = lambda *_, **__: pytest.fail("the host was asked")
+    with pytest.raises(AnsibleActionFail, match="the document c belongs to the host 'web2', not to 'web1'"):
+        made.run(task_vars={"inventory_hostname": "web1"})

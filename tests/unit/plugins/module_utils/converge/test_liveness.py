@@ -16,8 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     system,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.journal import Journal
-from ansible_collections.hardener.docker.plugins.module_utils.converge.liveness import Look
-from ansible_collections.hardener.docker.plugins.module_utils.converge.ssh_session import Session
+from ansible_collections.hardener.docker.plugins.module_utils.converge.liveness import Look, Session
 
 from tests.unit.plugins.module_utils.converge.answering import answering
 from tests.unit.plugins.module_utils.converge.guarded import change

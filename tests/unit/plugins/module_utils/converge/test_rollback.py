@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
-    abandon,
     activations,
     documents,
     files,
@@ -336,7 +335,7 @@ def by_a_release(host: Host, journal: Journal) -> None:
 def after_abandon(host: Host, journal: Journal) -> None:
     Engine.stuck = True
     assert rollback.finished(host.store, journal, "no ssh")["problems"] == ["the engine hangs"]
-    abandon._end_locked(host.store, journal.run)
+    guard_main._end_locked(host.store, journal.run)
     Engine.stuck = False
     on_request(host, journal)
 

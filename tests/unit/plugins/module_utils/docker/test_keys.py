@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.docker import engine, flags, keys
+from ansible_collections.hardener.docker.plugins.module_utils.docker import config, engine, keys
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import BY_NAME, KEYS, nri_options
 
 needs_dockerd = pytest.mark.skipif(not shutil.which("dockerd"), reason="asks the dockerd of this machine")
@@ -177,7 +177,7 @@ def test_a_flag_sets_the_declared_value_of_its_key(
 
 @pytest.mark.parametrize("key", [key for key in KEYS if key.name and key.flag], ids=lambda key: key.name)
 def test_every_key_is_declared_by_its_flag_or_by_the_file(key: keys.Key) -> None:
-    said, _ = flags.parse([f"--{key.flag}=7"])
+    said, _ = config.parse_flags([f"--{key.flag}=7"])
     assert keys.declared({}, said)[key.name]["origin"] == f"--{key.flag}"
     assert keys.declared({key.name: None}, {}) == {key.name: {"value": None, "origin": "file"}}
     assert keys.conflicts({key.name: 7}, said) == ([] if key.name == "runtimes" else [key.name])
@@ -202,7 +202,7 @@ def test_every_key_is_declared_by_its_flag_or_by_the_file(key: keys.Key) -> None
 )
 def test_every_spelling_of_a_boolean_sets_a_switch(name: str, words: str, value: object) -> None:
     found = engine.Engine()
-    found.flags, unknown = flags.parse([f"--{BY_NAME[name].flag}{word}" for word in words.split(" ")])
+    found.flags, unknown = config.parse_flags([f"--{BY_NAME[name].flag}{word}" for word in words.split(" ")])
     found.config = {"parsed": {name: not value}}
     assert found.declared(name) == value
     assert unknown == []
@@ -223,7 +223,7 @@ def test_boolean_keys_nested_in_an_object_of_any_name_are_read() -> None:
 
 
 def test_flags_without_a_key_declare_no_value() -> None:
-    said, _ = flags.parse(["--config-file=/x", "--http-proxy", "p", "--validate"])
+    said, _ = config.parse_flags(["--config-file=/x", "--http-proxy", "p", "--validate"])
     assert keys.declared({"a-key-of-tomorrow": 1}, said) == {
         "a-key-of-tomorrow": {"value": 1, "origin": "file"}
     }

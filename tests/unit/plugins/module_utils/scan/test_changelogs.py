@@ -12,7 +12,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.scan.changelogs im
     changelog,
     parse,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.scan.lists import Fix
+from ansible_collections.hardener.docker.plugins.module_utils.scan.index import Fix
 
 TEXT = """\
 openssl (3.0.22-1) bookworm-security; urgency=high

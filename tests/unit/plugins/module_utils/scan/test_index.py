@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
 from ansible_collections.hardener.docker.plugins.module_utils.scan import index as module
-from ansible_collections.hardener.docker.plugins.module_utils.scan.index import Index, Indexes
+from ansible_collections.hardener.docker.plugins.module_utils.scan.index import Fix, Index, Indexes
+from ansible_collections.hardener.docker.plugins.module_utils.scan.inventory import Release
 from ansible_collections.hardener.docker.plugins.module_utils.scan.judging import outdated
-from ansible_collections.hardener.docker.plugins.module_utils.scan.lists import Fix
-from ansible_collections.hardener.docker.plugins.module_utils.scan.releases import Release
 from ansible_collections.hardener.docker.plugins.module_utils.scan.sources import Mirror
 
 from tests.unit.plugins.module_utils.scan.lists import NOW, PACKAGES, day, left

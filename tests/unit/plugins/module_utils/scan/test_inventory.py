@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
-from ansible_collections.hardener.docker.plugins.module_utils.scan import inventory, releases
+from ansible_collections.hardener.docker.plugins.module_utils.scan import inventory
 from ansible_collections.hardener.docker.plugins.module_utils.scan.files import Files, HostFiles, TooLarge
 from ansible_collections.hardener.docker.plugins.module_utils.scan.layers import Layers
 
@@ -182,27 +182,27 @@ def test_a_folder_with_too_many_files_is_an_error_and_not_truncated(
     ],
 )
 def test_releases_are_read_from_os_release(text: str, codename: str, suite: str) -> None:
-    release = releases.parse(text)
+    release = inventory.release_of(text)
     assert (release.codename, release.suite) == (codename, suite)
     assert release.compared is bool(codename)
 
 
 def test_packages_of_debian_testing_are_not_compared() -> None:
     title = 'PRETTY_NAME="Debian GNU/Linux forky/sid"'
-    assert not releases.parse(f"{title}\nID=debian\nVERSION_CODENAME=forky\n").compared
+    assert not inventory.release_of(f"{title}\nID=debian\nVERSION_CODENAME=forky\n").compared
 
 
 def test_a_long_os_release_file_is_read_in_bounded_time() -> None:
     with must_end():
         for text in ("\n" * 1_000_000, "A=" + " " * 1_000_000 + "x", 'A="' * 300_000):
-            assert not releases.parse(text).compared
+            assert not inventory.release_of(text).compared
 
 
 def test_packages_of_other_distributions_are_not_compared() -> None:
-    assert not releases.parse("ID=raspbian\nID_LIKE=debian\nVERSION_CODENAME=bookworm\n").compared
-    assert not releases.parse("").compared
+    assert not inventory.release_of("ID=raspbian\nID_LIKE=debian\nVERSION_CODENAME=bookworm\n").compared
+    assert not inventory.release_of("").compared
 
 
 def test_each_debian_release_has_its_archive_components() -> None:
-    assert "non-free-firmware" in releases.parse("ID=debian\nVERSION_CODENAME=bookworm").components
-    assert "non-free-firmware" not in releases.parse("ID=debian\nVERSION_CODENAME=bullseye").components
+    assert "non-free-firmware" in inventory.release_of("ID=debian\nVERSION_CODENAME=bookworm").components
+    assert "non-free-firmware" not in inventory.release_of("ID=debian\nVERSION_CODENAME=bullseye").components

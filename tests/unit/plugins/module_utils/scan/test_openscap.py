@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan import openscap
-from ansible_collections.hardener.docker.plugins.module_utils.scan.releases import Release
+from ansible_collections.hardener.docker.plugins.module_utils.scan.inventory import Release
 
 TRIXIE = Release("debian", "13", "trixie", "Debian 13")
 RULE = "xccdf_org.ssgproject.content_rule_"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
-from ansible_collections.hardener.docker.plugins.module_utils.scan.releases import Release
+from ansible_collections.hardener.docker.plugins.module_utils.scan.inventory import Release
 from ansible_collections.hardener.docker.plugins.module_utils.scan.sources import Mirror, mirrors
 
 TRIXIE = Release("debian", "13", "trixie", "Debian 13")

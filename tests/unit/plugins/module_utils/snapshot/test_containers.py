@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.docker import engine, flags
+from ansible_collections.hardener.docker.plugins.module_utils.docker import config, engine
 from ansible_collections.hardener.docker.plugins.module_utils.host import processes, units
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
 from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
@@ -235,7 +235,7 @@ def test_the_daemons_socket_is_found(argv: list[str], parsed: Any, sockets: list
     )
     found = engine.Engine()
     found.pid, found.config = 1, {"parsed": parsed}
-    found.flags, _ = flags.parse(argv[1:])
+    found.flags, _ = config.parse_flags(argv[1:])
     assert engine._sockets(found, Once(lambda: units.parse(shown))) == sockets
 
 

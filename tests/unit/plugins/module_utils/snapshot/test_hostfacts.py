@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.docker import runtimes
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
     accounts,
@@ -476,8 +477,8 @@ def test_the_port_of_the_current_ssh_connection_is_read(
             raise PermissionError from None
 
     monkeypatch.setattr("os.getpid", lambda: 30)
-    monkeypatch.setattr(system, "environment", environment)
-    monkeypatch.setattr(system, "parent", lambda pid: pid - 10)
+    monkeypatch.setattr(processes, "environment", environment)
+    monkeypatch.setattr(processes, "parent", lambda pid: pid - 10)
     assert system.ssh_port() == port
 
 

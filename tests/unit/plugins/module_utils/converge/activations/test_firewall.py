@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import chains, ssh_session, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import chains, liveness, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.firewall import Firewall
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.liveness import Session
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
-from ansible_collections.hardener.docker.plugins.module_utils.converge.ssh_session import Session
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes
 
 from tests.unit.plugins.module_utils.converge.host import Host
 
@@ -40,7 +41,7 @@ class Machine:
         monkeypatch.setattr(system, "installed", lambda _: True)
         monkeypatch.setattr(system, "has_systemd", lambda: True)
         monkeypatch.setattr(chains, "tried", lambda _, text: chains.parse(text))
-        monkeypatch.setattr(ssh_session, "current", lambda: None)
+        monkeypatch.setattr(liveness, "current_session", lambda: None)
 
     def _run(self, *command: str, given: str = "", **_: object) -> system.Outcome:
         line = " ".join(command)
@@ -215,7 +216,7 @@ def test_rules_that_refuse_the_present_ssh_connection_are_refused(
     host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch, client: str, case: tuple[list[str], bool]
 ) -> None:
     sources, refused = case
-    monkeypatch.setattr(ssh_session, "current", lambda: Session(client, "10.0.2.15", 22))
+    monkeypatch.setattr(liveness, "current_session", lambda: Session(client, "10.0.2.15", 22))
     if refused:
         with pytest.raises(Refused, match="not in firewall_ssh_sources"):
             prepared(wanted(host), ssh_ports=[22], ssh_sources=sources)
@@ -228,23 +229,23 @@ def test_rules_that_refuse_the_present_ssh_connection_are_refused(
 def test_a_run_without_inbound_rules_does_not_check_ssh(
     host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh_session, "current", lambda: Session("192.0.2.7", "10.0.2.15", 2222))
+    monkeypatch.setattr(liveness, "current_session", lambda: Session("192.0.2.7", "10.0.2.15", 2222))
     assert prepared(wanted(host)).due
 
 
 def test_the_ssh_connection_is_that_of_the_nearest_process_with_a_valid_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    texts = {
-        "/proc/30/environ": "PATH=/bin\0SSH_CONNECTION=nonsense\0",
-        "/proc/30/stat": "30 (a) b) S 20 30",
-        "/proc/20/environ": "SSH_CONNECTION=fe80::1%eth0 50000 fe80::2%eth0 22\0LANG=C",
+    environments = {
+        30: {"PATH": "/bin", "SSH_CONNECTION": "nonsense"},
+        20: {"SSH_CONNECTION": "fe80::1%eth0 50000 fe80::2%eth0 22", "LANG": "C"},
     }
     monkeypatch.setattr("os.getpid", lambda: 30)
-    monkeypatch.setattr(ssh_session, "_read", lambda path: texts.get(path, ""))
-    assert ssh_session.current() == Session("fe80::1", "fe80::2%eth0", 22)
-    texts["/proc/20/environ"] = ""
-    assert ssh_session.current() is None
+    monkeypatch.setattr(processes, "parent", lambda pid: pid - 10)
+    monkeypatch.setattr(processes, "environment", lambda pid: environments.get(pid, {}))
+    assert liveness.current_session() == Session("fe80::1", "fe80::2%eth0", 22)
+    del environments[20]
+    assert liveness.current_session() is None
 
 
 def test_a_release_removes_all_chains_and_its_undo_enables_the_unit_again(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.docker.flags import parse
+from ansible_collections.hardener.docker.plugins.module_utils.docker.config import parse_flags
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,14 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.flags impor
     ],
 )
 def test_both_forms_of_a_flags_value_are_parsed(arguments: list[str], flags: dict[str, list[str]]) -> None:
-    assert parse(arguments) == (flags, [])
+    assert parse_flags(arguments) == (flags, [])
 
 
 def test_a_switch_does_not_consume_the_next_argument() -> None:
-    assert parse(["--icc", "false"]) == ({"icc": ["true"]}, ["false"])
+    assert parse_flags(["--icc", "false"]) == ({"icc": ["true"]}, ["false"])
 
 
 def test_an_unknown_flag_is_reported_and_consumes_nothing() -> None:
-    flags, unknown = parse(["--future-thing", "--icc=false", "-x", "--", "--debug"])
+    flags, unknown = parse_flags(["--future-thing", "--icc=false", "-x", "--", "--debug"])
     assert flags == {"icc": ["false"]}
     assert unknown == ["--future-thing", "-x", "--debug"]

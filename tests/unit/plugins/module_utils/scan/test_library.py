@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
-from ansible_collections.hardener.docker.plugins.module_utils.scan import images
+from ansible_collections.hardener.docker.plugins.module_utils.scan import library
 from ansible_collections.hardener.docker.plugins.module_utils.scan.files import TooLarge
 
 IDENTITY = "sha256:" + "ab" * 32
@@ -27,7 +27,7 @@ class FakeEngine:
 def test_layers_are_read_from_disk(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     engine: Any = FakeEngine(tmp_path)
-    assert images.read(engine, IDENTITY, lambda files: {"x": files.read("/file")}) == {"x": b"x"}
+    assert library.read(engine, IDENTITY, lambda files: {"x": files.read("/file")}) == {"x": b"x"}
 
 
 def test_an_unreadable_layer_is_exported_by_the_engine_unless_it_is_too_large(
@@ -40,7 +40,7 @@ def test_an_unreadable_layer_is_exported_by_the_engine_unless_it_is_too_large(
             raise error
 
         with pytest.raises(Failed, match=reason):
-            images.read(engine, IDENTITY, take)
+            library.read(engine, IDENTITY, take)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_an_unreadable_layer_is_exported_by_the_engine_unless_it_is_too_large(
     ],
 )
 def test_unsupported_layer_folders_are_not_read(driver: Any) -> None:
-    assert images.layer_folders({"GraphDriver": driver}) == []
+    assert library.layer_folders({"GraphDriver": driver}) == []
 
 
 def test_placeholder_names_of_images_are_dropped() -> None:
     entry = {"Id": IDENTITY, "RepoTags": ["a:1", "<none>:<none>"], "RepoDigests": ["<none>@x", "a@x"]}
     engine: Any = type("", (), {"call": lambda *_: [entry, entry]})()
-    assert images.listed(engine) == [images.Image(IDENTITY, ("a:1", "a@x"))]
+    assert library.listed(engine) == [library.Image(IDENTITY, ("a:1", "a@x"))]
     entry["Id"] = "sha256:../../x"
     with pytest.raises(Failed, match="without a usable id"):
-        images.listed(engine)
+        library.listed(engine)
