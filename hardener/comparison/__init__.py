@@ -4,8 +4,7 @@ One rule (``finding.change_kind``) serves ``harden``, ``drift``, ``diff``, the r
 Pure: no clock, no host, no history.
 """
 
-from hardener.comparison.containers import ContainerChange, container_changes
-from hardener.comparison.facts import ChangedFact, changed_facts
+from hardener.comparison.facts import ChangedFact, ContainerChange, changed_facts, container_changes
 from hardener.comparison.finding import ChangeKind, FindingChange, change_kind, finding_changes
 from hardener.comparison.fleet import Drift, GroupedChange, GroupedContainerChange
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from hardener import catalogue
-from hardener.comparison.containers import ContainerChange
-from hardener.comparison.facts import ChangedFact
+from hardener.comparison.facts import ChangedFact, ContainerChange
 from hardener.comparison.finding import CHANGES, ChangeKind, FindingChange, finding_changes
 from hardener.model import Assessment, Finding, Status
 from hardener.text import line

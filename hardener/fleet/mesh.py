@@ -29,11 +29,10 @@ from hardener.errors import HardenerError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
 from hardener.fleet.executor import Execution, Job
 from hardener.fleet.failure import failure
-from hardener.fleet.mesh_job import DESTINATION, SNAPSHOTS, Inventory, read_inventory, transmit
+from hardener.fleet.mesh_job import DESTINATION, SNAPSHOTS, Inventory, UnitOutput, read_inventory, transmit
 from hardener.fleet.receptor import Receptor, ReceptorError
 from hardener.fleet.run import outcome_of
 from hardener.fleet.sliced import SlicedExecution
-from hardener.fleet.unit_output import UnitOutput
 from hardener.text import LONGEST, line
 from hardener.workfolder import temporary_folder
 

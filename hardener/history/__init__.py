@@ -13,8 +13,7 @@ An unfinished run leaves nothing: a killed process or a full disk costs only tha
 from hardener.history.assessment_store import AssessmentStore
 from hardener.history.home import default_home
 from hardener.history.recording import Recording
-from hardener.history.runs import DRIFT_VERBS, MovedBaseline, RunRecord, StoredRun
-from hardener.history.selected_results import SelectedResults
+from hardener.history.runs import DRIFT_VERBS, MovedBaseline, RunRecord, SelectedResults, StoredRun
 from hardener.history.state import LatestState
 from hardener.history.store import History, is_relative
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from hardener import text
 from hardener.errors import HardenerError, InternalError
-from hardener.lab import host, qemu, recipe, ssh
+from hardener.lab import host, qemu, recipe
 from hardener.lab.image import Image, Say, build
 from hardener.lab.qemu import Machine
 
@@ -57,7 +57,7 @@ class Guest:
 
     def ssh_command(self, *argv: str, user: str = "root") -> list[str]:
         """Return the command line that runs ``argv``, or a login shell, in the guest."""
-        return ssh.command(
+        return host.ssh_command(
             user=user, port=self.port, user_key=self.user_key, known_hosts=self.known_hosts, argv=argv
         )
 
@@ -192,7 +192,7 @@ def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
         disk_format="qcow2",
         port=guest.port,
     )
-    ssh.write_known_hosts(guest.known_hosts, port=guest.port, host_key=image.host_key)
+    host.write_known_hosts(guest.known_hosts, port=guest.port, host_key=image.host_key)
     qemu.start(machine, incoming=image.state)
     _set_clock(guest, machine)
     import yaml  # noqa: PLC0415 - `hardener --help` must not wait for it
@@ -256,7 +256,7 @@ def inventory(guest: Guest) -> dict[str, Any]:
         "ansible_port": guest.port,
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(guest.user_key),
-        "ansible_ssh_common_args": " ".join(ssh.options(known_hosts=guest.known_hosts)),
-        "ansible_ssh_timeout": ssh.CONNECT_TIMEOUT,
+        "ansible_ssh_common_args": " ".join(host.ssh_options(known_hosts=guest.known_hosts)),
+        "ansible_ssh_timeout": host.CONNECT_TIMEOUT,
     }
     return {"all": {"hosts": {guest.name: variables}}}

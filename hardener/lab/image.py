@@ -15,7 +15,7 @@ from typing import IO
 
 from hardener import text
 from hardener.errors import HardenerError, InternalError
-from hardener.lab import host, qemu, recipe, ssh
+from hardener.lab import host, qemu, recipe
 from hardener.lab.qemu import Machine
 from hardener.lab.recipe import Release
 
@@ -114,8 +114,8 @@ def build(release: Release, *, report: Say) -> Image:
 
 def _install(image: Image, release: Release) -> None:
     """Make the disks, and extract the kernel from the root disk."""
-    authorized_key = ssh.generate_key(image.user_key, comment="hardener-lab")
-    ssh.generate_key(image.host_key, comment="hardener-lab-guest")
+    authorized_key = host.generate_key(image.user_key, comment="hardener-lab")
+    host.generate_key(image.host_key, comment="hardener-lab-guest")
     files = recipe.guest_files(host_key=image.host_key.read_text(), authorized_key=authorized_key)
     files_tar = image.directory / "files.tar"
     files_tar.touch(mode=0o600)
@@ -205,7 +205,7 @@ def _boot_and_save(image: Image, release: Release, *, report: Say) -> None:
         port=qemu.free_port(),
     )
     known_hosts = image.directory / "known_hosts"
-    ssh.write_known_hosts(known_hosts, port=machine.port, host_key=image.host_key)
+    host.write_known_hosts(known_hosts, port=machine.port, host_key=image.host_key)
     with (image.directory / "qemu.log").open("wb") as log:
         process = subprocess.Popen(
             host.tied(*machine.command()),
@@ -215,7 +215,7 @@ def _boot_and_save(image: Image, release: Release, *, report: Say) -> None:
             stderr=log,
         )
     try:
-        ready = ssh.command(
+        ready = host.ssh_command(
             user="root",
             port=machine.port,
             user_key=image.user_key,

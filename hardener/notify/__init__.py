@@ -6,8 +6,7 @@ Both get the same JSON (``notification.schema.json``). A failed delivery costs a
 never the run.
 """
 
-from hardener.notify.command import Command
 from hardener.notify.message import Event, Target, deliver, message
-from hardener.notify.webhook import Webhook
+from hardener.notify.targets import Command, Webhook
 
 __all__ = ["Command", "Event", "Target", "Webhook", "deliver", "message"]

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.activity.record import ActivityEntry, HostActivity, Window
+from hardener.activity import ActivityEntry, HostActivity, Window
 from hardener.text import line, utc
 
 _COLOUR = {"high": "red", "medium": "yellow", "low": "bright_black"}

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.scan.record import Scan, Scanned, ScanState
-from hardener.scan.statements import HOST, Match
-from hardener.scan.vex import Statement
+from hardener.scan.vex import HOST, Match, Statement
 from hardener.terminal.parts import heading
 from hardener.text import first, line, shorten
 

@@ -15,8 +15,7 @@ from hardener.fleet import Fleet, requests
 from hardener.fleet.answers import Watcher
 from hardener.scan import imports, vex
 from hardener.scan.record import Scan
-from hardener.scan.statements import Match, Statements
-from hardener.scan.vex import Statement
+from hardener.scan.vex import Match, Statement, Statements
 from hardener.text import line, scalar
 from hardener.workflows import exit_codes
 from hardener.workflows.listener import Listener

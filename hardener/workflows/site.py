@@ -16,11 +16,10 @@ from hardener.history.inventories import inventory_key
 from hardener.history.previous import point, preceding
 from hardener.history.timeline import Timeline
 from hardener.model import Assessment, Status
-from hardener.site import rendering
+from hardener.site import controls, front, hosts, rendering
 from hardener.site.fleet import Gathered, HostRow, host_row
 from hardener.site.folder import SiteFolder, Written
 from hardener.site.place import Place, RunRow, file_name
-from hardener.site.views import controls, decisions, front, hosts
 from hardener.summary import Summary
 from hardener.text import scalar
 
@@ -148,7 +147,7 @@ class _Inventory:
             yield from hosts.groups(place, gathered)
         made = self.last.info.decisions
         if made and place.decisions:
-            yield from decisions.decisions(place, gathered, made)
+            yield from controls.decisions(place, gathered, made)
         yield from hosts.hosts(place, gathered, former)
         yield from front.runs(place, [self.row(each) for each in self._runs])
         since = None

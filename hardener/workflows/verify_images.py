@@ -14,7 +14,7 @@ from hardener.errors import ExitCode, HardenerError
 from hardener.files import write_text
 from hardener.fleet import Fleet, requests
 from hardener.text import line
-from hardener.trust.policy import NAME, read_policy
+from hardener.trust import NAME, read_policy
 from hardener.workflows import exit_codes
 from hardener.workflows.listener import Listener
 

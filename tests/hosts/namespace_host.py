@@ -17,7 +17,7 @@ import yaml
 
 from hardener import lab
 from hardener.errors import InternalError
-from hardener.lab import host, qemu, ssh
+from hardener.lab import host, qemu
 from hardener.lab.guest import inventory
 from hardener.lab.image import Image
 from tests import leftovers
@@ -75,7 +75,7 @@ def start(name: str, release: str) -> NamespaceHost:
         name=name, release=release, directory=directory, port=port, user_key=image.user_key, process=process
     )
     try:
-        ssh.write_known_hosts(started.known_hosts, port=port, host_key=image.host_key)
+        host.write_known_hosts(started.known_hosts, port=port, host_key=image.host_key)
         started.inventory.write_text(yaml.safe_dump(inventory(started), sort_keys=False))
         _wait_until_booted(started)
     except BaseException:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.unit.activity.answers import ANSWER, entry
+from tests.unit.activity_answers import ANSWER, entry
 from tests.unit.cli.fake_fleet import FakeFleet
 
 Hardener = Callable[..., Result]

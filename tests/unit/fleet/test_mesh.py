@@ -18,7 +18,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.fleet import mesh as module
-from hardener.fleet import unit_output
+from hardener.fleet import mesh_job
 from hardener.fleet.events import Hosts, Outcome, State, TaskResult
 from hardener.fleet.executor import Job
 from hardener.fleet.mesh import MeshAttempt, MeshExecutor, MeshFile, mesh_file
@@ -109,7 +109,7 @@ class FakeReceptor:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeReceptor]:
-    monkeypatch.setattr(unit_output, "_WAIT_S", 0.02)
+    monkeypatch.setattr(mesh_job, "_WAIT_S", 0.02)
     monkeypatch.setattr(module, "transmit", lambda job, inventory, folder, output: output.write(b"the job"))
     with scratch("receptor") as folder:  # a socket's path is short
         receptor = FakeReceptor(folder / "sock")
@@ -300,7 +300,7 @@ def test_a_node_sets_no_groups(fake: FakeReceptor, run: Slice) -> None:
 def test_signs_of_life_do_not_extend_a_slice_without_end(
     fake: FakeReceptor, run: Slice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unit_output, "_LONGEST_S", -1)
+    monkeypatch.setattr(mesh_job, "_LONGEST_S", -1)
     fake.output = [HEAD + KEEPALIVE]
     attempt, _ = run()
     assert attempt.reason == "node w1: the work did not end in -1 s"

@@ -10,8 +10,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.scan import vex
 from hardener.scan.record import parse
-from hardener.scan.statements import Statements
-from hardener.scan.vex import Image, Package, Statement, VexStatus, load
+from hardener.scan.vex import Image, Package, Statement, Statements, VexStatus, load
 from tests.unit.reports.assessments import HOSTILE
 from tests.unit.scans import IMAGE, OPENSSL, finding, record, report, result
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from hardener.activity import read
 from hardener.terminal.activity import screen
-from tests.unit.activity.answers import ANSWER, entry
+from tests.unit.activity_answers import ANSWER, entry
 
 
 def shown(answer: dict[str, object]) -> str:

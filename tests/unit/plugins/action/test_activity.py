@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleActionFail
 
-from tests.unit.activity.answers import ANSWER
+from tests.unit.activity_answers import ANSWER
 from tests.unit.plugins.loading import action
 
 

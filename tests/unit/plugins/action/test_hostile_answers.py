@@ -21,21 +21,21 @@ from ansible_collections.hardener.docker.plugins.plugin_utils.host_script import
 from rich.console import Console
 
 from hardener import catalogue, planfile
-from hardener.activity.record import read
+from hardener.activity import read
 from hardener.errors import HardenerError
 from hardener.fleet.answers import ChangeAnswer
 from hardener.fleet.events import State
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
 from hardener.plan import Outlook, TransactionResult, outlook, plan
 from hardener.scan.record import BadRecord, parse
-from hardener.scan.statements import Statements
+from hardener.scan.vex import Statements
 from hardener.snapshot import Snapshot
 from hardener.terminal.activity import screen
 from hardener.terminal.console import show_images, show_plan
 from hardener.terminal.phase import diff_lines, rollback_lines
 from hardener.terminal.scan import scan_screen
 from tests.unit import scans, snapshots
-from tests.unit.activity.answers import ANSWER
+from tests.unit.activity_answers import ANSWER
 from tests.unit.plugins.action.mutations import mutations
 from tests.unit.plugins.loading import action
 from tests.unit.plugins.module_utils.render.records import RECORD

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from queue import Queue
 from typing import Any, Protocol
 
@@ -15,9 +16,14 @@ from ansible_collections.hardener.docker.plugins.module_utils.activity.container
     Directory,
     Process,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.activity.events import EngineEvent
+from ansible_collections.hardener.docker.plugins.module_utils.activity.engine import EngineEvent
 from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Tally
-from ansible_collections.hardener.docker.plugins.module_utils.activity.watch import Watch, summary
+from ansible_collections.hardener.docker.plugins.module_utils.activity.watch import (
+    Watch,
+    summary,
+    unavailable_sources,
+    unrecorded_actions,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.host.audit import Record
 
 A, B = "a" * 64, "b" * 64
@@ -213,3 +219,64 @@ def test_only_a_collector_that_is_learning_extends_the_baseline(
         kernel.say(mount(1))
         watch.step(1)
         assert ("nginx" in baseline.data()) is learning
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the kernel's files say."""
+    said = {
+        "/sys/module/apparmor/parameters/enabled": "Y\n",
+        "/proc/sys/kernel/seccomp/actions_logged": "kill_process kill_thread trap errno log\n",
+    }
+    monkeypatch.setattr(module, "_read", lambda path: said.get(path, ""))
+    return said
+
+
+def test_apparmor_profiles_and_seccomp_filters_that_deny_silently_are_named(files: dict[str, str]) -> None:
+    containers = [Container(f"{n:064x}", f"web{n}", "nginx", silent="docker-default") for n in range(7)]
+    containers.append(Container("f" * 64, "", "x", silent="unconfined"))
+    silent, unconfined, seccomp = unrecorded_actions(containers)
+    assert silent.startswith("web0, web1, web2, web3, web4 and 2 more run under docker-default")
+    assert unconfined.startswith("ffffffffffff run unconfined")
+    assert seccomp.startswith("calls that seccomp refuses with an error")
+
+
+@pytest.mark.parametrize("declared", ["unconfined", "docker-default", ""])
+@pytest.mark.parametrize(
+    ("label", "in_force"),
+    [
+        ("unconfined", "unconfined"),  # also where the profile was removed from the kernel
+        ("docker-default (enforce)", "docker-default"),
+        ("docker-default (complain)", ""),
+        ("own (enforce)", ""),
+        ("unconfined-tool (enforce)", ""),
+        ("system_u:system_r:spc_t:s0", "unconfined"),
+        ("system_u:system_r:container_t:s0:c1,c2", ""),
+        ("", None),  # the kernel tells none
+    ],
+)
+def test_the_confinement_in_force_decides_and_not_the_declared_one(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, declared: str, label: str, in_force: str | None
+) -> None:
+    monkeypatch.setattr(module, "label", {7: label}.__getitem__)
+    told = " ".join(unrecorded_actions([Container("a" * 64, "web", "nginx", silent=declared, pid=7)]))
+    silent = declared if in_force is None else in_force
+    assert ("web run unconfined" in told) is (silent == "unconfined")
+    assert ("web run under docker-default" in told) is (silent == "docker-default")
+
+
+def test_missing_kernel_support_for_recording_denials_is_reported(files: dict[str, str]) -> None:
+    files["/sys/module/apparmor/parameters/enabled"] = "N\n"
+    files["/proc/sys/kernel/seccomp/actions_logged"] = "kill_thread trap\n"
+    found = unrecorded_actions([Container("a" * 64, "web", "nginx", silent="docker-default")])
+    assert found[0].startswith("neither AppArmor nor SELinux is on")
+    assert "kill_process, log" in found[1]
+
+
+def test_unavailable_sources_are_listed_with_the_reason() -> None:
+    assert unavailable_sources("", "") == []
+    assert len(unavailable_sources("Operation not permitted", "no socket")) == 2
+
+
+def test_a_missing_kernel_file_is_read_as_empty_text(tmp_path: Path) -> None:
+    assert module._read(str(tmp_path / "no")) == ""

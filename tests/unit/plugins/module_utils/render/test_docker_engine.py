@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.hardener.docker.plugins.module_utils.render import docker_engine, openpgp
+from ansible_collections.hardener.docker.plugins.module_utils.render import docker_engine
 from ansible_collections.hardener.docker.plugins.module_utils.render.hostview import HostView
 
 from hardener.snapshot import Snapshot
@@ -315,10 +315,10 @@ def packet(tag: int, body: bytes = b"\x04rest") -> bytes:
 
 @pytest.mark.parametrize(("name", "found"), [("one", [ONE]), ("both", [ONE, TWO]), ("ec", [CURVE])])
 def test_fingerprints_are_those_that_gpg_shows(name: str, found: list[str]) -> None:
-    assert openpgp.fingerprints(key(name)) == found
-    assert openpgp.fingerprints(key(name).replace("\n", "\r\n")) == found
+    assert docker_engine.fingerprints(key(name)) == found
+    assert docker_engine.fingerprints(key(name).replace("\n", "\r\n")) == found
     with_version = key(name).replace("BLOCK-----\n", "BLOCK-----\nVersion: GnuPG v2\n", 1)
-    assert openpgp.fingerprints(with_version) == found
+    assert docker_engine.fingerprints(with_version) == found
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_fingerprints_are_those_that_gpg_shows(name: str, found: list[str]) -> N
     ],
 )
 def test_a_text_that_is_not_exactly_one_openpgp_key_has_no_fingerprint(armored: str) -> None:
-    assert openpgp.fingerprints(armored) == []
+    assert docker_engine.fingerprints(armored) == []
 
 
 def test_every_length_format_of_an_openpgp_packet_is_read() -> None:
@@ -351,6 +351,6 @@ def test_every_length_format_of_an_openpgp_packet_is_read() -> None:
     long = bytes([0xC0 | 6, 192 + (301 - 192 >> 8), (301 - 192) & 0xFF]) + body
     longest = bytes([0xC0 | 6, 0xFF]) + len(body).to_bytes(4, "big") + body
     old = bytes([0x80 | 6 << 2 | 1]) + len(body).to_bytes(2, "big") + body
-    found = {tuple(openpgp.fingerprints(armor(packet))) for packet in (long, longest, old)}
+    found = {tuple(docker_engine.fingerprints(armor(packet))) for packet in (long, longest, old)}
     assert len(found) == 1
     assert len(next(iter(found))) == 1

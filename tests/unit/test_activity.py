@@ -9,7 +9,7 @@ import pytest
 
 from hardener.activity import read
 from hardener.errors import HardenerError
-from tests.unit.activity.answers import ANSWER, entry
+from tests.unit.activity_answers import ANSWER, entry
 
 
 def test_the_entries_and_the_period_of_a_hosts_answer_are_read() -> None:

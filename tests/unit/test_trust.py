@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError
-from hardener.trust.policy import read_policy
+from hardener.trust import read_policy
 
 TODAY = date(2026, 11, 25)
 PEM = "-----BEGIN PUBLIC KEY-----\nMFkw+/=\n-----END PUBLIC KEY-----\n"

@@ -1,1 +1,0 @@
-"""Read the policy of trusted images (``docs/trust.md``)."""
