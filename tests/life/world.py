@@ -81,9 +81,10 @@ wait
 # The engine of Debian testing, and what it needs; the rest of the host stays as it is.
 _UPGRADE = r"""
 exec >&2
-sed -n "s/^deb \\(.*debian\\) trixie main.*/deb [check-valid-until=no] \\1 testing main/p" /etc/apt/sources.list |
-  tee /etc/apt/sources.list.d/testing.list
-printf 'Package: *\nPin: release a=testing\nPin-Priority: 100\n' >/etc/apt/preferences.d/testing
+cd /etc/apt
+sed -n "s/^deb \(.*debian\) trixie main.*/deb [check-valid-until=no] \1 testing main/p" sources.list |
+  tee sources.list.d/testing.list
+printf 'Package: *\nPin: release a=testing\nPin-Priority: 100\n' >preferences.d/testing
 apt-get update --quiet=2
 DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
   --option=Dpkg::Options::=--force-confold --target-release=testing docker.io
