@@ -6,8 +6,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.docker.api import USUAL_SOCKET
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction, host_of
+from ..plugin_utils.specification import documented
 
 _SPARE = 120  # seconds beyond the requested time after which the host counts as hanging
 _LONGEST = 24 * 3600
@@ -24,21 +24,18 @@ _TOLD = (
     "record_problem",
 )
 
+_ARGUMENTS = documented(__name__)
+
 
 class ActionModule(HostScriptAction):
     """The action; plugins/modules/activity.py documents it."""
 
-    _VALID_ARGS = frozenset({"seconds", "socket"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect for the requested time, and return the result."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "seconds": {"type": "int", "required": True},
-                "socket": {"type": "str", "default": USUAL_SOCKET},
-            }
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         seconds = args["seconds"]
         if not 1 <= seconds <= _LONGEST:
             raise AnsibleActionFail(f"seconds is {seconds}: it must be from 1 to {_LONGEST}")

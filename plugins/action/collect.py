@@ -35,26 +35,20 @@ _OF_A_CONTAINER = frozenset(
     {"Id", "Name", "State", "HostConfig", "NetworkSettings", "Mounts", "AppArmorProfile"}
 )
 
+_ARGUMENTS = specification.documented(__name__)
+
 
 class ActionModule(HostScriptAction):
     """The action; plugins/modules/collect.py documents it."""
 
-    _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket", "wishes"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect the facts, store them, and return what the play needs."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
         self._task.args = {**self._from_variables(variables), **self._task.args}
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "dest": {"type": "str", "default": ""},  # type path would expand text that looks like $HOME
-                "facts": {"type": "list", "elements": "str", "default": []},
-                "policy": {"type": "dict", "default": {}},
-                "socket": {"type": "str", "default": ""},
-                "wishes": {"type": "bool", "default": False},
-            }
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         specification.warn_renamed_role(self._task._role)
         answer = self.run_script(
             _PROGRAM,

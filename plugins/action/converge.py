@@ -13,32 +13,25 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.contract import DAEMON_RESTART, HELD, REFUSED, UNCHANGED
+from ..module_utils.contract import HELD, REFUSED, UNCHANGED
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
 from ..plugin_utils.host_script import require_own
+from ..plugin_utils.specification import documented
 
 _REFUSED = "requested, and refused by the host (converge_on_refused: warn continues)"
+
+_ARGUMENTS = documented(__name__)
 
 
 class ActionModule(GuardedAction):
     """The action; plugins/modules/converge.py documents it."""
 
-    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused", "socket", "spare"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Deliver the documents to the host, and return its changes."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "documents": {"type": "list", "elements": "dict", "required": True},
-                "allow": {"type": "str", "default": DAEMON_RESTART},
-                "only": {"type": "list", "elements": "str"},
-                "plan": {"type": "str", "default": ""},
-                "on_refused": {"type": "str", "default": "fail", "choices": ["fail", "warn"]},
-                "socket": {"type": "str", "default": ""},
-                "spare": {"type": "list", "elements": "str", "default": []},
-            },
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         documents = args["documents"]
         if args["only"] is not None:
             documents = [document for document in documents if _belongs(document, args["only"])]

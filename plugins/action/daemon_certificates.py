@@ -28,30 +28,26 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..module_utils.render import docker_daemon_tls
 from ..plugin_utils.files import write
+from ..plugin_utils.specification import documented
 
 _CA_DAYS = 3650
 _RENEW = timedelta(days=30)
 _CLOCKS_DIFFER_BY = timedelta(hours=1)
 _DNS = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
+_ARGUMENTS = documented(__name__)
+
 
 class ActionModule(ActionBase):
     """The action; plugins/modules/daemon_certificates.py documents it."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"directory", "host", "names", "days"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Issue missing, expiring and mismatched certificates, and return the paths of all files."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "directory": {"type": "str", "required": True},
-                "host": {"type": "str", "required": True},
-                "names": {"type": "list", "elements": "str", "required": True},
-                "days": {"type": "int", "default": 397},
-            },
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         directory = Path(docker_daemon_tls.generated_files(args["directory"], args["host"])["ca"]).parent
         try:
             made = make(directory, host=args["host"], names=args["names"], days=args["days"])

@@ -6,25 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from ..plugin_utils.host_script import HostScriptAction
+from ..plugin_utils.specification import documented
+
+_ARGUMENTS = documented(__name__)
 
 
 class ActionModule(HostScriptAction):
     """The action; plugins/modules/host_script.py documents it."""
 
-    _VALID_ARGS = frozenset({"source", "entry", "arguments", "read_only", "timeout"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the script that the task names."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "source": {"type": "str", "required": True},
-                "entry": {"type": "str", "default": "main:main"},
-                "arguments": {"type": "dict", "default": {}},
-                "read_only": {"type": "bool", "default": False},
-                "timeout": {"type": "int", "default": 0},
-            }
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         if self._task.check_mode and not args["read_only"]:
             return {"skipped": True, "changed": False, "msg": "not run in check mode (read_only is not set)"}
         answer = self.run_script(

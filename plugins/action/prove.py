@@ -11,49 +11,20 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.objects import TwinAction
+from ..plugin_utils.specification import documented
+
+_ARGUMENTS = documented(__name__)
 
 
 class ActionModule(TwinAction):
     """The action; plugins/modules/prove.py documents it."""
 
-    _VALID_ARGS = frozenset(
-        {
-            "stage",
-            "container",
-            "seconds",
-            "run_in",
-            "run_in_service",
-            "install",
-            "forward",
-            "owner",
-            "run",
-            "exercise",
-            "trial",
-            "socket",
-            "apparmor",
-        }
-    )
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run one stage of a proof."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "stage": {"type": "str", "required": True, "choices": ["begin", "attempt", "abandon"]},
-                "container": {"type": "str", "default": ""},
-                "seconds": {"type": "int", "default": 900},
-                "run_in": {"type": "list", "elements": "str", "default": []},
-                "run_in_service": {"type": "str", "default": ""},
-                "install": {"type": "bool", "default": False},
-                "forward": {"type": "bool", "default": False},
-                "owner": {"type": "dict", "default": {}},
-                "run": {"type": "str", "default": ""},
-                "exercise": {"type": "dict", "default": {}},
-                "trial": {"type": "dict", "default": {}},
-                "apparmor": {"type": "dict", "default": {}},
-                "socket": {"type": "str", "default": ""},
-            }
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         if self._task.check_mode:
             return {
                 "skipped": True,

@@ -7,53 +7,20 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.objects import TwinAction
+from ..plugin_utils.specification import documented
+
+_ARGUMENTS = documented(__name__)
 
 
 class ActionModule(TwinAction):
     """The action; plugins/modules/record.py documents it."""
 
-    _VALID_ARGS = frozenset(
-        {
-            "stage",
-            "container",
-            "compose",
-            "seconds",
-            "run_in",
-            "run_in_service",
-            "network",
-            "restart",
-            "install",
-            "forward",
-            "run",
-            "owner",
-            "exercise",
-            "socket",
-            "starts",
-        }
-    )
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run one stage of a recording."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "stage": {"type": "str", "required": True, "choices": ["begin", "end", "abandon"]},
-                "container": {"type": "str", "default": ""},
-                "compose": {"type": "dict", "default": {}},
-                "seconds": {"type": "int", "default": 300},
-                "run_in": {"type": "list", "elements": "str", "default": []},
-                "run_in_service": {"type": "str", "default": ""},
-                "network": {"type": "str", "default": "own", "choices": ["own", "same"]},
-                "restart": {"type": "bool", "default": False},
-                "install": {"type": "bool", "default": False},
-                "forward": {"type": "bool", "default": False},
-                "owner": {"type": "dict", "default": {}},
-                "run": {"type": "str", "default": ""},
-                "exercise": {"type": "dict", "default": {}},
-                "socket": {"type": "str", "default": ""},
-                "starts": {"type": "int", "default": 3},
-            }
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         if self._task.check_mode:
             return {
                 "skipped": True,

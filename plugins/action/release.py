@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..module_utils.contract import CHANGED, DAEMON_RESTART, UNCHANGED, WOULD_CHANGE
+from ..module_utils.contract import CHANGED, UNCHANGED, WOULD_CHANGE
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
+from ..plugin_utils.specification import documented
+
+_ARGUMENTS = documented(__name__)
 
 
 class ActionModule(GuardedAction):
     """The action; plugins/modules/release.py documents it."""
 
-    _VALID_ARGS = frozenset({"role", "even_unsafe", "allow", "socket"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Release the host, and return its changes."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "role": {"type": "str", "default": ""},
-                "even_unsafe": {"type": "bool", "default": False},
-                "allow": {"type": "str", "default": DAEMON_RESTART},
-                "socket": {"type": "str", "default": ""},
-            },
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         check = bool(self._task.check_mode)
         arguments = {**args, "check": check, **self.numbered(task_vars)}
         if not check and (outside := self._closed(task_vars or {})):

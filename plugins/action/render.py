@@ -17,19 +17,19 @@ from ..plugin_utils.wishes import Wishes, is_asked, named_variables, set_by_site
 _RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
 _WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; in INI, write Python's False, 5 or ['a']"
 
+_ARGUMENTS = specification.documented(__name__)
+
 
 class ActionModule(ActionBase):
     """The action; plugins/modules/render.py documents it."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"beside"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Check the role's variables, and return its documents."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={"beside": {"type": "dict", "default": {}}}
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         known = task_vars or {}
         if self._task._role is None:
             raise AnsibleActionFail("render must be a task of a role that has meta/argument_specs.yml")

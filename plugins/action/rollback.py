@@ -20,24 +20,22 @@ from ..module_utils.contract import (
     WOULD_CHANGE,
 )
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, error_line, was_never_there
+from ..plugin_utils.specification import documented
 
 _TAKES_BACK = 3600  # seconds for rolling back all runs together
+
+_ARGUMENTS = documented(__name__)
 
 
 class ActionModule(GuardedAction):
     """The action; plugins/modules/rollback.py documents it."""
 
-    _VALID_ARGS = frozenset({"run", "list"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Roll the host back, and return its changes."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "run": {"type": "str", "default": ""},
-                "list": {"type": "bool", "default": False},
-            }
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         arguments = {**args, "who": self.requester, **self.numbered(task_vars)}
         if args["list"] or self._task.check_mode:
             result = self._predicted(arguments, task_vars=task_vars)

@@ -8,27 +8,25 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction, host_of
+from ..plugin_utils.specification import documented
 
 _TIMEOUT = 900  # seconds
 _MOST = 10_000
 _LONGEST = 500
 _TEXTS = ("id", "status", "detail", "rule")
 
+_ARGUMENTS = documented(__name__)
+
 
 class ActionModule(HostScriptAction):
     """The action; plugins/modules/verify_images.py documents it."""
 
-    _VALID_ARGS = frozenset({"policy", "socket"})
+    _VALID_ARGS = frozenset(_ARGUMENTS)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Verify the images on the host, and return the result."""
         super().run(tmp, task_vars)
-        _checked, args = self.validate_argument_spec(
-            argument_spec={
-                "policy": {"type": "dict", "required": True},
-                "socket": {"type": "str", "default": ""},
-            }
-        )
+        _checked, args = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         if self._task.check_mode:
             return {"skipped": True, "changed": False, "msg": "not run in check mode: it writes a record"}
         answer = self.run_script(

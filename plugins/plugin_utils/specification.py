@@ -1,8 +1,9 @@
-"""Read the argument specification of a role, validate values against it, and warn of a role's old name."""
+"""Read the argument specification of a role or an action, validate values, and warn of a role's old name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,21 @@ def variables(role: Path) -> Mapping[str, Any]:
 def shared() -> Mapping[str, Any]:
     """Return the variables that every role with a document has."""
     return variables(_SHARED)
+
+
+def documented(action: str) -> dict[str, dict[str, Any]]:
+    """Return the argument specification of an action from its documentation in ``plugins/modules``.
+
+    Args:
+        action: the full name of its module.
+    """
+    collection, _, name = action.rpartition(".action.")
+    text = import_module(f"{collection}.modules.{name}").DOCUMENTATION
+    options = yaml.load(text, Loader=_LOADER)["options"]  # noqa: S506
+    return {
+        option: {key: value for key, value in each.items() if key != "description"}
+        for option, each in options.items()
+    }
 
 
 def fault(name: str, option: Mapping[str, Any], value: Any) -> str:
