@@ -21,7 +21,6 @@ from hardener.comparison.runs import ControlChange
 from hardener.model import Assessment, Control, Finding, Severity, Status, WorkloadRisk
 from hardener.reports.interface import Report
 from hardener.reports.lib.chart_data import columns, trend
-from hardener.reports.lib.decision_table import DecisionTable
 from hardener.reports.lib.groups import Group, GroupTotals
 from hardener.reports.lib.page import (
     CODES,
@@ -34,9 +33,9 @@ from hardener.reports.lib.page import (
     style,
     verdict_record,
 )
-from hardener.reports.lib.plain_findings import MOST_HOSTS, PlainFindings
 from hardener.reports.lib.serial import compact
 from hardener.reports.lib.statuses import ORDER, WORDS, headline, plain, section_title
+from hardener.reports.lib.tables import MOST_HOSTS, DecisionTable, PlainFindings
 from hardener.run import RunInfo
 from hardener.summary import SEVERITIES, Summary, by_title, compliance, percentage
 from hardener.text import line, utc

@@ -1,14 +1,17 @@
-"""Write the reports of audits, and compare two audits."""
+"""Write the reports of audits, compare two audits, and return the metrics of a history."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from hardener import __version__, catalogue
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.comparison.runs import Comparison, compare
+from hardener.errors import HardenerError
 from hardener.model import Assessment, Decisions
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
@@ -84,4 +87,38 @@ def run_info(
         ended=max(started, datetime.now(UTC)),  # the clock may have been set back
         decisions=decisions,
         inventory=inventory,
+    )
+
+
+def metrics_of_history(home: Path) -> str:
+    """Return the metrics of a history.
+
+    Args:
+        home: its folder.
+
+    Raises:
+        HardenerError: no run over all hosts and all controls is kept there.
+    """
+    from hardener.history import History
+    from hardener.reports.metrics import RunMetrics
+    from hardener.reports.metrics import metrics as written
+
+    history = History(home)
+    names = sorted(each.name for each in history.inventories())
+    runs = [run for name in names if (run := history.state(name)) and run.is_whole]
+    if not runs:
+        raise HardenerError(
+            f"no run over all hosts and all controls is kept in {history.path}",
+            hint="`hardener audit -i INVENTORY` makes one",
+        )
+    return written(
+        RunMetrics(
+            inventory=run.record.inventory,
+            verb=run.record.verb,
+            exit_code=run.record.exit_code,
+            run=run.info,
+            assessments=run.assessments(),
+            seen=partial(history.last_seen, run.record.inventory),
+        )
+        for run in runs
     )

@@ -21,7 +21,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from hardener.cli.metrics import metrics_of_history
+from hardener.workflows.report import metrics_of_history
 from tests.unit.reports.assessments import DECISIONS, assessment, decided, gone
 from tests.unit.site.sites import record
 

@@ -12,6 +12,7 @@ import time
 from ..host.debian import field, newer, parse_release, parse_status, timestamp
 from ..host.read import read_bytes, read_or
 from ..host.run import run, run_bytes
+from .packages import pending
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -98,13 +99,9 @@ def _updates(
             for name, arch, version in candidates(piece, installed):
                 better = found.get((name, arch), {}).get("candidate", installed[name, arch])
                 if newer(version, better):
-                    found[name, arch] = {
-                        "name": name,
-                        "installed": installed[name, arch],
-                        "candidate": version,
-                        "origin": index["name"],
-                        "held": name in holds,
-                    }
+                    found[name, arch] = pending(
+                        name, installed[name, arch], version, index["name"], held=name in holds
+                    )
     return sorted(found.values(), key=lambda update: str(update["name"]))
 
 

@@ -129,14 +129,15 @@ def docker_index(installed: str) -> dict[str, Any] | None:
     if not found:
         return None
     newest, date = max(found, key=lambda each: sort_key(each[0]))
-    update = {
-        "name": "docker-ce",
-        "installed": installed,
-        "candidate": newest,
-        "origin": "Docker",
-        "held": False,
-    }
+    update = pending("docker-ce", installed, newest, "Docker")
     return {"newest": newest, "date": date, "updates": [update] if newer(newest, installed) else []}
+
+
+def pending(
+    name: str, installed: str | None, candidate: str, origin: str, *, held: bool = False
+) -> dict[str, Any]:
+    """Return a pending update of a package, with the index or the advisory that has it."""
+    return {"name": name, "installed": installed, "candidate": candidate, "origin": origin, "held": held}
 
 
 def parse_updateinfo(text: str, installed: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -145,23 +146,15 @@ def parse_updateinfo(text: str, installed: Mapping[str, str]) -> list[dict[str, 
     Raises:
         Failed: a line is of neither form.
     """
-    pending = []
+    updates = []
     for line in text.splitlines():
         found = _UPDATE.match(line)
         if found:
             advisory, name, version, release = found.groups()
-            pending.append(
-                {
-                    "name": name,
-                    "installed": installed.get(name),
-                    "candidate": f"{version}-{release}",
-                    "origin": advisory,
-                    "held": False,
-                }
-            )
+            updates.append(pending(name, installed.get(name), f"{version}-{release}", advisory))
         elif line.strip() and not line.startswith(_HEADINGS):
             raise Failed(f"dnf updateinfo printed {one_line(line)!r}, which is no update")
-    return pending
+    return updates
 
 
 def _settings(path: str) -> dict[str, str]:
