@@ -80,7 +80,7 @@ def rule_sets(files: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
     """Return the lines of audit.rules, and of rules.d in the order of augenrules, by what loads them.
 
     Where the folder exists, augenrules writes audit.rules from it before the rules are loaded: with the last
-    ``-D`` first and the last ``-e`` at the end, whatever their files.
+    ``-D``, ``-b`` and ``-f`` first and the last ``-e`` at the end, whatever their files.
     """
     single = [line for entry in files if entry.get("file") == audit.RULES for line in _lines(entry)]
     by_name = {
@@ -136,13 +136,16 @@ def _lines(entry: Mapping[str, object]) -> list[str]:
 
 
 def _joined(lines: Sequence[str]) -> list[str]:
-    deleting: list[str] = []
-    enabling: list[str] = []
+    last: dict[str, str] = {}
     others: list[str] = []
     for line in lines:
-        place = deleting if line.strip() == "-D" else enabling if line.startswith("-e") else others
-        place.append(line)
-    return [*deleting[-1:], *others, *enabling[-1:]]
+        option = line[:2]
+        if option in ("-b", "-e", "-f") or line.strip() == "-D":
+            last[option] = line
+        else:
+            others.append(line)
+    first = [last[option] for option in ("-D", "-b", "-f") if option in last]
+    return [*first, *others, *([last["-e"]] if "-e" in last else [])]
 
 
 def _options(line: str) -> list[tuple[str, str]] | None:
