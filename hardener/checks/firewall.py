@@ -27,7 +27,6 @@ _TOOLS = {4: "iptables", 6: "ip6tables"}
 # What rules may do that could not be read, and that others cannot make up for.
 _UNTRACK = Rule("rules that could not be read", "", must=None, untracks=True)
 _UNREAD = Chain(("inet", "unread", "raw"), "prerouting", "accept", [_UNTRACK], priority=-300)
-_PROXIED = "only docker-proxy serves it, by the INPUT chain: see the control host-firewall-input-ipv"
 
 
 @check("host-firewall-input-ipv4")
@@ -101,6 +100,7 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     sources = {version: [*rulesets(snapshot, version), Ruleset(unread, version)] for version in (4, 6)}
     way = Way(
         snapshot,
+        every,
         sources,
         versions,
         iptables=not _backend(snapshot).startswith("nftables"),
@@ -109,8 +109,6 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     )
     # Those on loopback addresses are open at the container's own address, up to engine 27.
     found = [(port, way.judge(port)) for port in (*ports, *(each for each in every if each.loopback))]
-    proxied = [port for port in ports if port.version not in versions]
-    evidence += [f"{port}: {_PROXIED}{port.version}" for port in proxied]
     evidence += [f"{port}: {each.detail}" for port, some in found for each in some if each.state == NAMED]
     accepted = meant_ports(snapshot) or ()
     unmeant = [(port, some) for port, some in found if not port.is_in(accepted)]
@@ -135,10 +133,11 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         )
     if doubts:
         return manual(expected, f"check {told}", offenders=doubts, evidence=evidence, checked=len(ports))
-    if len(proxied) == len(ports):
-        return not_applicable(f"{_PROXIED}{proxied[0].version}", evidence=evidence)
     refusals = dict.fromkeys(reason for _, some in found for each in some for reason in each.refusals)
-    actual = f"refused: {listed(list(refusals))}" if refusals else "every open port is named by the policy"
+    actual = "every open port is named by the policy"
+    if not any(each.state in (NAMED, OPEN, DOUBTFUL) for _, some in found for each in some):
+        actual = "no packet from outside comes to a published port"
+    actual = f"refused: {listed(list(refusals))}" if refusals else actual
     return passed(expected, actual, evidence=evidence, checked=len(ports))
 
 

@@ -127,9 +127,8 @@ def test_verdicts_of_new_installations_are_equal_on_all_releases(slug: str, stat
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_port_of_a_container_without_an_ipv6_address_is_open_by_ipv6_to_docker_proxy(release: str) -> None:
     (found,) = (f for f in judged(release).findings if f.control.slug == "host-firewall-docker-user")
-    # Former engines have no rules for IPv6, so that another control judges it.
-    by_proxy = ["web [::]:8080/tcp"] if release == "debian-testing" else []
-    assert [offender.name for offender in found.verdict.offenders] == ["web 0.0.0.0:8080/tcp", *by_proxy]
+    names = [offender.name for offender in found.verdict.offenders]
+    assert names == ["web 0.0.0.0:8080/tcp", "web [::]:8080/tcp"]
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from hardener.checks.lib.hostnetwork import (
     bridge_of,
@@ -18,7 +16,7 @@ from hardener.checks.lib.hostnetwork import (
     uplinks,
 )
 from hardener.checks.lib.packetfilter import Dimension, Flow, Key, Rule, Ruleset, into_host, to_container
-from hardener.checks.lib.packetfilter.chains import too_complex
+from hardener.checks.lib.packetfilter.chains import UNTRANSLATED, too_complex
 from hardener.checks.lib.packetfilter.outside import (
     arriving,
     bridges,
@@ -32,8 +30,10 @@ from hardener.checks.lib.packetfilter.sets import (
     PROTOCOLS,
     TRANSLATED,
     Box,
+    Condition,
     Intervals,
     addresses,
+    both,
     interface,
     intersect,
     kinds,
@@ -52,9 +52,6 @@ _GATEWAY = "docker_gwbridge"  # the bridge of a swarm's nodes
 _ENGINES_CHAINS = frozenset(
     {"DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", "DOCKER-INGRESS", "DOCKER-INTERNAL"}
 )
-
-
-_TARGET = re.compile(r"--to-destination (\S+)")
 _MOST_STEPS = 2_000_000
 
 
@@ -111,6 +108,7 @@ class Way:
 
     Args:
         snapshot: of the host.
+        ports: all that are published.
         sources: the chains that each tool shows, by the version of IP.
         forwarding: versions of IP in which the kernel forwards published ports.
         iptables: whether the engine has its rules in iptables.
@@ -120,17 +118,22 @@ class Way:
     def __init__(
         self,
         snapshot: Snapshot,
+        ports: Iterable[Published],
         sources: Mapping[int, Sequence[Ruleset]],
         forwarding: Collection[int],
         *,
         iptables: bool,
         proxies: bool,
     ) -> None:
+        sources = {version: _with_tracking(some) for version, some in sources.items()}
         self._loaded = sources
         self._proxies = proxies
         accepting = _ENGINES_CHAINS if iptables else frozenset[str]()
         self._sources = {
             version: [_as_published(rules, accepting) for rules in some] for version, some in sources.items()
+        }
+        self._translating = {
+            version: _reached(some, _containers(ports, version)) for version, some in sources.items()
         }
         self._forwarding = forwarding
         every = networks(snapshot)
@@ -144,19 +147,16 @@ class Way:
         self._arrival = uplink_names(snapshot) or outside_names()
         self._own: dict[int, Intervals] = {}
         for each in own_addresses(snapshot):
-            if not each.is_loopback:
+            if not (each.is_loopback or each.is_link_local):  # no packets come to these from outside
                 one = addresses(str(each.ip), str(each.ip), each.version)
                 self._own[each.version] = normal((*self._own.get(each.version, ()), *one))
-        texts: Mapping[str, Any] = (snapshot.fact_or("firewall", {}) or {}).get("iptables") or {}
-        self._targets = {
-            version: frozenset(_TARGET.findall(str(texts.get(f"ipv{version}") or ""))) for version in (4, 6)
-        }
+        self._targets = {version: _targets(some) for version, some in sources.items()}
         self._flows: dict[tuple[object, ...], Flow] = {}
         self._only_named: dict[tuple[object, ...], tuple[bool, bool]] = {}
         self._steps = 0
 
     def judge(self, port: Published) -> list[Fate]:
-        """Return what becomes of packets from outside to a port; empty if only docker-proxy serves it.
+        """Return what becomes of packets from outside to a port; empty if none can come there.
 
         Raises:
             FactUnavailable: the rules are too complex.
@@ -170,19 +170,15 @@ class Way:
         any_address = port.address in ("0.0.0.0", "::")  # noqa: S104 - its meaning
         host = "" if any_address else port.address
         places = self._places(port, version)
+        # Packets come to the container's own address alone where it is routed.
+        outer = [(bridge, address) for bridge, address in places if bridge not in self._routed[version]]
         if version in self._forwarding and not port.loopback:
-            some = [
-                _Entrance(version, port.protocol, host, bridge, address, number, inside, direct=False)
-                for bridge, address in self._translated_to(places, inside, version)
-                if bridge not in self._routed[version]  # packets come to the container's own address alone
-            ]
-            yield from some
-            # docker-proxy serves no ports of swarm services, which have no networks here. It serves a port of
-            # IPv6 also if the container has no address of IPv6.
-            if (some or not places) and self._proxies and (port.networks or not inside):
-                yield _Entrance(
-                    version, port.protocol, host, "", "", number, number, direct=False, proxied=True
-                )
+            for bridge, address in self._translated_to(outer, port):
+                yield _Entrance(version, port.protocol, host, bridge, address, number, inside, direct=False)
+        # docker-proxy serves no ports of swarm services, which have no networks here. It serves a port of
+        # IPv6 also if the container has no address of IPv6.
+        if (outer or not places) and self._proxies and not port.loopback and (port.networks or not inside):
+            yield _Entrance(version, port.protocol, host, "", "", number, number, direct=False, proxied=True)
         for bridge, address in places:
             if address and inside:
                 yield _Entrance(version, port.protocol, "", bridge, address, inside, inside, direct=True)
@@ -199,13 +195,21 @@ class Way:
             return found
         return [(_GATEWAY if port.networks or port.inside else "", "")]
 
-    def _translated_to(
-        self, places: list[tuple[str, str]], inside: int, version: int
-    ) -> list[tuple[str, str]]:
-        """Return the places that Docker's rules translate to; all where the rules do not tell."""
-        form = "[{}]:{}" if version == 6 else "{}:{}"
-        named = [each for each in places if form.format(each[1], inside) in self._targets[version]]
-        return named or places
+    def _translated_to(self, places: list[tuple[str, str]], port: Published) -> list[tuple[str, str]]:
+        """Return the places that a rule translates the port to; all if rules or port are not known."""
+        targets = self._targets[port.version]
+        if targets is None or self._translating[port.version] is None or not port.inside.isdigit():
+            return places
+        wanted: dict[int, Intervals] = {Dimension.KIND: kinds([port.protocol])}
+        if port.port.isdigit():
+            wanted[Dimension.PORT] = ((int(port.port),) * 2,)
+        inside = ((int(port.inside),) * 2,)
+
+        def is_target(address: str) -> bool:
+            to = addresses(address, address, port.version)
+            return any(moved in ((), inside) and both(may, wanted) for moved, may in targets.get(to, ()))
+
+        return [(bridge, address) for bridge, address in places if not address or is_target(address)]
 
     def _fate(self, way: _Entrance) -> Fate:
         flow = self._flow(way)
@@ -271,7 +275,9 @@ class Way:
             if not way.direct:
                 own = addresses(way.host, way.host, way.version) if way.host else self._own.get(way.version)
                 packets, change = arrive(own or every), partial(translated, bridge=bridge, destination=every)
-            self._flows[key] = to_container(self._sources[way.version], packets, change)
+            self._flows[key] = to_container(
+                self._sources[way.version], packets, change, self._translating[way.version] or ()
+            )
         return self._flows[key]
 
     def _to_proxy(self, way: _Entrance) -> Flow:
@@ -310,6 +316,79 @@ def _as_published(rules: Ruleset, accepting: Collection[str]) -> Ruleset:
     return Ruleset(chains, rules.version)
 
 
+def _with_tracking(loaded: Sequence[Ruleset]) -> list[Ruleset]:
+    """Return the rules, with the mark of tracked connections if one of them makes the kernel track them."""
+    every = [rule for rules in loaded for chain in rules.chains.values() for rule in chain.rules]
+    tracking = any(rule.moved or "-m conntrack" in rule.text for rule in every)
+    return [
+        Ruleset({key: replace(each, tracking=tracking) for key, each in rules.chains.items()}, rules.version)
+        for rules in loaded
+    ]
+
+
+def _targets(loaded: Sequence[Ruleset]) -> dict[Intervals, list[tuple[Intervals, Condition]]] | None:
+    """Return the new port of translated packets, and which they are, by the new address; None if unknown."""
+    found: dict[Intervals, list[tuple[Intervals, Condition]]] = {}
+    for rule in (rule for rules in loaded for chain in rules.chains.values() for rule in chain.rules):
+        if rule.verdict == "unknown" and "dnat" in rule.text.lower():
+            return None
+        if rule.may is not None and (to := rule.moved.get(Dimension.DESTINATION)):
+            found.setdefault(to, []).append((rule.moved.get(Dimension.PORT, ()), rule.may))
+    return found
+
+
+def _reached(loaded: Sequence[Ruleset], containers: Intervals) -> list[Ruleset] | None:
+    """Return the chains of type nat up to Docker's, to accept the packets that it translates.
+
+    None if no such chain is known, or two.
+
+    Args:
+        loaded: the chains that each tool shows.
+        containers: addresses to which other rules than Docker's may translate.
+    """
+    chains = [(rules, chain) for rules in loaded for chain in rules.hooked("prerouting") if chain.translates]
+    dockers = [each for _, each in chains if each.key[1] == _ENGINES_TABLE or any(map(_docks, each.rules))]
+    if len(dockers) != 1:
+        return None
+    found = []
+    for rules, chain in chains:
+        last = chain is dockers[0]
+        if chain.priority < dockers[0].priority or (last and chain.key[1] != _ENGINES_TABLE):
+            kept = {key: each for key, each in rules.chains.items() if not each.hook}
+            # What comes to the end of Docker's chain is not translated.
+            policy = UNTRANSLATED if last else chain.policy
+            kept[chain.key] = replace(chain, translates=False, policy=policy)
+            followed = {
+                key: replace(each, rules=[_as_translated(rule, containers, last=last) for rule in each.rules])
+                for key, each in kept.items()
+            }
+            found.append(Ruleset(followed, rules.version))
+    return found
+
+
+def _containers(ports: Iterable[Published], version: int) -> Intervals:
+    """Return the addresses of containers with published ports: any if the engine does not tell one."""
+    every = {port.networks for port in ports}
+    if () in every:
+        return unicast(version)
+    texts = {known[version == 6] for networks in every for _, known in networks} - {""}
+    return normal(each for text in texts for each in addresses(text, text, version))
+
+
+def _docks(rule: Rule) -> bool:
+    return rule.verdict == "jump" and rule.target in _ENGINES_CHAINS
+
+
+def _as_translated(rule: Rule, containers: Intervals, *, last: bool) -> Rule:
+    """Return a rule of type nat that accepts what may be translated to containers; the last chain only that.
+
+    The packets that it accepts otherwise come to the next chain.
+    """
+    if _docks(rule) or intersect(rule.moved.get(Dimension.DESTINATION, ()), containers):
+        return replace(rule, verdict="accept")
+    return replace(rule, verdict="away") if rule.moved or (last and rule.verdict == "accept") else rule
+
+
 def _translating(rules: Ruleset, own: Intervals, *, engines: bool) -> Ruleset:
     """Return the rules as packets meet them that stay on the host: a translated one leaves their way.
 
@@ -327,22 +406,46 @@ def _translating(rules: Ruleset, own: Intervals, *, engines: bool) -> Ruleset:
         return replace(rule, verdict="redirect") if rule.moved or rule.verdict == "unknown" else rule
 
     chains = {
-        key: replace(chain, rules=[followed(key, rule) for rule in chain.rules])
+        key: replace(chain, rules=_joined(followed(key, rule) for rule in chain.rules))
         for key, chain in rules.chains.items()
     }
     return Ruleset(chains, rules.version)
 
 
+def _joined(rules: Iterable[Rule]) -> list[Rule]:
+    """Return the rules, with one for those in a row that translate packets and differ in the port alone."""
+    found: list[tuple[Rule, list[tuple[int, int]]]] = []
+    row: dict[tuple[tuple[int, Intervals], ...], list[tuple[int, int]]] = {}
+    for rule in rules:
+        others = dict(rule.may or {})
+        ports = others.pop(Dimension.PORT, ())
+        if not (ports and rule.verdict == "away" and rule.understood):
+            row = {}
+            found.append((rule, []))
+            continue
+        key = tuple(sorted(others.items()))
+        if key not in row:
+            row[key] = []
+            found.append((rule, row[key]))
+        row[key] += ports
+    return [
+        replace(rule, may=(may := {**(rule.may or {}), Dimension.PORT: normal(ports)}), must=may)
+        if ports
+        else rule
+        for rule, ports in found
+    ]
+
+
 def _at(way: _Entrance) -> list[dict[int, Intervals]]:
     """Return conditions of the ports with which packets arrive and leave; of no port if any counts."""
     leaving: dict[int, Intervals] = {Dimension.PORT: ((way.inside,) * 2,)} if way.inside else {}
-    both = leaving | ({Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {})
+    ports = leaving | ({Dimension.ORIGINAL_PORT: ((way.port,) * 2,)} if way.port else {})
     if not way.proxied:
-        return [both]
+        return [ports]
     if way.host:
-        both[Dimension.DESTINATION] = addresses(way.host, way.host, way.version)
+        ports[Dimension.DESTINATION] = addresses(way.host, way.host, way.version)
     redirected = kinds(states=[TRANSLATED])  # from any port and address of the host
-    return [both | {Dimension.KIND: subtract(kinds(), redirected)}, leaving | {Dimension.KIND: redirected}]
+    return [ports | {Dimension.KIND: subtract(kinds(), redirected)}, leaving | {Dimension.KIND: redirected}]
 
 
 def _matching(boxes: Iterable[Box], *conditions: Mapping[int, Intervals]) -> list[Box]:

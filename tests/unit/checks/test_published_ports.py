@@ -14,7 +14,7 @@ from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.hanging import must_end
 from tests.unit.checks.judging import Judge
-from tests.unit.checks.packetfilters import MANAGED, UNKNOWN, filtered, inet, save, to_ipv6
+from tests.unit.checks.packetfilters import MANAGED, UNKNOWN, filtered, inet, save
 from tests.unit.snapshots import container, failed, make, only
 
 USER = "host-firewall-docker-user"
@@ -85,9 +85,9 @@ def filtering(
     lines = [f"-A DOCKER-USER {rule}".format(**words, few=FEW[version]) for rule in rules]
     text = save(*lines, docker=ahead + LAYOUTS[layout].format(**words))
     tables = {"ipv4": save(docker=""), "ipv6": save(docker=""), "variant": "nf_tables"}
-    tables[f"ipv{version}"] = (to_ipv6(text) if version == 6 else text).replace(
-        "FORWARD DROP", "FORWARD ACCEPT"
-    )
+    to = f"[{addresses[6]}]" if version == 6 else addresses[4]
+    text = text.replace("172.17.0.2", to).replace("! -i docker0", f"! -i {bridge}")
+    tables[f"ipv{version}"] = text.replace("FORWARD DROP", "FORWARD ACCEPT")
     facts = {"state": "ok", "ms": 1, "data": {"iptables": tables, "nft": [], "errors": {}}}
     sources = {**host.raw["sources"], "firewall": facts}
     named = {"published_ports": [policy]} if policy else {}
@@ -280,15 +280,44 @@ def test_a_port_on_a_loopback_address_is_judged_at_the_containers_own_address(ju
     assert judge(USER, snapshot).status is Status.PASS
 
 
-def test_ports_that_only_docker_proxy_serves_are_left_to_the_input_filter(judge: Judge) -> None:
-    host = {**publishing("named"), "network": uplinked("ens1")}
-    snapshot = forwarded("named", "29", 4, **host)
+@pytest.mark.parametrize(
+    ("rule", "policy", "status"),
+    [
+        ("", "ACCEPT", Status.FAIL),
+        ("", "DROP", Status.PASS),
+        ("-A INPUT -i ens1 -j DROP", "ACCEPT", Status.PASS),
+        ("-A INPUT -p tcp -m tcp --dport 22 -j DROP", "ACCEPT", Status.FAIL),
+        ("-A INPUT -p tcp -m tcp --dport 8080 -j ACCEPT", "DROP", Status.PASS),
+    ],
+)
+@pytest.mark.parametrize("version", [4, 6])
+def test_ports_that_only_docker_proxy_serves_are_judged_by_the_input_filter(
+    judge: Judge, version: int, rule: str, policy: str, status: Status
+) -> None:
+    """Docker's own rules are for IPv4 alone up to engine 26, and none where iptables is off."""
+    host = {**publishing("named", version), "network": uplinked("ens1")}
+    networks = host["docker.containers"][0]["inspect"]["NetworkSettings"]["Networks"]
+    networks["site"] |= {"IPAddress": "", "GlobalIPv6Address": ""}
+    snapshot = forwarded("named", "29", 4, "-j DROP", **host)
     tables = snapshot.raw["sources"]["firewall"]["data"]["iptables"]
-    tables["ipv4"] = save(docker="")  # FORWARD has the policy DROP
+    tables[f"ipv{version}"] = save(rule, policy=policy, docker="")  # FORWARD has the policy DROP
     verdict = judge(USER, snapshot)
-    assert verdict.status is Status.NOT_APPLICABLE
-    assert "docker-proxy" in verdict.actual
-    assert "host-firewall-input-ipv4" in verdict.actual
+    assert verdict.status is status, verdict
+    assert ("to docker-proxy on the host" in verdict.actual) == (status is Status.FAIL)
+
+
+def test_a_host_without_an_address_of_a_version_of_ip_is_not_reached_by_it(judge: Judge) -> None:
+    host = {**publishing("named", 6), "network": uplinked("ens1")}
+    networks = host["docker.containers"][0]["inspect"]["NetworkSettings"]["Networks"]
+    networks["site"]["GlobalIPv6Address"] = ""
+    host["network"].value["interfaces"][0]["addresses"] = ["198.51.100.7/24", "fe80::7/64"]
+    snapshot = forwarded("named", "29", 4, **host)
+    verdict = judge(USER, snapshot)
+    assert verdict.status is Status.PASS
+    assert verdict.actual == "no packet from outside comes to a published port"
+    facts = snapshot.raw["sources"]["network"]["data"]["interfaces"][0]["addresses"]
+    facts.append("2001:db8::7/64")
+    assert judge(USER, snapshot).status is Status.FAIL
 
 
 def test_dockers_rules_are_found_in_the_tables_of_the_other_variant(judge: Judge) -> None:
@@ -323,11 +352,19 @@ def test_the_address_to_which_docker_translates_counts(judge: Judge) -> None:
     settings["Networks"]["db"] = {"NetworkID": "b" * 64, "IPAddress": "172.19.0.2"}
     rules = ("-o shop0 -j DROP", "-m conntrack ! --ctstate DNAT -j DROP")
     snapshot = forwarded("named", "29", 4, *rules, **sources)
-    assert judge(USER, snapshot).status is Status.FAIL
-    rule = "-A DOCKER -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.77.0.5:80"
-    nat = f"*nat\n:DOCKER - [0:0]\n{rule}\nCOMMIT\n"
-    snapshot.raw["sources"]["firewall"]["data"]["iptables"]["ipv4"] += nat
+    tables = snapshot.raw["sources"]["firewall"]["data"]["iptables"]
     assert judge(USER, snapshot).status is Status.PASS
+    first, other = "--to-destination 10.77.0.5", "--to-destination 172.19.0.2"
+    for to, status in (
+        (f"{first}:80", Status.PASS),
+        (f"{other}:80", Status.FAIL),
+        (f"{first}:81", Status.PASS),  # another port of the container
+        (f"{other}:80-90", Status.FAIL),  # not understood
+    ):
+        ipv4 = tables["ipv4"]
+        tables["ipv4"] = ipv4.replace(first, to)
+        assert judge(USER, snapshot).status is status, to
+        tables["ipv4"] = ipv4
 
 
 def test_rules_for_interfaces_are_for_a_person_where_the_interfaces_are_not_known(judge: Judge) -> None:
@@ -373,6 +410,19 @@ def test_thousands_of_published_ports_are_judged(judge: Judge) -> None:
     with must_end():
         assert judge(USER, forwarded("docker0", "26", 4, "-j DROP", **host)).status is Status.PASS
         assert judge(USER, forwarded("docker0", "26", 4, **host)).status is Status.FAIL
+    scattered = [f"{port}/{name}" for port in range(1024, 9000, 4) for name in ("tcp", "udp")]
+    bindings = {each: [{"HostIp": "", "HostPort": each.partition("/")[0]}] for each in scattered}
+    host["docker.containers"][0]["inspect"]["NetworkSettings"]["Ports"] = bindings
+    snapshot = forwarded("docker0", "29", 4, "-j DROP", network=uplinked("ens1", "ens2"), **host)
+    tables = snapshot.raw["sources"]["firewall"]["data"]["iptables"]
+    match = "-A DOCKER ! -i docker0 -p {1} -m {1} --dport {0} -j DNAT --to-destination 172.17.0.2:{0}\n"
+    rules = "".join(match.format(*each.split("/")) for each in scattered)
+    lines = [line for line in tables["ipv4"].splitlines(keepends=True) if "--to-destination" not in line]
+    tables["ipv4"] = (
+        "".join(lines).replace("COMMIT", f"{rules}COMMIT", 1).replace("INPUT ACCEPT", "INPUT DROP")
+    )
+    with must_end():
+        assert judge(USER, snapshot).status is Status.PASS
 
 
 def test_a_port_of_sctp_is_for_a_person(judge: Judge) -> None:
@@ -437,7 +487,86 @@ def test_published_ipv6_ports_fail_only_where_docker_forwards_ipv6(judge: Judge)
     assert verdict.status is Status.FAIL
     assert {offender.name for offender in verdict.offenders} == {"web [::]:8080/tcp"}
     assert judge(USER, filtered(save(DROP), save(DROP), **both)).status is Status.PASS
-    assert judge(USER, filtered(save(DROP), save(docker=""), **ports("::"))).status is Status.NOT_APPLICABLE
+    verdict = judge(USER, filtered(save(DROP), save(docker=""), **ports("::")))
+    assert "to docker-proxy on the host" in verdict.actual
+
+
+def without_proxy(
+    ahead: str = "", *others: dict[str, Any], prio: int = -100, kind: str = "filter"
+) -> Snapshot:
+    """A host whose engine runs no docker-proxy and refuses packets to containers' own addresses."""
+    host = {**publishing("named"), "network": uplinked("ens1"), "engine": {"proxies": 0}}
+    host["daemon.config"] = {"parsed": {"userland-proxy": False}}
+    snapshot = forwarded("named", "29", 4, **host)
+    facts = snapshot.raw["sources"]["firewall"]["data"]
+    rules = facts["iptables"]["ipv4"].replace("-A PREROUTING", f"{ahead}\n-A PREROUTING", 1)
+    facts["iptables"]["ipv4"] = RAW.format("-d 10.77.0.5/32 ! -i shop0") + rules
+    chain = {"family": "ip", "table": "site", "name": "in", "type": kind, "hook": "prerouting", "prio": prio}
+    facts["nft"] = [{"chain": chain}, {"rule": {**chain, "chain": "in", "expr": list(others)}}]
+    return snapshot
+
+
+SITES = "-A PREROUTING -i ens1 -p tcp -m tcp --dport"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "status"),
+    [
+        ("", Status.FAIL),
+        (f"{SITES} 8080 -j RETURN", Status.PASS),
+        (f"{SITES} 8080 -j ACCEPT", Status.PASS),
+        (f"{SITES} 8080 -j REDIRECT --to-ports 22", Status.PASS),
+        (f"{SITES} 8080 -j DNAT --to-destination 192.0.2.9:80", Status.PASS),
+        (f"{SITES} 8080 -j DNAT --to-destination 10.77.0.5:80", Status.FAIL),  # the container
+        (f"{SITES} 8080 -j DROP", Status.PASS),
+        (f"{SITES} 8080 -m mark --mark 0x1 -j RETURN", Status.MANUAL),
+        (f"{SITES} 8081 -j RETURN", Status.FAIL),
+        (f"{SITES} 80 -j RETURN", Status.FAIL),  # packets have the port of the host
+        ("-A PREROUTING -i ens1 ! -s 192.0.2.0/24 -j RETURN", Status.PASS),
+        ("-A PREROUTING -i ens1 -s 192.0.2.0/24 -j RETURN", Status.FAIL),
+        ("-A PREROUTING -i ens1 -p tcp -m multiport ! --dports 443,8080 -j RETURN", Status.PASS),  # named
+    ],
+)
+def test_ports_from_which_rules_keep_dockers_translation_are_closed_without_docker_proxy(
+    judge: Judge, ahead: str, status: Status
+) -> None:
+    verdict = judge(USER, without_proxy(ahead))
+    assert verdict.status is status, verdict
+
+
+def test_a_port_that_no_rule_translates_is_closed_without_docker_proxy(judge: Judge) -> None:
+    snapshot = without_proxy()
+    tables = snapshot.raw["sources"]["firewall"]["data"]["iptables"]
+    first, *others = (line for line in tables["ipv4"].splitlines() if "--to-destination" in line)
+    tables["ipv4"] = tables["ipv4"].replace(f"{first}\n", "")  # that of TCP
+    assert judge(USER, snapshot).status is Status.PASS
+    tables["ipv4"] = tables["ipv4"].replace(others[0], first.replace("-j", "--dport 8000:8100 -j"))
+    assert judge(USER, snapshot).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("prio", "kind", "port", "status"),
+    [
+        (-101, "filter", 8080, Status.PASS),
+        (-101, "filter", 80, Status.FAIL),
+        (-99, "filter", 8080, Status.FAIL),
+        (-99, "filter", 80, Status.PASS),
+        # The kernel asks the chain first that was loaded last.
+        (-100, "filter", 8080, Status.MANUAL),
+        (-100, "filter", 80, Status.MANUAL),
+        (-100, "filter", 9999, Status.FAIL),
+        (-101, "nat", 8080, Status.PASS),
+        (-101, "nat", 80, Status.FAIL),
+        (-99, "nat", 80, Status.FAIL),
+    ],
+)
+def test_a_chain_sees_the_port_of_the_host_before_the_translation_and_that_of_the_container_after_it(
+    judge: Judge, prio: int, kind: str, port: int, status: Status
+) -> None:
+    drop = [matched(IIF, "ens1"), matched({"payload": {"protocol": "tcp", "field": "dport"}}, port)]
+    verdict = judge(USER, without_proxy("", *drop, {"drop": None}, prio=prio, kind=kind))
+    assert verdict.status is status, verdict
+    assert ("whether ip site in is before the translation" in verdict.actual) == (status is Status.MANUAL)
 
 
 REFUSED = "-A DOCKER-USER -j DROP"
@@ -767,7 +896,8 @@ def test_ipv6_networks_need_their_own_refusal(judge: Judge) -> None:
     assert [offender.name for offender in verdict.offenders] == ["web [::]:8080/tcp"]
     assert judge(USER, filtered(none, none, forward(policy="drop"), **both)).status is Status.PASS
     only_v6 = {**NFTABLES, **ports("::")}
-    assert judge(USER, filtered(none, none, (), **only_v6)).status is Status.NOT_APPLICABLE
+    verdict = judge(USER, filtered(none, none, (), **only_v6))  # this host has no address of IPv6
+    assert verdict.actual == "no packet from outside comes to a published port"
 
 
 def test_unreadable_nftables_rules_are_an_error(judge: Judge) -> None:

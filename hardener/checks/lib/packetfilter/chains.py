@@ -36,6 +36,8 @@ _MOST_BOXES = 512
 _MOST_REGIONS = 4096
 _MOST_STEPS = 400_000
 _CONNTRACK = -200  # the priority at which connections are tracked
+UNTRANSLATED = "accept, without translation"  # the policy of a chain that refuses what it does not translate
+_REFUSING = frozenset({"drop", "reject", UNTRANSLATED})
 _KNOWN = frozenset({"accept", "drop", "return", "jump", "goto", "away"})
 _DEEPEST = 32  # the kernel allows 16 nested chains in nftables; in iptables the packet's stack is the limit
 
@@ -71,8 +73,8 @@ class Chain:
     """A chain of rules; ``hook`` and ``policy`` are empty unless it is a base chain.
 
     A base chain sees packets that arrive on its ``devices``; of a hook, the lowest ``priority`` comes first.
-    Those of type nat (``translates``) see only tracked packets that are not translated yet; they refuse none,
-    since the kernel may track no connections.
+    Those of type nat (``translates``) see only tracked packets that are not translated yet; they refuse none
+    unless connections are known to be tracked (``tracking``), as a rule that translates makes the kernel do.
     """
 
     key: Key
@@ -82,6 +84,7 @@ class Chain:
     priority: int = 0
     devices: Intervals = ALL_NAMES
     translates: bool = False
+    tracking: bool = False
 
     def __str__(self) -> str:
         return " ".join(self.key)
@@ -190,6 +193,7 @@ class _Walk:
         self._certain = certain
         self._steps = 0
         self._early, self._translates = base.early, base.translates
+        self._refuses = base.tracking or not base.translates
 
     def through(
         self, chain: Chain, packets: Sequence[Box], called_by: frozenset[Key] = frozenset()
@@ -207,7 +211,7 @@ class _Walk:
             done.returned.add(remaining)
             return done
         left = [*remaining, *done.returned.boxes()]  # a base chain has no caller: its policy applies
-        refuses = chain.policy in ("drop", "reject") and not chain.translates
+        refuses = chain.policy in _REFUSING and self._refuses
         (done.refused if refuses else done.accepted).add(left, f"{chain}: policy {chain.policy}")
         return done
 
@@ -225,7 +229,7 @@ class _Walk:
         if (not rule.understood or rule.verdict not in _KNOWN) and not self._narrow(rule):
             done.doubts[reason] = None
         match rule.verdict:
-            case "drop" if not self._translates:
+            case "drop" if self._refuses:
                 done.refused.add(least, reason)
             case "accept" | "drop":
                 done.accepted.add(least if self._certain else most, reason)

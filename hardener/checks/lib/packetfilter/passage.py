@@ -17,9 +17,11 @@ from hardener.checks.lib.packetfilter.sets import (
     intersect,
     kinds,
     size,
+    within,
 )
 
 _TRANSLATION = -100  # the priority at which destinations are translated
+_Hooked = tuple[Ruleset, Chain]
 _SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that are rarely used as filters
 
 
@@ -83,14 +85,31 @@ class Flow:
             reasons.update(dict.fromkeys(why for why in many if why))
         return outcome
 
+    def through_all(self, chains: Iterable[_Hooked]) -> None:
+        """Follow the packets through base chains.
+
+        Raises:
+            FactUnavailable: the rules are too complex.
+        """
+        for rules, chain in chains:
+            self.through(rules, chain)
+
+    def unite(self, other: Flow, doubt: str) -> None:
+        """Add the packets of another way, if it is not known which of both is the right one."""
+        pairs = ((one, dict(enumerate(two))) for one in self.least for two in other.least)
+        self.least = bounded([both for one, two in pairs if (both := within(one, two))])
+        self.most = bounded([*self.most, *other.most])
+        self.doubts |= other.doubts | {doubt: None}
+        self.refusals |= other.refusals
+        self.acceptance |= other.acceptance
+
     def along(self, sources: Iterable[Ruleset], *hooks: str) -> Flow:
         """Follow the packets through all base chains of hooks, also where destinations are translated.
 
         Raises:
             FactUnavailable: the rules are too complex.
         """
-        for rules, chain in _base_chains(sources, *hooks, nat=True):
-            self.through(rules, chain)
+        self.through_all(_base_chains(sources, *hooks, nat=True))
         self.each(lambda box: in_state(box, NEW))
         return self
 
@@ -101,7 +120,7 @@ class Flow:
         )
 
 
-def _base_chains(sources: Iterable[Ruleset], *hooks: str, nat: bool = False) -> list[tuple[Ruleset, Chain]]:
+def _base_chains(sources: Iterable[Ruleset], *hooks: str, nat: bool = False) -> list[_Hooked]:
     """Return the base chains of hooks in the order in which packets pass them, as wanted also of type nat."""
     found = [
         (rules, chain)
@@ -114,7 +133,10 @@ def _base_chains(sources: Iterable[Ruleset], *hooks: str, nat: bool = False) -> 
 
 
 def to_container(
-    sources: Sequence[Ruleset], arriving: Box, translate: Callable[[Box], list[Box]] | None = None
+    sources: Sequence[Ruleset],
+    arriving: Box,
+    translate: Callable[[Box], list[Box]] | None = None,
+    translating: Sequence[Ruleset] = (),
 ) -> Flow:
     """Follow new connections to containers.
 
@@ -122,19 +144,40 @@ def to_container(
         sources: the chains that each tool shows.
         arriving: the packets as they arrive.
         translate: returns packets with their destination translated; None if it is not.
+        translating: base chains that accept the packets that are translated.
 
     Raises:
         FactUnavailable: the rules are too complex.
     """
     flow = Flow([arriving], [arriving])
-    for rules, chain in _base_chains(sources, "ingress", "prerouting", "forward"):
-        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.priority > _TRANSLATION)
-        if translate and late:
-            flow.each(translate)
-            translate = None
-        flow.through(rules, chain)
-    flow.each(translate or (lambda box: in_state(box, NEW)))
+    early, tied, late = _around_translation(_base_chains(sources, "ingress", "prerouting", "forward"))
+    flow.through_all(early)
+    if translate:
+        chains = _base_chains(translating, "prerouting")
+        first = Flow(flow.most, flow.least)
+        first.through_all(chains)
+        first.each(translate)
+        first.through_all(tied)
+        flow.through_all([*tied, *chains])
+        flow.each(translate)
+        if tied:
+            flow.unite(first, f"whether {tied[0][1]} is before the translation, which has its priority")
+    else:
+        nat = (pair for pair in _base_chains(sources, "prerouting", nat=True) if pair[1].translates)
+        flow.through_all([*tied, *nat])
+    flow.through_all(late)
+    flow.each(lambda box: in_state(box, NEW))
     return flow
+
+
+def _around_translation(chains: Iterable[_Hooked]) -> tuple[list[_Hooked], ...]:
+    """Return the chains before the translation of destinations, with its priority, and after it."""
+    found: tuple[list[_Hooked], ...] = ([], [], [])
+    for rules, chain in chains:
+        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.priority > _TRANSLATION)
+        tied = chain.hook == "prerouting" and chain.priority == _TRANSLATION
+        found[2 if late else tied].append((rules, chain))
+    return found
 
 
 def into_host(

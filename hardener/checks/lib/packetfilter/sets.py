@@ -10,6 +10,7 @@ import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from functools import lru_cache
 
 Intervals = tuple[tuple[int, int], ...]  # sorted, disjoint, both ends included
 Box = tuple[Intervals, ...]  # one for each Dimension
@@ -182,6 +183,7 @@ def network(text: str, version: int) -> Intervals:
     return ((int(found.network_address), int(found.broadcast_address)),)
 
 
+@lru_cache(maxsize=1024)
 def addresses(first: str, last: str, version: int) -> Intervals:
     """Return the addresses of a range.
 
