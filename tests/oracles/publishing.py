@@ -183,7 +183,7 @@ def _early(dice: random.Random, version: int) -> str:
         (
             *("", "-i eth0", "-i eth1", "-p tcp", "-p udp", f"-s {half}", f"! -s {half}"),
             *(f"-d {OWN[version][0]}", "-m addrtype --dst-type LOCAL", "-m mark --mark 0x1"),
-            *(f"-p {name} -m {name} --dport {port}" for name in names for port in ("8080", "8000:13000")),
+            *(f"-p {name} -m {name} --dport {port}" for name in names for port in ("8080", "8000:40000")),
             *(f"-p {name} -m multiport --dports 8080,12000" for name in names),
         )
     )
