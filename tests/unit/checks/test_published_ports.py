@@ -479,7 +479,7 @@ def test_a_new_docker_installation_fails(judge: Judge) -> None:
     assert "published: web 0.0.0.0:8080/tcp" in verdict.evidence
 
 
-def test_published_ipv6_ports_fail_only_where_docker_forwards_ipv6(judge: Judge) -> None:
+def test_published_ipv6_ports_need_their_own_refusal(judge: Judge) -> None:
     both = ports("0.0.0.0", "::")
     assert judge(USER, filtered(save(DROP), save(), **both)).status is Status.PASS
     both = ports("0.0.0.0", "::", ipv6="fd00::2")
