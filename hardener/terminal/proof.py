@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.text import line
+from hardener.workload.actions import taken_away
 from hardener.workload.merging import unreached
 from hardener.workload.observation import Observation
 from hardener.workload.profile import APPARMOR_PREFIX
@@ -124,6 +125,7 @@ def _taken(profile: Document) -> Iterator[str]:
         yield "gaining privileges by a program that it executes"
     if profile.apparmor and profile.apparmor.used:
         yield "files, programs and networks that no recording used, by AppArmor"
+    yield from taken_away(profile)
 
 
 def _starts(tried: TrialPart | None) -> str:

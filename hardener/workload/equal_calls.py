@@ -19,9 +19,9 @@ clone           fork vfork
 wait4           waitid
 waitid          wait4
 
-openat          open creat
-open            openat creat
-openat2         open openat creat
+openat          open creat truncate truncate64 ftruncate ftruncate64
+open            openat creat truncate truncate64 ftruncate ftruncate64
+openat2         open openat creat truncate truncate64 ftruncate ftruncate64
 close           close_range
 unlinkat        unlink rmdir
 renameat2       rename renameat

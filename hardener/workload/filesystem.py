@@ -102,6 +102,15 @@ def write_set(merged: Merged) -> WriteSet:
     return WriteSet(folders=tuple(folders), obstacles=tuple(obstacles))
 
 
+def makes_files(merged: Merged) -> bool:
+    """Return whether the container makes files, also ones that it removes again."""
+    made = _mount_points(mount.target for mount in merged.one.container.mounts)
+    return any(
+        path not in made and (path in merged.created or path.endswith("/"))
+        for path, _ in paths_to_write(merged)
+    )
+
+
 def below(path: str, folder: str) -> bool:
     """Return whether a path equals a folder or lies below it."""
     return folder in (path, "/") or path.startswith(folder + "/")

@@ -20,7 +20,7 @@ from hardener.workload import recording
 from hardener.workload.apparmor import AppArmor, apparmor
 from hardener.workload.capabilities import Need, User, held, named, needs, other_user
 from hardener.workload.equal_calls import no_more_than
-from hardener.workload.filesystem import Folder, WriteSet, write_set
+from hardener.workload.filesystem import Folder, WriteSet, makes_files, write_set
 from hardener.workload.merging import Merged, Seen, merge, together
 from hardener.workload.recording import Recording
 from hardener.workload.seccomp import Default, Seccomp, narrowed
@@ -30,6 +30,7 @@ from hardener.workload.syscalls import (
     GO_RESERVE,
     KERNEL_RESERVE,
     LIBRARY_RESERVE,
+    MAKER_RESERVE,
     NARROW,
     NARROW_KERNEL_RESERVE,
     NARROW_LIBRARY_RESERVE,
@@ -320,6 +321,8 @@ def _calls(
     if merged.calls.keys() & NARROW:
         kernel, library = kernel | NARROW_KERNEL_RESERVE, library | NARROW_LIBRARY_RESERVE
         not_root |= NARROW_NOT_ROOT_RESERVE
+    if makes_files(merged):
+        library |= MAKER_RESERVE
     if not replaces_root:
         not_root = frozenset()
     shell = any(each.files.shell is not False for each in merged.recordings)

@@ -23,6 +23,10 @@ _LIBRARY = """brk clock_nanosleep exit_group futex getpid gettid madvise mmap mp
     poll rt_sigprocmask rt_sigreturn sched_yield shutdown tgkill writev"""
 LIBRARY_RESERVE = frozenset(_LIBRARY.split())
 
+# What a program that makes files calls in some runs only: it replaces a file, removes an old one, makes a
+# folder for a backup. It can empty and overwrite its files anyway.
+MAKER_RESERVE = frozenset({"mkdirat", "renameat2", "unlinkat"})
+
 # What a shell that `docker exec -it` starts calls, and the programs that it starts (measured with dash, bash
 # and busybox): without these an operator cannot look into a container. There are no sockets among them.
 _EXEC = """access arch_prctl brk chdir clone close dup2 dup3 execve exit_group faccessat faccessat2

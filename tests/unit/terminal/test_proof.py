@@ -100,3 +100,5 @@ def test_what_worked_what_was_not_exercised_and_what_was_taken_away_are_listed(t
         "\\n12 of 14 capabilities: AUDIT_WRITE .*SETGID .*\\n[0-9]+ of the 360 system calls", text
     )
     assert "\nwriting to its root file system, except in /run\ngaining privileges by a program" in text
+    assert "\nconnecting to other programs (connect)\n" in text
+    assert "\nchanging its groups, as logins and scheduled jobs do (SETGID)\n" in text

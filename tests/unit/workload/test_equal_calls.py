@@ -37,7 +37,7 @@ DANGEROUS = frozenset(_DANGEROUS.split())
         ("poll", "ppoll select pselect6"),
         ("pipe2", "pipe"),
         ("fcntl", "dup dup2 dup3"),
-        ("openat", "open getcwd"),
+        ("openat", "open getcwd truncate ftruncate"),
     ],
 )
 def test_a_call_that_gives_no_more_power_follows(strong: str, weak: str) -> None:
@@ -61,6 +61,7 @@ def test_a_call_that_gives_no_more_power_follows(strong: str, weak: str) -> None
         ("dup", "fcntl"),
         ("fstat", "stat"),
         ("getcwd", "openat"),
+        ("truncate", "openat"),
     ],
 )
 def test_a_call_that_gives_more_power_does_not_follow(weak: str, strong: str) -> None:

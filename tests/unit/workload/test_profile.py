@@ -33,7 +33,12 @@ RESERVE = GO_RESERVE | KERNEL_RESERVE | LIBRARY_RESERVE
 def test_calls_of_the_runtime_are_kept() -> None:
     base = {"calls": ["setns", "fchown"], "no_new_privileges": ["fstatfs"], "starts": 20}
     setuid = [{"path": "/bin/su", "uid": 0, "gid": None}]
-    data = recorded(calls=calls("read"), runtime_calls={"capset": {"phases": ["exec"]}}, runtime_base=base)
+    data = recorded(
+        calls=calls("read"),
+        runtime_calls={"capset": {"phases": ["exec"]}},
+        runtime_base=base,
+        files__created=[],
+    )
     # The runtime installs the filter last where no-new-privileges is set: what it needs then was measured.
     assert permitted(profile(data, no_exec=True)) == {"read", "fstatfs"} | RESERVE
     without = profile({**data, "setuid": setuid}, no_exec=True)
@@ -46,7 +51,7 @@ def test_calls_of_the_runtime_are_kept() -> None:
 
 
 def test_calls_of_the_go_runtime_are_not_added_for_crun() -> None:
-    data = recorded(calls=calls("read"), runtime_calls={}, runtime_base=None)
+    data = recorded(calls=calls("read"), runtime_calls={}, runtime_base=None, files__created=[])
     data["host"]["runtime"] = {"name": "crun", "version": "1"}
     assert permitted(profile(data, no_exec=True)) == {"read"} | KERNEL_RESERVE | LIBRARY_RESERVE
 
@@ -71,6 +76,28 @@ def test_calls_of_a_shell_are_permitted_only_where_there_may_be_one(
     )
     assert found.merged.total == len(shells)
     assert ("setpgid" in permitted(found)) is reserved
+
+
+@pytest.mark.parametrize(
+    ("created", "reserved"),
+    [
+        (["/data/wal"], True),
+        (["/run/"], True),  # a file came, and was removed
+        ([], False),
+        (["/data"], False),  # the engine makes the place of a mount
+        (["/etc/hosts", "/dev/shm/x"], False),
+    ],
+)
+def test_a_program_that_makes_files_may_replace_and_remove_them(
+    created: list[str], *, reserved: bool
+) -> None:
+    mounts = [{"kind": "volume", "target": "/data", "read_only": False}]
+    found = profile(
+        recorded(calls=calls("openat"), files__created=created, container__mounts=mounts), no_exec=True
+    )
+    assert ({"mkdirat", "renameat2", "unlinkat"} <= permitted(found)) is reserved
+    assert ({"mkdir", "rename", "unlink"} <= found.calls.keys()) is reserved
+    assert "linkat" not in found.calls
 
 
 def test_calls_of_another_architecture_are_kept() -> None:
