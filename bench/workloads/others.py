@@ -211,10 +211,11 @@ CMD ["/usr/sbin/sshd", "-D", "-e"]
         r"""COPY supervisord.conf /etc/supervisor/supervisord.conf
 RUN printf '%s\n' 'module(load="imuxsock") module(load="imtcp")' 'input(type="imtcp" port="514")' \
     '*.* /var/log/all' >/etc/rsyslog-small.conf
-EXPOSE 514/tcp
+EXPOSE 514/tcp 9001
 CMD ["supervisord", "-n", "-c", "/etc/supervisor/supervisord.conf"]
 """,
-        f"for _ in $(seq 30); do echo '<13>here' | {_netcat(514)} && sleep 1 && exit; sleep 1; done; exit 1",
+        f"for _ in $(seq 30); do echo '<13>here' | {_netcat(514)} && break; sleep 1; done;"
+        f' curl -fsS --max-time 20 {_READY} "http://$HARDENER_ADDR_9001/" | grep -q running',
         {
             **hang_up(514),
             **inside("status by a command", "supervisorctl status"),

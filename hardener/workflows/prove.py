@@ -20,7 +20,7 @@ from hardener.workload.proven import check, read_folder
 from hardener.workload.recording import now
 from hardener.workload.settings import APPARMOR, read_seccomp
 from hardener.workload.trials import not_tried, plan
-from hardener.workload.verdict import Verdict, judge
+from hardener.workload.verdict import Expected, Verdict, judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +115,7 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         exercise=exerciser,
         listener=listener,
     )
-    user = (document.user.uid, document.user.gid) if document.user else None
-    proof = judge(trials, tried.observations, user=user)
+    proof = judge(trials, tried.observations, expected=Expected.of(document))
     found = proofs.proof_document(
         proof,
         profile=profile,

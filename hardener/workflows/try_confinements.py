@@ -22,7 +22,7 @@ from hardener.workload.identity import moved_rights, recorded
 from hardener.workload.observation import Observation, observation
 from hardener.workload.profile_document import Document
 from hardener.workload.trials import Trial
-from hardener.workload.verdict import settled
+from hardener.workload.verdict import Expected, settled
 
 # The time limit of later exercises, relative to the first one: a server that hangs would use it up.
 _TIMES = 4
@@ -124,7 +124,6 @@ def try_confinements(
     Raises:
         HardenerError: the fleet is not exactly one host, or nothing can be tried there.
     """
-    user = (document.user.uid, document.user.gid) if document.user else None
     deadline = clock() + request.seconds
     try:
         host, begun = twins.stage(
@@ -172,7 +171,7 @@ def try_confinements(
                 trials,
                 tried,
                 exercise=exercised if request.forward else None,
-                user=user,
+                expected=Expected.of(document),
                 left=lambda: deadline - clock(),
             )
             return tried
@@ -189,7 +188,7 @@ def _try_each(
     tried: Tried,
     *,
     exercise: Callable[[float], Exercise] | None,
-    user: tuple[int, int] | None,
+    expected: Expected,
     left: Callable[[], float],
 ) -> None:
     """Run the trials until the verdict is certain or no time is left; add their observations to ``tried``.
@@ -199,7 +198,7 @@ def _try_each(
         trials: the plan.
         tried: receives the observations.
         exercise: exercises the current twin for at most so many seconds; None if a command in it does that.
-        user: the user of the profile.
+        expected: the differences that the profile itself makes.
         left: returns the seconds that are left.
     """
     asked = [trial for trial in trials if trial.kind != "never"]
@@ -221,7 +220,7 @@ def _try_each(
         answer = run.attempt(done, trial, left=left())
         if pending is not None:
             tried.observations[pending.key] = run.seen(answer, pending, done, tried.host)
-            if settled(trials, tried.observations, user=user):
+            if settled(trials, tried.observations, expected=expected):
                 return
         pending, done = trial, None
         if exercise is not None and (answer.get("up") or trial.kind == "control"):

@@ -24,7 +24,7 @@ from hardener.workload.proof import ProofDocument, Removal
 from hardener.workload.settings import SECCOMP
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS
 from hardener.workload.trials import not_tried, plan
-from hardener.workload.verdict import judge
+from hardener.workload.verdict import Expected, judge
 
 
 class InconsistentError(HardenerError):
@@ -185,8 +185,7 @@ def _require_same(found: ProofDocument, profile: Document, seccomp: Any) -> None
         gaps |= {*observations[key].missing} if key in observations else set()
     if not gaps <= {*found.missing}:
         raise InconsistentError(proof.NAME, "the field missing of the proof lacks what its trials say")
-    user = (profile.user.uid, profile.user.gid) if profile.user else None
-    again = judge(trials, observations, user=user)
+    again = judge(trials, observations, expected=Expected.of(profile))
     evidence = tuple(
         Removal(removed=each.removed, needed=each.needed, observed=each.observed) for each in again.evidence
     )

@@ -20,7 +20,7 @@ from hardener.workload.starts import STARTS
 # Settings that no twin has, so that no trial is needed: every trial runs without them.
 _NEVER = ("pid_mode", "ipc_mode", "network_mode")
 
-CAPABILITY = "capability "  # begins the key of a trial without one
+CAPABILITY, TMPFS = "capability ", "tmpfs "  # each begins the key of a trial without one
 Kind = Literal["before", "profile", "control", "without", "never"]
 
 
@@ -159,7 +159,7 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
         yield f"{CAPABILITY}{name}", replace(whole, capabilities=rest)
     if whole.read_only:
         for path in whole.tmpfs:
-            yield f"tmpfs {path}", replace(whole, tmpfs={**whole.tmpfs, path: None})
+            yield f"{TMPFS}{path}", replace(whole, tmpfs={**whole.tmpfs, path: None})
         for path, options in whole.tmpfs.items():
             if options is not None and "noexec" not in options.split(","):
                 yield f"execution in {path}", replace(whole, tmpfs={**whole.tmpfs, path: f"{options},noexec"})

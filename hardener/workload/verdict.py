@@ -11,18 +11,26 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from hardener.workload.merging import unreached
 from hardener.workload.observation import Observation, Refusal
+from hardener.workload.profile_document import Document
 from hardener.workload.recording import Identity, Listen, ServedPort
-from hardener.workload.trials import Trial
+from hardener.workload.trials import TMPFS, Trial
 
 _CHOSEN = range(32768, 61000)  # ports that the kernel gives a socket that asks for none
 _PHASES = ("health-check", "exec", "reload", "stop")
 _SETS = ("effective", "permitted", "inheritable", "bounding", "ambient")
 _UNCONFINED = ("", "unconfined")
+# Calls that set owners, modes or times of files.
+_SETTING = frozenset(
+    (
+        *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "fchownat", "lchown"),
+        *("futimesat", "utime", "utimensat", "utimes"),
+    )
+)
 
 
 class Verdict(Enum):
@@ -31,6 +39,38 @@ class Verdict(Enum):
     SAFE = "safe"
     NOT_SAFE = "not safe"
     NOT_EXERCISED = "not exercised"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """The differences from the original that a profile itself makes.
+
+    Args:
+        user: the uid and gid that it gives the container in place of its own.
+        idle: programs, each with a call that sets owners, modes or times of files, and by which it changed
+            nothing on the root file system in the recordings: a read-only one refuses it all the same.
+    """
+
+    user: tuple[int, int] | None = None
+    idle: frozenset[tuple[str, str]] = frozenset()
+
+    @classmethod
+    def of(cls, profile: Document) -> Expected:
+        """Return the differences that a profile makes."""
+        user, seccomp = profile.user, profile.seccomp
+        recorded = seccomp.calls.items() if seccomp and profile.root.read_only else ()
+        return cls(
+            user=(user.uid, user.gid) if user else None,
+            idle=frozenset(
+                (program, call)
+                for call, why in recorded
+                if call in _SETTING and why.container
+                for program in why.container.programs
+            ),
+        )
+
+
+NOTHING = Expected()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +108,7 @@ def settled(
     trials: Sequence[Trial],
     observations: Mapping[str, Observation],
     *,
-    user: tuple[int, int] | None = None,
+    expected: Expected = NOTHING,
 ) -> bool:
     """Return whether the verdict is final: the exercise proves nothing, or the profile is not safe."""
     before, profile = observations.get("before"), observations.get("profile")
@@ -76,7 +116,7 @@ def settled(
     return bool(
         (before and not before.passed)
         or (controls and all(controls) and not any(map(_fails, controls)))
-        or (before and profile and (not profile.exercised or _regressions(before, profile, user)))
+        or (before and profile and (not profile.exercised or _regressions(before, profile, expected)))
     )
 
 
@@ -88,14 +128,14 @@ def judge(
     trials: Sequence[Trial],
     observations: Mapping[str, Observation],
     *,
-    user: tuple[int, int] | None = None,
+    expected: Expected = NOTHING,
 ) -> Proof:
     """Judge the observations of the trials.
 
     Args:
         trials: the plan.
         observations: what happened, by the key of the trial; one that is missing was not run.
-        user: the uid and gid that the profile gives the container in place of its own.
+        expected: the differences that the profile itself makes.
     """
     before = observations.get("before", Observation())
     profile = observations.get("profile", Observation())
@@ -103,7 +143,7 @@ def judge(
     wrong: tuple[str, ...] = ()
     # A failed start is visible without any exercise.
     if before.passed if before.exercised else before.starts and profile.failed:
-        wrong = _regressions(before, profile, user)
+        wrong = _regressions(before, profile, expected)
     proven_wrong = wrong and (profile.exercised or profile.failed)
     verdict = Verdict.NOT_EXERCISED if unexercised else Verdict.SAFE
     if proven_wrong:
@@ -122,7 +162,7 @@ def judge(
         verdict=verdict,
         reasons=tuple(reasons),
         evidence=tuple(
-            _evidence(trial, observations.get(trial.key), before, user, conclusive=not unexercised)
+            _evidence(trial, observations.get(trial.key), before, expected, conclusive=not unexercised)
             for trial in trials
             if trial.kind in ("without", "never")
         ),
@@ -170,9 +210,13 @@ def _unreached_ports(before: Observation, observed: Observation) -> Iterator[Ser
             yield each
 
 
-def _regressions(before: Observation, observed: Observation, user: tuple[int, int] | None) -> tuple[str, ...]:
+def _regressions(before: Observation, observed: Observation, expected: Expected) -> tuple[str, ...]:
     """Return the regressions of a trial: everything that worked before and does not now."""
-    refused = tuple(map(str, fresh(before, observed)))
+    refused = tuple(
+        str(each)
+        for each in fresh(before, observed)
+        if each.error != errno.EROFS or (each.program, each.call) not in expected.idle
+    )
     note = f": {observed.note}" if observed.note else ""
     if observed.failed:
         return (f"{observed.failed} of {observed.failed + observed.starts} starts failed{note}", *refused)
@@ -181,7 +225,7 @@ def _regressions(before: Observation, observed: Observation, user: tuple[int, in
     return (
         *_worse_phases(before, observed),
         *(f"nothing listens on {each.protocol} {each.port}" for each in _silent_ports(before, observed)),
-        *gained(before.identities, observed.identities, user=user),
+        *gained(before.identities, observed.identities, user=expected.user),
         *refused,
     )
 
@@ -198,14 +242,22 @@ def _worse_phases(before: Observation, observed: Observation) -> Iterator[str]:
 
 
 def _silent_ports(before: Observation, observed: Observation) -> list[Listen]:
-    """Return the ports that are no longer listened on, without those of clients: each start has others."""
+    """Return the ports that are no longer listened on.
+
+    Of ports that the kernel chooses, each start has others: UDP ports are of clients, and another TCP port has
+    to be listened on.
+    """
     served = {(each.protocol, each.port) for each in before.ports}
-    clients = {
+
+    def is_chosen(each: Listen) -> bool:
+        return each.port in _CHOSEN and (each.protocol.removesuffix("6"), each.port) not in served
+
+    others = {each.protocol for each in observed.listens if is_chosen(each)} | {"udp", "udp6"}
+    return sorted(
         each
-        for each in before.listens
-        if each.protocol.startswith("udp") and each.port in _CHOSEN and ("udp", each.port) not in served
-    }
-    return sorted({*before.listens} - clients - {*observed.listens})
+        for each in {*before.listens} - {*observed.listens}
+        if not is_chosen(each) or each.protocol not in others
+    )
 
 
 def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
@@ -247,7 +299,7 @@ def _evidence(
     trial: Trial,
     observed: Observation | None,
     before: Observation,
-    user: tuple[int, int] | None,
+    expected: Expected,
     *,
     conclusive: bool,
 ) -> Evidence:
@@ -256,7 +308,9 @@ def _evidence(
         return Evidence(removed=trial.key, needed=needed, observed="no twin had it in any trial")
     if observed is None:
         return Evidence(removed=trial.key, needed=None, observed="not tried")
-    wrong = _regressions(before, observed, user)
+    if trial.key.startswith(TMPFS):  # a call changes something there
+        expected = replace(expected, idle=frozenset())
+    wrong = _regressions(before, observed, expected)
     if not conclusive or not (observed.failed or observed.exercised):
         return Evidence(removed=trial.key, needed=None, observed=observed.note or "not exercised")
     if wrong:

@@ -27,7 +27,7 @@ from hardener.workload.exercise import command
 from hardener.workload.profile_document import load
 from hardener.workload.proof import ProofDocument, schema
 from hardener.workload.trials import Trial, plan
-from hardener.workload.verdict import Proof, Verdict, judge
+from hardener.workload.verdict import Expected, Proof, Verdict, judge
 from tests.integration.dockerd import Dockerd
 from tests.integration.planting import Planted, pieces
 from tests.integration.twinning import BESIDE, begin_proof, names, programs, worker, workload
@@ -171,8 +171,7 @@ def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path,
             exercise=lambda most: command(exercise, most=most),
             listener=Quiet(),
         )
-        user = (document.user.uid, document.user.gid) if document.user else None
-        return judge(trials, tried.observations, user=user), tried
+        return judge(trials, tried.observations, expected=Expected.of(document)), tried
 
     return run
 

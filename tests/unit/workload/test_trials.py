@@ -19,7 +19,7 @@ from hardener.workload.profile_document import Document, load
 from hardener.workload.recording import Identity, Listen, ServedPort
 from hardener.workload.starts import STARTS
 from hardener.workload.trials import Trial, plan
-from hardener.workload.verdict import Proof, Verdict, judge
+from hardener.workload.verdict import NOTHING, Expected, Proof, Verdict, judge
 from tests.unit.workload.profiles import ROOT, write
 from tests.unit.workload.recordings import document
 
@@ -196,7 +196,7 @@ TRIALS = tuple(
 )
 
 
-def judged(*, user: tuple[int, int] | None = None, **observed: Observation | None) -> Proof:
+def judged(*, expected: Expected = NOTHING, **observed: Observation | None) -> Proof:
     every = {
         "before": WORKS,
         "control": FAILS,
@@ -208,7 +208,7 @@ def judged(*, user: tuple[int, int] | None = None, **observed: Observation | Non
             for k, v in observed.items()
         },
     }
-    return judge(TRIALS, {key: each for key, each in every.items() if each is not None}, user=user)
+    return judge(TRIALS, {key: each for key, each in every.items() if each is not None}, expected=expected)
 
 
 def test_a_profile_under_which_all_starts_and_the_exercise_succeed_is_safe() -> None:
@@ -281,7 +281,7 @@ def test_less_privilege_than_before_is_safe() -> None:
 def test_a_process_with_another_user_is_safe_only_if_the_profile_names_this_user() -> None:
     as_user = identity(uid=999, gid=998, groups=[998], effective=[], permitted=[])
     profile = Observation(starts=STARTS, exercised=True, passed=True, identities=(as_user,))
-    assert judged(profile=profile, user=(999, 998)).verdict is Verdict.SAFE
+    assert judged(profile=profile, expected=Expected(user=(999, 998))).verdict is Verdict.SAFE
     assert judged(profile=profile).verdict is Verdict.NOT_SAFE
 
 
@@ -378,7 +378,7 @@ def test_a_call_refused_before_may_be_refused_by_a_read_only_root(
 def test_an_exercise_whose_result_does_not_depend_on_the_profile_is_reported(
     observed: dict[str, Observation | None], reason: str
 ) -> None:
-    proof = judged(user=None, **observed)
+    proof = judged(expected=NOTHING, **observed)
     assert proof.verdict is Verdict.NOT_EXERCISED
     assert reason in proof.reasons[0]
     assert all(each.needed is None for each in proof.evidence)
@@ -424,6 +424,66 @@ def test_ports_that_the_kernel_chose_for_clients_may_differ(
     ports = (ServedPort(protocol="udp", port=port, published=False, reached=True),) if served else ()
     proof = judged(before=WORKS.model_copy(update={"listens": listens, "ports": ports}))
     assert proof.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reasons"),
+    [
+        ([("tcp", 33249), ("tcp6", 40001)], [("tcp", 50123), ("tcp6", 50124)], ()),
+        ([("tcp", 33249)], [("tcp6", 50123)], ("nothing listens on tcp 33249",)),
+        ([("tcp", 6082)], [("tcp", 50123)], ("nothing listens on tcp 6082",)),
+        ([("tcp", 50051)], [("tcp", 50123)], ("nothing listens on tcp 50051",)),  # which is served
+        ([("tcp", 33249)], [("tcp", 50051)], ("nothing listens on tcp 33249",)),
+    ],
+)
+def test_of_the_tcp_ports_that_the_kernel_chose_another_one_has_to_be_listened_on(
+    before: list[tuple[str, int]], after: list[tuple[str, int]], reasons: tuple[str, ...]
+) -> None:
+    old, new = (
+        tuple(Listen(protocol=protocol, port=port) for protocol, port in ports)  # type: ignore[arg-type]
+        for ports in (before, after)
+    )
+    served = (ServedPort(protocol="tcp", port=50051, published=False, reached=True),)
+    proof = judged(
+        before=WORKS.model_copy(update={"listens": old, "ports": served}),
+        profile=EVERY.model_copy(update={"listens": new}),
+    )
+    assert proof.reasons == reasons
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "verdict"),
+    [
+        ("fchownat", errno.EROFS, Verdict.SAFE),
+        ("fchownat", errno.EPERM, Verdict.NOT_SAFE),
+        ("fchmodat", errno.EROFS, Verdict.NOT_SAFE),  # another program made it in the recordings
+        ("openat", errno.EROFS, Verdict.NOT_SAFE),
+    ],
+)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_change_of_an_owner_that_changed_nothing_in_the_recordings_may_be_refused(
+    tmp_path: Path, call: str, error: int, verdict: Verdict, *, read_only: bool
+) -> None:
+    made = {"openat": "chown", "fchownat": "chown", "fchmodat": "other"}
+    calls = {name: {"phases": ["serve"], "programs": [program]} for name, program in made.items()}
+    written = [] if read_only else ["/etc/motd"]
+    profile = load(write(tmp_path, calls={"x86_64": calls}, files__written=written))
+    assert profile.root.read_only is read_only
+    refused = (Refusal(program="chown", call=call, error=error, by="kernel", times=1),)
+    less = EVERY.model_copy(update={"refusals": refused})
+    proof = judged(profile=less, expected=Expected.of(profile))
+    assert proof.verdict is (verdict if read_only else Verdict.NOT_SAFE)
+    assert proof.refusals == refused
+    assert judged(profile=less).verdict is Verdict.NOT_SAFE
+
+
+def test_a_folder_in_memory_is_needed_where_only_an_owner_is_set_in_it(tmp_path: Path) -> None:
+    trial = Trial(key="tmpfs /run", kind="without", confinement=None)
+    refused = (Refusal(program="chown", call="fchownat", error=errno.EROFS, by="kernel", times=1),)
+    observed = {"before": WORKS, "control": FAILS, "profile": EVERY}
+    observed |= {"tmpfs /run": WORKS.model_copy(update={"refusals": refused})}
+    proof = judge((*TRIALS[:3], trial), observed, expected=Expected(idle=frozenset({("chown", "fchownat")})))
+    assert [each.needed for each in proof.evidence] == [True]
 
 
 def test_a_profile_under_which_a_start_fails_is_not_safe() -> None:
