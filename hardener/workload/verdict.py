@@ -244,8 +244,8 @@ def _worse_phases(before: Observation, observed: Observation) -> Iterator[str]:
 def _silent_ports(before: Observation, observed: Observation) -> list[Listen]:
     """Return the ports that are no longer listened on.
 
-    Of ports that the kernel chooses, each start has others: UDP ports are of clients, and another TCP port has
-    to be listened on.
+    Of ports that the kernel chooses, each start has others: UDP ports are of clients, in place of a TCP port
+    another one has to be listened on.
     """
     served = {(each.protocol, each.port) for each in before.ports}
 

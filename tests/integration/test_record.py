@@ -21,6 +21,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.record import main
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.record.recorder import unified_cgroups
 
+from hardener.workflows.twins import this_process
 from hardener.workload import kernel
 from hardener.workload.artefacts import artefacts
 from hardener.workload.profile import make
@@ -504,6 +505,35 @@ def test_an_exercise_that_does_not_reach_the_twin_does_not_count(
         dockerd.api("POST", f"/exec/{identity}/start", {"Detach": True})
     (serve,) = (phase for phase in end(begun).phases if phase.name == "serve")
     assert (serve.exercised, serve.reason) == (False, reason)
+
+
+@pytest.mark.parametrize("by", ["address", "published port"])
+@pytest.mark.parametrize("own", [True, False])
+def test_an_exercise_that_connects_to_the_original_does_not_count(
+    dockerd: Dockerd, made: Callable[..., str], by: str, *, own: bool
+) -> None:
+    ports = {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+    name = made("asked", command=["httpd", "-f", "-p", "80"], host_config=ports, ExposedPorts={"80/tcp": {}})
+    dockerd.api("POST", f"/containers/{name}/start")
+    settings = dockerd.api("GET", f"/containers/{name}/json")["NetworkSettings"]
+    (network,) = settings["Networks"].values()
+    address, port = network["IPAddress"], 80
+    if by != "address":
+        address, port = "127.0.0.1", int(settings["Ports"]["80/tcp"][0]["HostPort"])
+    asking = ["sh", "-c", f"read _; (busybox nc -w 2 {address} {port} </dev/null)"]
+    if not own:  # a client of the original
+        client = subprocess.Popen(asking, stdin=subprocess.PIPE)
+    begun = begin(dockerd, name, owner=this_process())
+    host, _, number = begun["addresses"]["80"].partition(":")
+    socket.create_connection((host, int(number))).close()
+    if own:
+        client = subprocess.Popen(asking, stdin=subprocess.PIPE)
+    client.communicate(b"\n", timeout=20)
+    assert client.returncode == 0
+    (serve,) = (phase for phase in end(begun).phases if phase.name == "serve")
+    said = f"the exercise connected to asked itself ({address}, port {port}), and not to its twin"
+    assert serve.exercised is not own
+    assert (said in serve.reason) is own
 
 
 def test_clients_that_hang_up_and_handled_signals_are_recorded_and_are_no_exercise(

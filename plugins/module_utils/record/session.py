@@ -13,7 +13,7 @@ from ..host.errors import Failed, describe
 from . import describe as description
 from . import observe, project, restart, runtime
 from .account import Account
-from .astray import checked
+from .astray import Watch
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES, SLOTS
@@ -33,7 +33,8 @@ class Request:
             serve); ``run_in`` (a command as a list of words; empty for none), ``run_in_service`` (in whose
             twin; empty for that of the container); ``network`` (``own`` or ``same``); ``starts`` (of the
             runtime's base), ``largest`` (bytes of a volume to be copied); ``restart`` (whether the container
-            itself is restarted and recorded).
+            itself is restarted and recorded); ``owner``, whose ``pid`` is the process of this host that
+            exercises the twins.
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -46,6 +47,7 @@ class Request:
         self.starts = int(arguments.get("starts", 3))
         self.largest = int(arguments.get("largest", 1 << 30))
         self.restart = bool(arguments.get("restart"))
+        self.owner = int((arguments.get("owner") or {}).get("pid") or 0)
 
 
 class Session:
@@ -74,7 +76,7 @@ class Session:
         self._reads: list[dict[str, Any]] | None = None
         self._uses: list[dict[str, Any]] | None = None
         self._forwarder: Forwarder | None = None
-        self._served_since = 0.0
+        self._watch: Watch | None = None
         cast = self._cast()
         self._remarks = cast.remarks
         for member in cast.members:
@@ -164,7 +166,9 @@ class Session:
         for part in self._recorded:
             part.life.health_check()
             part.life.exec()
-        self._served_since = time.time()
+        if not self._request.restart:
+            originals = [part.member.original for part in self._parts]
+            self._watch = Watch(self._engine, self._run, originals, owner=self._request.owner)
         for part in self._parts:
             part.life.serve()
         if not any(part.subject.runs() for part in self._parts):
@@ -180,9 +184,8 @@ class Session:
         if self._request.run_in and not exercise.get("problem"):
             problem = self._exercised.life.run_in(self._request.run_in, seconds=self._request.seconds)
             exercise = {**exercise, "problem": problem}
-        elif not self._request.restart:
-            originals = [part.member.original for part in self._parts]
-            exercise = checked(exercise, self._engine, originals, self._served_since)
+        elif self._watch is not None:
+            exercise = self._watch.checked(exercise)
         ways = [self._reached(number) for number in range(len(self._parts))]
         ports = [part.life.ports() for part in self._parts]
         for part, how in zip(self._parts, ways):
@@ -212,6 +215,8 @@ class Session:
                 part.account.sampler.leave()
         if self._forwarder is not None:
             self._forwarder.close()
+        if self._watch is not None:
+            self._watch.close()
 
     # --- before the first phase -----------------------------------------------------------------------------
 

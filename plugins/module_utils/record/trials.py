@@ -13,7 +13,7 @@ from ..host.errors import Failed, describe
 from ..host.text import shown
 from . import apparmor, observe, project, remap, runtime, twin
 from . import describe as description
-from .astray import checked
+from .astray import Watch
 from .engine import Engine
 from .forward import Forwarder
 from .life import Life
@@ -36,7 +36,8 @@ class Request:
     Args:
         arguments: ``container``, ``seconds`` (of all trials), ``run_in`` (a command as a list of words; empty
             for none), ``run_in_service`` (in whose twin; empty for that of the container), ``largest`` (bytes
-            of a volume to be copied), ``apparmor`` (``name`` and ``text`` of a profile; empty for none).
+            of a volume to be copied), ``apparmor`` (``name`` and ``text`` of a profile; empty for none),
+            ``owner``, whose ``pid`` is the process of this host that exercises the twin.
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -45,6 +46,7 @@ class Request:
         self.run_in: list[str] = [str(word) for word in arguments.get("run_in") or ()]
         self.run_in_service = str(arguments.get("run_in_service") or "")
         self.largest = int(arguments.get("largest", 1 << 30))
+        self.owner = int((arguments.get("owner") or {}).get("pid") or 0)
         self.apparmor: Mapping[str, Any] = arguments.get("apparmor") or {}
 
 
@@ -101,7 +103,7 @@ class Trials:
         self._earlier: set[int] = set()
         self._note = ""
         self._carried: dict[int, int] = {}  # connections to twins before the present trial
-        self._served_since = 0.0
+        self._watch: Watch | None = None
         self._label = ""  # of the AppArmor profile that is loaded under another name
 
     def begin(self) -> dict[str, Any]:
@@ -149,6 +151,8 @@ class Trials:
         self._sampler.leave()
         if self._forwarder is not None:
             self._forwarder.close()
+        if self._watch is not None:
+            self._watch.close()
 
     # --- one trial ------------------------------------------------------------------------------------------
 
@@ -180,7 +184,9 @@ class Trials:
         life.health_check()
         if trial["whole"]:
             life.exec()
-        self._served_since = time.time()
+        if trial["kind"] == "before":
+            originals = [member.original for member in self._members]
+            self._watch = Watch(self._engine, self._run, originals, owner=self._request.owner)
         for part in self._parts:
             part.life.serve()
         self._carried = self._connections()
@@ -235,9 +241,8 @@ class Trials:
                 problem = exercised.run_in(self._request.run_in, seconds=self._patience())
                 self._took = self._took or exercised.phases["serve"]["seconds"]
                 exercise = {**exercise, "problem": problem}
-            elif self._trial["kind"] == "before":
-                originals = [member.original for member in self._members]
-                exercise = checked(exercise, self._engine, originals, self._served_since)
+            elif self._trial["kind"] == "before" and self._watch is not None:
+                exercise = self._watch.checked(exercise)
             life.served(exercise, self._reached())
             ports = life.ports()
             if self._trial["kind"] != "control":
