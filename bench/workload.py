@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bench.workloads import catalogue, guest, images, others, running
-from bench.workloads.overhead import overhead
+from bench.workloads import catalogue, guest, images, operations, others, running
+from bench.workloads.overhead import inserts, overhead
 from bench.workloads.running import ATTACKS, Proven
 from hardener.workload.proof import ProofDocument
 from hardener.workload.starts import STARTS
@@ -94,21 +94,30 @@ def private_engine(bases: Iterable[str] = ("base",)) -> Iterator[Engine]:
 
 
 def measure() -> int:
-    """Print how much a recording slows nginx down.
+    """Print how much a recording slows nginx down, and inserts into a MariaDB whose volume it copies.
 
     nginx is in a network that a user has created, like its twin: there the engine translates the addresses of
     its name service, so that the kernel tracks each connection, which takes longer than recording it.
     """
-    with private_engine() as engine, scratch("workloads") as own:
+    with private_engine(("base", "others")) as engine, scratch("workloads") as own:
         engine.api("POST", "/networks/create", {"Name": _NETWORK})
         nginx = replace(catalogue.NGINX, host_config={"NetworkMode": _NETWORK})
-        with running.container(engine, nginx, images.programs()) as names:
+        built = images.programs()
+        with running.container(engine, nginx, built) as names:
             found = overhead(engine, names[0], own)
+        database = next(each for each in others.ALL if each.name == "mariadb")
+        with running.container(engine, database, built) as names:
+            operations.succeeds(engine, names[0], database.exercise)
+            times = inserts(engine, names[0], database.exercise, own)
     usual = statistics.median(found["none"])
     for what, requests in found.items():
         median = statistics.median(requests)
         spread = f"{min(requests):.0f} to {max(requests):.0f}, {len(requests)} runs"
         print(f"{what}: {median:.0f} requests/s ({spread}), {usual / median:.2f} times as long")
+    for what, each in times.items():
+        print(
+            f"{what}: insert {statistics.median(each):.1f} ms (at most {max(each):.0f}, {len(each)} inserts)"
+        )
     return 0
 
 

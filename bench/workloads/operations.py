@@ -17,15 +17,15 @@ _SECONDS = 120
 
 def worked(engine: Engine, workload: Workload, name: str) -> frozenset[str]:
     """Return the operations of a workload that work in a container, by name."""
-    _succeeds(engine, name, workload.exercise)  # once it has begun to serve
+    succeeds(engine, name, workload.exercise)  # once it has begun to serve
     return frozenset(
         operation
         for operation, command in workload.operations.items()
-        if _succeeds(engine, name, command) and _succeeds(engine, name, workload.exercise)
+        if succeeds(engine, name, command) and succeeds(engine, name, workload.exercise)
     )
 
 
-def _succeeds(engine: Engine, name: str, command: str) -> bool:
+def succeeds(engine: Engine, name: str, command: str) -> bool:
     """Return whether a command on this machine ends with 0; its environment has the container's addresses."""
     found = engine.api("GET", f"/containers/{name}/json")
     address = next(each["IPAddress"] for each in found["NetworkSettings"]["Networks"].values())

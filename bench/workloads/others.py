@@ -214,8 +214,9 @@ RUN printf '%s\n' 'module(load="imuxsock") module(load="imtcp")' 'input(type="im
 EXPOSE 514/tcp 9001
 CMD ["supervisord", "-n", "-c", "/etc/supervisor/supervisord.conf"]
 """,
-        f"for _ in $(seq 30); do echo '<13>here' | {_netcat(514)} && break; sleep 1; done;"
-        f' curl -fsS --max-time 20 {_READY} "http://$HARDENER_ADDR_9001/" | grep -q running',
+        f"for _ in $(seq 30); do echo '<13>here' | {_netcat(514)}"
+        ' && curl -fsS --max-time 20 "http://$HARDENER_ADDR_9001/" | grep -q running && exit; sleep 1; done;'
+        " exit 1",
         {
             **hang_up(514),
             **inside("status by a command", "supervisorctl status"),

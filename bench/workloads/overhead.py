@@ -1,4 +1,4 @@
-"""Measure how much a recording slows nginx down, in requests per second, compared with strace.
+"""Measure how much a recording slows nginx down, compared with strace, and a database that it copies.
 
 ab runs in the network of the server, so that nothing of hardener's lies between them.
 """
@@ -10,6 +10,9 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from bench.workloads.running import hardener
@@ -18,6 +21,9 @@ from tests.integration.dockerd import Engine
 _REQUESTS, _AT_ONCE = 10_000, 8
 _ROUNDS, _RUNS = 4, 3
 _TWIN = "label=hardener.twin"
+_FILL = """create database copied; use copied; create table small (n int); create table large (b longblob);
+    insert into large select repeat(rand(), 50000) from seq_1_to_600"""  # about 500 MB
+_INSERT = "insert into copied.small values (1); select sysdate(6);\n"
 
 
 def overhead(engine: Engine, name: str, folder: Path) -> dict[str, list[float]]:
@@ -40,6 +46,35 @@ def overhead(engine: Engine, name: str, folder: Path) -> dict[str, list[float]]:
         found["recorder"] += json.loads(answer.read_text())
         found["strace"] += _traced(pid, folder)
     return found
+
+
+def inserts(engine: Engine, name: str, exercise: str, folder: Path) -> dict[str, list[float]]:
+    """Return the milliseconds of inserts into a running MariaDB: alone, and while it is recorded.
+
+    Its volume is copied for the twin meanwhile.
+
+    Args:
+        engine: runs it.
+        name: of its container.
+        exercise: a command that connects to it.
+        folder: for the recording.
+    """
+    network = engine.api("GET", f"/containers/{name}/json")["NetworkSettings"]["Networks"]
+    client = ["mariadb", "--skip-ssl", "-N", "-u", "test", "-h", next(iter(network.values()))["IPAddress"]]
+    subprocess.run([*client, "-e", _FILL], check=True)
+    found = {"none": _inserted(client, 2000), "recorder": list[float]()}
+    with ThreadPoolExecutor(1) as pool:
+        recording = pool.submit(hardener, engine, "record", name, "--run", exercise, "--out", str(folder))
+        while not recording.done():
+            found["recorder"] += _inserted(client, 50)
+    recording.result()
+    return found
+
+
+def _inserted(client: list[str], count: int) -> list[float]:
+    done = subprocess.run(client, input=_INSERT * count, check=True, capture_output=True, text=True)
+    times = list(map(datetime.fromisoformat, done.stdout.splitlines()))
+    return [(after - before) / timedelta(milliseconds=1) for before, after in pairwise(times)]
 
 
 def _traced(pid: int, folder: Path) -> list[float]:

@@ -122,9 +122,13 @@ def prove(
             hardener(engine, "prove", str(profile), *exercise, allowed=(0, 3, 4))
             proof = ProofDocument.model_validate_json((profile / "proof.json").read_text())
         seconds = recorded + time.monotonic() - began
+        if operate:  # a container that serves has given up root
+            operations.succeeds(engine, name, workload.exercise)
         before = attacks(engine, name)
         worked = operations.worked(engine, workload, name) if operate else frozenset()
         with confined(engine, name, profile) as under:
+            if operate:
+                operations.succeeds(engine, under, workload.exercise)
             after = attacks(engine, under)
             works = operations.worked(engine, workload, under) if operate else frozenset()
         found.append(
