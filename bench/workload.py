@@ -108,7 +108,7 @@ def measure() -> int:
         database = next(each for each in others.ALL if each.name == "mariadb")
         with running.container(engine, database, built) as names:
             operations.succeeds(engine, names[0], database.exercise)
-            times = inserts(engine, names[0], database.exercise, own)
+            times = inserts(engine, names[0], own)
     usual = statistics.median(found["none"])
     for what, requests in found.items():
         median = statistics.median(requests)
