@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Callable, ContextManager, Iterable, Iterator
 
 from ..docker import client
@@ -62,7 +62,8 @@ class Engine(client.Engine):
     ) -> None:
         """Copy a path of a container into a folder of another one, with owners and modes.
 
-        The engine reads and writes inside the containers, so that no link leads out of them.
+        The engine reads and writes inside the containers, so that no link leads out of them. All bytes pass
+        this thread, which gets the processor only while no other program wants it.
 
         Args:
             source: the container.
@@ -83,7 +84,21 @@ class Engine(client.Engine):
             pieces: Iterable[bytes] = _bounded(reader.open("GET", where).pieces(), most, path)
             if root is not None or user is not None:
                 pieces = remap.mapped(pieces, root=root, user=user)
-            writer.request("PUT", there, pieces, headers)
+            with _idle():
+                writer.request("PUT", there, pieces, headers)
+
+
+@contextmanager
+def _idle() -> Iterator[None]:
+    """Give this thread the processor only while no other program wants it; best effort."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
