@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 
 from hardener.catalogue import every_control
 from hardener.checks import all_checks
+from tests.oracles import mutants
 from tests.oracles.coverage import ORACLES, REASONS, Oracle, oracles, summary
 from tests.unit.walls.sources import MODULES, ROOT, imports
 
@@ -124,3 +126,9 @@ def test_a_test_that_does_not_name_a_control_is_no_oracle_of_it() -> None:
 def test_the_summary_in_the_documentation_is_current() -> None:
     text = (ROOT / "docs/testing.md").read_text()
     assert summary() in text, "python -m tests.oracles.coverage prints it"
+
+
+@pytest.mark.parametrize("oracle", mutants.ORACLES, ids=lambda oracle: oracle.name)
+def test_the_judges_of_which_mutants_are_made_exist(oracle: mutants.Oracle) -> None:
+    for name in oracle.modules:
+        importlib.import_module(name)
