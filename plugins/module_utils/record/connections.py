@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Union
@@ -22,7 +21,6 @@ _SETTINGS = (
     (f"{_EVENT}/filter", "newstate == 2"),  # TCP_SYN_SENT
 )
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
-_BEGUN = re.compile(r" dport=([0-9]+) .* daddrv6=(\S+) ")
 
 Address = Union[IPv4Address, IPv6Address]
 
@@ -63,9 +61,11 @@ class Connections:
         found = set()
         path = f"{_INSTANCES}/{self._name}/trace"
         with suppress(OSError), open(path, encoding="ascii", errors="replace") as file:
-            for each in filter(None, map(_BEGUN.search, file)):
-                address = ip_address(each[2])
-                found.add((getattr(address, "ipv4_mapped", None) or address, int(each[1])))
+            for line in file:
+                fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+                with suppress(KeyError, ValueError):  # a heading, or the name of a program has lines
+                    address = ip_address(fields["daddrv6"])
+                    found.add((getattr(address, "ipv4_mapped", None) or address, int(fields["dport"])))
         self.close()
         return found
 
