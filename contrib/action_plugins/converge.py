@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.action import converge
-from ansible_collections.hardener.docker.plugins.plugin_utils import renamed
+from ansible_collections.hardener.docker.plugins.plugin_utils import specification
 
 
 class ActionModule(converge.ActionModule):
@@ -13,5 +13,5 @@ class ActionModule(converge.ActionModule):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Warn that the action has a new name, and run it."""
-        renamed.warn("action", "converge")
+        specification.warn_renamed("action", "converge")
         return super().run(tmp, task_vars)

@@ -34,7 +34,15 @@ from typing import Any
 from tests.hosts.guests import start
 from tests.integration.namespaces import OwnNetwork
 from tests.leftovers import scratch
-from tests.oracles import accesses, configurations, filtering, ownership, syscalls, topologies
+from tests.oracles import (
+    accesses,
+    configurations,
+    filtering,
+    ownership,
+    publishing,
+    syscalls,
+    topologies,
+)
 from tests.oracles.connecting import Network, Probe
 from tests.oracles.excused import EXCUSED
 from tests.oracles.receiving import ALONE, received, started, unpickled
@@ -83,6 +91,12 @@ def _filter_wrong(recorded: tuple[filtering.Observed, dict[Probe, bool]]) -> lis
     return filtering.disagreements(seen, lambda probes, _: {each: real.get(each, True) for each in probes})[0]
 
 
+def _published(seed: int, cases: int) -> Iterator[publishing.Observed]:
+    with publishing.Publishing() as host:
+        for case in range(cases):
+            yield publishing.observe(host, random.Random(f"{seed} {case}"))
+
+
 def _owners(seed: int, cases: int) -> Iterator[ownership.Observed]:
     with scratch("ownership") as stage:
         for number in range(cases):
@@ -121,15 +135,17 @@ def _calls(seed: int, cases: int) -> Iterator[syscalls.Observed]:
     yield from syscalls.observed(seed, cases)
 
 
+_PACKET_FILTER = tuple(
+    f"{_CHECKS}.lib.packetfilter.{name}"
+    for name in ("chains", "iptables", "nftables", "outside", "passage", "sets")
+)
 ORACLES = (
+    Oracle("packet filter", _PACKET_FILTER, _filters, _filter_wrong),
     Oracle(
-        "packet filter",
-        tuple(
-            f"{_CHECKS}.lib.packetfilter.{name}"
-            for name in ("chains", "iptables", "nftables", "outside", "passage", "sets")
-        ),
-        _filters,
-        _filter_wrong,
+        "published ports",
+        (*_PACKET_FILTER, f"{_CHECKS}.firewall", f"{_CHECKS}.lib.publication"),
+        _published,
+        publishing.disagreements,
     ),
     Oracle(
         "mounts",
@@ -325,7 +341,24 @@ class _Module:
             cached.cache_clear()
 
 
-def _judged(oracle: Oracle, recorded: Sequence[Any], accepted: Sequence[list[str]]) -> int:
+@dataclass(frozen=True)
+class _Recorded:
+    """What an oracle saw, and what it says of that with the judges as they are."""
+
+    oracle: Oracle
+    cases: Sequence[Any]
+    accepted: Sequence[list[str]]
+
+    @classmethod
+    def of(cls, oracle: Oracle, observations: Path) -> _Recorded:
+        with observations.open("rb") as file:
+            cases = list(unpickled(file))
+        accepted = [oracle.wrong(seen) for seen in cases]
+        print(f"{oracle.name}: {len(cases)} recorded, {sum(map(bool, accepted))} disagree", flush=True)
+        return cls(oracle, cases, accepted)
+
+
+def _judged(recorded: _Recorded) -> int:
     """Whether the oracle finds the mutant that is in force."""
     asked: list[bool] = []
 
@@ -335,16 +368,16 @@ def _judged(oracle: Oracle, recorded: Sequence[Any], accepted: Sequence[list[str
         return not value
 
     builtins.__inverted__ = inverted  # type: ignore[attr-defined]
-    for seen, before in zip(recorded, accepted, strict=True):
+    for seen, before in zip(recorded.cases, recorded.accepted, strict=True):
         try:
-            if oracle.wrong(seen) != before:
+            if recorded.oracle.wrong(seen) != before:
                 return _FOUND
         except Exception:  # a judge that fails is an error in the report
             return _FOUND
     return _SURVIVED if asked else _NOT_ASKED
 
 
-def _try(oracle: Oracle, module: _Module, condition: Condition, *cases: Any) -> int:
+def _try(module: _Module, condition: Condition, recorded: _Recorded) -> int:
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
@@ -352,7 +385,7 @@ def _try(oracle: Oracle, module: _Module, condition: Condition, *cases: Any) -> 
         code = 1
         try:
             module.put_in_force(condition)
-            code = _judged(oracle, *cases)
+            code = _judged(recorded)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -373,36 +406,36 @@ def run(folder: Path, only: Sequence[str]) -> int:
     """
     mistakes = stale()
     totals: Counter[int] = Counter()
-    for oracle in ORACLES:
-        observations = folder / f"{oracle.name}.pickle"
-        if not observations.exists():
-            print(f"{oracle.name}: not recorded", flush=True)
-            continue
-        names = [name for name in oracle.modules if not only or any(map(name.endswith, only))]
-        if not names:
-            continue
-        with observations.open("rb") as file:
-            recorded = list(unpickled(file))
-        accepted = [oracle.wrong(seen) for seen in recorded]
-        print(f"{oracle.name}: {len(recorded)} recorded, {sum(map(bool, accepted))} disagree", flush=True)
-        for name in names:
-            module = _Module.of(name)
-            counts: Counter[int] = Counter()
-            excuses = EXCUSED.get(name, {})
-            for condition in conditions(module.source):
-                outcome = _try(oracle, module, condition, recorded, accepted)
-                excuse = excuses.get(str(condition), "")
-                if excuse and outcome == _SURVIVED:
-                    outcome = _EXCUSED
-                elif excuse and outcome == _FOUND:
-                    mistakes.append(f"{name}: was found all the same: {condition}")
-                counts[outcome] += 1
-                if outcome != _FOUND:
-                    place = f"{name.rpartition('.')[2]}.py:{condition.expression.lineno}"
-                    because = f" ({excuse})" if outcome == _EXCUSED else ""
-                    print(f"  {_WORDS[outcome]}: {place}: {condition}{because}", flush=True)
-            _print_counts(name, counts)
-            totals += counts
+    names = dict.fromkeys(name for oracle in ORACLES for name in oracle.modules)
+    wanted = [name for name in names if not only or any(map(name.endswith, only))]
+    recorded = {
+        oracle.name: _Recorded.of(oracle, folder / f"{oracle.name}.pickle")
+        for oracle in ORACLES
+        if set(wanted) & set(oracle.modules)
+    }
+    for name in wanted:
+        module = _Module.of(name)
+        cases = [recorded[oracle.name] for oracle in ORACLES if name in oracle.modules]
+        counts: Counter[int] = Counter()
+        excuses = EXCUSED.get(name, {})
+        for condition in conditions(module.source):
+            outcome = _NOT_ASKED
+            for each in cases:
+                outcome = min(outcome, _try(module, condition, each))
+                if outcome == _FOUND:
+                    break
+            excuse = excuses.get(str(condition), "")
+            if excuse and outcome == _SURVIVED:
+                outcome = _EXCUSED
+            elif excuse and outcome == _FOUND:
+                mistakes.append(f"{name}: was found all the same: {condition}")
+            counts[outcome] += 1
+            if outcome != _FOUND:
+                place = f"{name.rpartition('.')[2]}.py:{condition.expression.lineno}"
+                because = f" ({excuse})" if outcome == _EXCUSED else ""
+                print(f"  {_WORDS[outcome]}: {place}: {condition}{because}", flush=True)
+        _print_counts(name, counts)
+        totals += counts
     _print_counts("all", totals)
     for mistake in mistakes:
         print(f"wrong excuse: {mistake}", flush=True)

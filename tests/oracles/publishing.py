@@ -7,15 +7,17 @@ In some cases rules keep packets from Docker's translation, and sockets of the h
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, Self
 
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import firewall, network
 
 from hardener.checks import all_checks
-from hardener.model import Status
+from hardener.model import Status, Verdict
+from hardener.snapshot import Snapshot
 from tests.integration.namespaces import Space, address, join
 from tests.oracles.connecting import OWN, SOURCES, Network, Probe, listener, mac, reachable, receiver
 from tests.unit.snapshots import container, make, only
@@ -280,8 +282,34 @@ def _looking_up(dice: random.Random, version: int) -> str:
     return f"{added}\n{where} {dice.choice(conditions)} {verdict}\n"
 
 
-def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str]]:
-    """Load random rules: their text, the version of IP, the verdict, and where it and the packets differ."""
+@dataclass(frozen=True)
+class Observed:
+    """A case: what the judge gets, and which packets arrive.
+
+    Attributes:
+        text: the rules.
+        version: the version of IP.
+        snapshot: the facts.
+        loopback: whether a container's port is published for the host alone.
+        ways: what is tried, by container, protocol and whether rules may name the port.
+        real: whether it arrives.
+    """
+
+    text: str
+    version: int
+    snapshot: Snapshot
+    loopback: bool
+    ways: Mapping[tuple[str, str, bool], Sequence[Probe]]
+    real: Mapping[Probe, bool]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict about published ports."""
+        return all_checks()["host-firewall-docker-user"](self.snapshot)
+
+
+def observe(host: Publishing, dice: random.Random) -> Observed:
+    """Load random rules, and see what arrives."""
     version = dice.choice((4, 4, 6))
     layout = dice.choice(("26", "29", "nftables"))
     routed = dice.choice(("", "", "", *PLACES))
@@ -334,16 +362,15 @@ def case(host: Publishing, dice: random.Random) -> tuple[str, int, Any, list[str
     text = "".join(text for _, text in loads)
     with host.host.entered():
         facts, around = firewall.read(), network.read()
-    verdict = all_checks()["host-firewall-docker-user"](
-        make(
-            firewall=only(facts),
-            network=only(around),
-            **{"engine": {"proxies": 2 * proxies}, "daemon.config": {"parsed": {"userland-proxy": proxies}}},
-            **_engine(version, routed, nftables=layout == "nftables", loopback=loopback, bare=bare),
-        )
+    snapshot = make(
+        firewall=only(facts),
+        network=only(around),
+        **{"engine": {"proxies": 2 * proxies}, "daemon.config": {"parsed": {"userland-proxy": proxies}}},
+        **_engine(version, routed, nftables=layout == "nftables", loopback=loopback, bare=bare),
     )
-    found = list(_differences(host, version, routed, text, verdict, loopback=loopback, bare=bare))
-    return text, version, verdict, found
+    ways = _ways(version, routed, loopback=loopback, bare=bare)
+    real = host.reached([probe for some in ways.values() for probe in some], ())
+    return Observed(text, version, snapshot, loopback, ways, real)
 
 
 def _host_ip(version: int, number: int, *, loopback: bool) -> str:
@@ -374,17 +401,10 @@ def _engine(version: int, routed: str, *, nftables: bool, loopback: bool, bare: 
     return found | ({"docker.info": {"FirewallBackend": {"Driver": "nftables"}}} if nftables else {})
 
 
-def _differences(
-    host: Publishing,
-    version: int,
-    routed: str,
-    text: str,
-    verdict: Any,
-    *,
-    loopback: bool,
-    bare: bool,
-) -> Iterator[str]:
-    """Where the verdict about a port differs from what arrives there."""
+def _ways(
+    version: int, routed: str, *, loopback: bool, bare: bool
+) -> dict[tuple[str, str, bool], list[Probe]]:
+    """What is tried: see ``Observed.ways``."""
     ways: dict[tuple[str, str, bool], list[Probe]] = {}
     for number, (bridge, own) in enumerate(PLACES.items()):
         for protocol, (port, inside) in product(("tcp", "udp"), (NAMED, UNNAMED)):
@@ -401,24 +421,41 @@ def _differences(
                 Probe(protocol, name, source, target, at, 33000 + number)
                 for (name, source), (target, at) in product(MANY[version], places)
             ]
-    everything = [probe for some in ways.values() for probe in some]
-    real = host.reached(everything, ())
+    return ways
+
+
+def disagreements(
+    seen: Observed, reach: Callable[[Sequence[Probe]], Mapping[Probe, bool]] | None = None
+) -> list[str]:
+    """Return where the verdict about a port differs from what arrives there.
+
+    Args:
+        seen: the case.
+        reach: tries once more, and waits, what did not arrive although the verdict is that it does.
+    """
+    return list(_differences(seen, seen.verdict, reach))
+
+
+def _differences(
+    seen: Observed, verdict: Verdict, reach: Callable[[Sequence[Probe]], Mapping[Probe, bool]] | None
+) -> Iterator[str]:
+    version, text, real = seen.version, seen.text, seen.real
     open_ports = {each.name for each in verdict.offenders if verdict.status is Status.FAIL}
     undecided = verdict.undecided.offenders if verdict.undecided else ()
     doubtful = {each.name for each in (*(() if open_ports else verdict.offenders), *undecided)}
-    for (name, protocol, named), probes in ways.items():
+    for (name, protocol, named), probes in seen.ways.items():
         if not named:
             continue
-        host_ip = _host_ip(version, int(name[-1]), loopback=loopback)
+        host_ip = _host_ip(version, int(name[-1]), loopback=seen.loopback)
         host_ip = f"[{host_ip}]" if version == 6 else host_ip
         shown = f"{name} {host_ip}:{NAMED[0] + int(name[-1])}/{protocol}"
         arrived = [probe for probe in probes if real[probe]]
-        others = [probe for probe in ways[name, protocol, False] if real[probe]]
+        others = [probe for probe in seen.ways[name, protocol, False] if real[probe]]
         ways_in = [
             {(probe.interface, probe.source, probe.destination in OWN[version]) for probe in some}
             for some in (arrived, others)
         ]
-        if shown in open_ports and not arrived and not any(host.reached(probes, probes).values()):
+        if shown in open_ports and not arrived and not (reach and any(reach(probes).values())):
             yield f"{shown} fails, and nothing arrives"
         if shown in doubtful and not any(each in text for each in DOUBTFUL):
             yield f"{shown} is for a person, and all conditions are understood"
