@@ -144,7 +144,7 @@ def end_workers_with_this_process() -> None:
 
     from ansible.executor.process.worker import WorkerProcess  # noqa: PLC0415
 
-    run, ansible = WorkerProcess.run, os.getpid()
+    run, term, ansible = WorkerProcess.run, WorkerProcess._term, os.getpid()
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux
 
     def tied(worker: Any) -> None:
@@ -154,7 +154,12 @@ def end_workers_with_this_process() -> None:
                 os._exit(1)
         run(worker)
 
-    WorkerProcess.run = tied
+    def terminated(worker: Any, number: int, frame: Any) -> None:
+        # Each thread of Ansible that ends sends one; a second one must not end this before it ends its group.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+        term(worker, number, frame)
+
+    WorkerProcess.run, WorkerProcess._term = tied, terminated
 
 
 def load_for_workers() -> None:

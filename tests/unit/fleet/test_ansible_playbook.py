@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -163,3 +164,39 @@ def test_short_sleeps_of_polling_are_lengthened_and_other_sleeps_are_not(
     for seconds in (0.0001, 0.001, 0, 3):
         time.sleep(seconds)
     assert slept == [0.01, 0.01, 0, 3]
+
+
+_SIGNALS = """
+import os, signal, subprocess, sys, time
+from functools import partial
+from types import SimpleNamespace
+from ansible.executor.process.worker import WorkerProcess
+from hardener.fleet.ansible_playbook import end_workers_with_this_process
+end_workers_with_this_process()
+for _ in range(100):
+    ready, told = os.pipe()
+    if not (worker := os.fork()):
+        os.setsid()
+        ended = partial(WorkerProcess._term, SimpleNamespace(pid=os.getpid()))
+        signal.signal(signal.SIGTERM, ended)
+        program = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.write(told, str(program.pid).encode())
+        while True:
+            time.sleep(0.1)
+    print(os.read(ready, 20).decode())
+    while not os.waitpid(worker, os.WNOHANG)[0]:
+        os.kill(worker, signal.SIGTERM)
+"""
+
+
+def test_a_worker_that_gets_many_signals_ends_its_programs() -> None:
+    done = subprocess.run([sys.executable, "-c", _SIGNALS], capture_output=True, text=True, check=True)
+    programs = [int(each) for each in done.stdout.split()]
+    assert len(programs) == 100
+    deadline = time.monotonic() + 20
+    while left := [each for each in programs if Path(f"/proc/{each}").exists()]:
+        if time.monotonic() > deadline:
+            for each in left:
+                os.kill(each, signal.SIGKILL)
+            pytest.fail(f"{len(left)} programs were left")
+        time.sleep(0.05)
