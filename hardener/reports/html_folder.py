@@ -16,7 +16,15 @@ from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Status
 from hardener.reports.destinations import Folder, file_name
 from hardener.reports.html import HtmlReport
-from hardener.reports.lib.page import control_record, environment, policy, script_of, style, verdict_record
+from hardener.reports.lib.page import (
+    control_record,
+    environment,
+    policy,
+    result_record,
+    script_of,
+    style,
+    verdict_record,
+)
 from hardener.reports.lib.statuses import ORDER, WORDS, plain, section_title
 from hardener.run import RunInfo
 from hardener.summary import compliance, percentage
@@ -115,20 +123,8 @@ class HtmlFolder(Folder):
         """Yield the sections of a host's findings."""
         sections: dict[str, list[dict[str, Any]]] = {}
         for finding in assessment.findings:
-            expected, actual, offenders, facts, checked, offending, all_facts = verdict_record(finding)
             control = control_record(finding.control, 0, assessment.benchmark)
-            result = {
-                "status": finding.status.value,
-                "word": WORDS[finding.status],
-                "hosts": [],
-                "expected": expected,
-                "actual": actual,
-                "offenders": offenders,
-                "facts": facts,
-                "share": f" ({offending} of {checked})" if checked else "",
-                "more_offenders": offending - len(offenders),
-                "more_facts": all_facts - len(facts),
-            }
+            result = result_record(finding.status, verdict_record(finding), ())
             section = finding.control.section_in(assessment.benchmark)
             sections.setdefault(section, []).append(
                 {**control, "title": finding.control.title_if(finding.status), "results": [result]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
@@ -19,9 +20,9 @@ from markupsafe import Markup
 
 from hardener.catalogue.words import IMPACTS
 from hardener.decisions.remarks import remarks
-from hardener.model import Control, Finding
+from hardener.model import Control, Finding, Status
 from hardener.reports.lib.serial import compact
-from hardener.reports.lib.statuses import ORDER
+from hardener.reports.lib.statuses import ORDER, WORDS
 from hardener.text import line
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -65,6 +66,29 @@ def verdict_record(finding: Finding) -> list[Any]:
         len(verdict.offenders),
         len(said) + len(verdict.evidence),
     ]
+
+
+def result_record(status: Status, verdict: Sequence[Any], hosts: Sequence[str]) -> dict[str, Any]:
+    """Return a result as templates show it.
+
+    Args:
+        status: its status.
+        verdict: see ``verdict_record``.
+        hosts: the hosts that have it; empty on the page of one host.
+    """
+    expected, actual, offenders, facts, checked, offending, all_facts = verdict
+    return {
+        "status": status.value,
+        "word": WORDS[status],
+        "hosts": hosts,
+        "expected": expected,
+        "actual": actual,
+        "offenders": offenders,
+        "facts": facts,
+        "share": f" ({offending} of {checked})" if checked else "",
+        "more_offenders": offending - len(offenders),
+        "more_facts": all_facts - len(facts),
+    }
 
 
 def data(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from hardener import catalogue
 from hardener.decisions.remarks import SOON
 from hardener.model import Assessment, Attestation, Decisions, Scope, Standing, Waiver
-from hardener.reports.lib.page import CODES
+from hardener.reports.lib.page import CODES, result_record
 from hardener.reports.lib.statuses import ORDER, WORDS
 from hardener.text import first, line
 
@@ -146,19 +146,7 @@ class PlainFindings:
                 found.setdefault((codes[place], numbers[place]), []).append(host)
         for (code, number), hosts in sorted(found.items(), key=lambda item: _PLACE[item[0][0]]):
             status = _STATUS_OF[code]
-            expected, actual, offenders, facts, checked, offending, all_facts = self._verdicts[number]
-            yield {
-                "status": status.value,
-                "word": WORDS[status],
-                "hosts": hosts,
-                "expected": expected,
-                "actual": actual,
-                "offenders": offenders,
-                "facts": facts,
-                "share": f" ({offending} of {checked})" if checked else "",
-                "more_offenders": offending - len(offenders),
-                "more_facts": all_facts - len(facts),
-            }
+            yield result_record(status, self._verdicts[number], hosts)
 
     def _counts(self, place: int) -> str:
         """Return the number of hosts by the status of a control, such as ``2 fail, 1 pass``."""
