@@ -139,9 +139,10 @@ def _joined(lines: Sequence[str]) -> list[str]:
     last: dict[str, str] = {}
     others: list[str] = []
     for line in lines:
-        option = line[:2]
-        if option in ("-b", "-e", "-f") or line.strip() == "-D":
-            last[option] = line
+        if line.strip() == "-D":
+            last["-D"] = line
+        elif line.startswith(("-b", "-e", "-f")):
+            last[line[:2]] = line
         else:
             others.append(line)
     first = [last[option] for option in ("-D", "-b", "-f") if option in last]
