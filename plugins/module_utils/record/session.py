@@ -166,7 +166,7 @@ class Session:
         for part in self._recorded:
             part.life.health_check()
             part.life.exec()
-        if not self._request.restart:
+        if not (self._request.restart or self._request.run_in):
             originals = [part.member.original for part in self._parts]
             self._watch = Watch(self._engine, self._run, originals, owner=self._request.owner)
         for part in self._parts:

@@ -184,7 +184,7 @@ class Trials:
         life.health_check()
         if trial["whole"]:
             life.exec()
-        if trial["kind"] == "before":
+        if trial["kind"] == "before" and not self._request.run_in:
             originals = [member.original for member in self._members]
             self._watch = Watch(self._engine, self._run, originals, owner=self._request.owner)
         for part in self._parts:
