@@ -65,6 +65,10 @@ class Oracle:
     wrong: Callable[[Any], list[str]]
     network: Callable[[], AbstractContextManager[object]] = OwnNetwork
 
+    def observations(self, folder: Path) -> Path:
+        """The file in which a folder has what it saw."""
+        return folder / f"{self.name}.pickle"
+
 
 def _filters(seed: int, cases: int) -> Iterator[tuple[filtering.Observed, dict[Probe, bool]]]:
     with Network() as network:
@@ -350,8 +354,8 @@ class _Recorded:
     accepted: Sequence[list[str]]
 
     @classmethod
-    def of(cls, oracle: Oracle, observations: Path) -> _Recorded:
-        with observations.open("rb") as file:
+    def of(cls, oracle: Oracle, folder: Path) -> _Recorded:
+        with oracle.observations(folder).open("rb") as file:
             cases = list(unpickled(file))
         accepted = [oracle.wrong(seen) for seen in cases]
         print(f"{oracle.name}: {len(cases)} recorded, {sum(map(bool, accepted))} disagree", flush=True)
@@ -398,6 +402,16 @@ def _try(module: _Module, condition: Condition, recorded: _Recorded) -> int:
     return os.WEXITSTATUS(status)
 
 
+def _outcome(module: _Module, condition: Condition, cases: Iterable[_Recorded]) -> int:
+    """Whether one of the oracles finds a mutant; else whether one asks the condition."""
+    outcome = _NOT_ASKED
+    for each in cases:
+        outcome = min(outcome, _try(module, condition, each))
+        if outcome == _FOUND:
+            break
+    return outcome
+
+
 def run(folder: Path, only: Sequence[str]) -> int:
     """Try all mutants on what was recorded; print those that are not found, and how many there are.
 
@@ -408,22 +422,23 @@ def run(folder: Path, only: Sequence[str]) -> int:
     totals: Counter[int] = Counter()
     names = dict.fromkeys(name for oracle in ORACLES for name in oracle.modules)
     wanted = [name for name in names if not only or any(map(name.endswith, only))]
-    recorded = {
-        oracle.name: _Recorded.of(oracle, folder / f"{oracle.name}.pickle")
-        for oracle in ORACLES
-        if set(wanted) & set(oracle.modules)
-    }
+    recorded = []
+    for oracle in ORACLES:
+        if not set(wanted) & set(oracle.modules):
+            continue
+        if oracle.observations(folder).exists():
+            recorded.append(_Recorded.of(oracle, folder))
+        else:
+            print(f"{oracle.name}: not recorded", flush=True)
     for name in wanted:
+        cases = [each for each in recorded if name in each.oracle.modules]
+        if not cases:
+            continue
         module = _Module.of(name)
-        cases = [recorded[oracle.name] for oracle in ORACLES if name in oracle.modules]
         counts: Counter[int] = Counter()
         excuses = EXCUSED.get(name, {})
         for condition in conditions(module.source):
-            outcome = _NOT_ASKED
-            for each in cases:
-                outcome = min(outcome, _try(module, condition, each))
-                if outcome == _FOUND:
-                    break
+            outcome = _outcome(module, condition, cases)
             excuse = excuses.get(str(condition), "")
             if excuse and outcome == _SURVIVED:
                 outcome = _EXCUSED
@@ -459,7 +474,7 @@ def record(folder: Path, seed: int, cases: int, names: Sequence[str]) -> None:
         if child == 0:
             code = 1
             try:
-                with oracle.network(), (folder / f"{oracle.name}.pickle").open("wb") as file:
+                with oracle.network(), oracle.observations(folder).open("wb") as file:
                     for seen in oracle.record(seed, cases):
                         pickle.dump(seen, file)
                 code = 0
