@@ -117,6 +117,10 @@ def _containers(work: str) -> list[str]:
     return [each.partition(":")[0] for each in work.strip("[]").split(">")]
 
 
+def _differing(one: State, other: State) -> set[str]:
+    return {path for path in one.keys() | other.keys() if one.get(path) != other.get(path)}
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A variable of a role.
@@ -184,7 +188,7 @@ BY_HAND = {
         [DAEMON_JSON],
     ),
     "trusts a registry without TLS": (
-        f"""python3 -c 'import json, os, sys
+        f"""python3 -c 'import json, os
 file = "{DAEMON_JSON}"
 keys = json.load(open(file)) if os.path.exists(file) else dict()
 os.makedirs("/etc/docker", exist_ok=True)
@@ -239,6 +243,10 @@ class Site:
         """What works: ``NAME``, ``NAME:PORT`` and by IPv6 ``[NAME:PORT]`` for a neighbour, ``NAME>NAME``."""
         look = _LOOK.format(ports=" ".join(f"{name}:{port}" for name, port in PORTS.items()))
         return set(self.host.ssh("sh", "-c", look, check=False).stdout.split())
+
+    def comes_back(self, work: str) -> bool:
+        """Whether the engine itself starts the containers of something that works, as ``works`` lists it."""
+        return all(self.restarted[container] for container in _containers(work))
 
     @property
     def separates(self) -> bool:
@@ -320,10 +328,7 @@ class World:
         with self._started_again(name) as site:
             before = site.state()
             site.host.ssh("sh", "-c", _UPGRADE)
-            after = site.state()
-            site.touched |= {
-                path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
-            }
+            site.touched |= _differing(before, site.state())
 
     def restart(self, name: str) -> None:
         """Restart the containers."""
@@ -334,11 +339,7 @@ class World:
     def _started_again(self, name: str, *, all_of_them: bool = False) -> Iterator[Site]:
         """Containers work afterwards as before; those that a command has named may be separated now."""
         site = self.sites[name]
-        stay = {
-            each
-            for each in site.works()
-            if all_of_them or all(site.restarted[container] for container in _containers(each))
-        }
+        stay = {each for each in site.works() if all_of_them or site.comes_back(each)}
         yield site
         lost = site.lost(stay)
         if site.separates:
@@ -429,8 +430,7 @@ class World:
             kept = {
                 each
                 for each in worked[name]
-                if not each.startswith("[") and ">" not in each
-                if not stops or all(site.restarted[container] for container in _containers(each))
+                if not (each.startswith("[") or ">" in each) and (not stops or site.comes_back(each))
             }
             assert site.lost(kept) == set(), f"{name}: {self.fleet.records(site.host)[-1:]}"
 
@@ -438,10 +438,7 @@ class World:
         """Release: hosts are as on the first day, but for what a person changed and what the output names."""
         said = self.command("release", node=node, codes=(0,))
         for name, site in self.sites.items():
-            now = site.state()
-            differ = {
-                path for path in now.keys() | site.first.keys() if now.get(path) != site.first.get(path)
-            }
+            differ = _differing(site.first, site.state())
             explained = (*site.touched, *(_PACKAGE if self._package_is_named else ()))
             left = {
                 path for path in differ if path not in said and not any(each in path for each in explained)
