@@ -16,8 +16,7 @@ _SECONDS = 120
 
 
 def worked(engine: Engine, workload: Workload, name: str) -> frozenset[str]:
-    """Return the operations of a workload that work in a container, by name."""
-    succeeds(engine, name, workload.exercise)  # once it has begun to serve
+    """Return the operations of a workload that work in a container that serves, by name."""
     return frozenset(
         operation
         for operation, command in workload.operations.items()
