@@ -17,7 +17,8 @@ from hardener.workload.tunnel import Tunnel
 _MAX_PORTS = 1000
 _MAX_PROBLEMS = 10
 _MAX_TEXT = 1000
-_ADDRESS = re.compile(r"127\.0\.0\.1:[1-9][0-9]{0,4}")
+_ADDRESS = re.compile(r"127\.0\.0\.1:([1-9][0-9]{0,4})")
+_HIGHEST_PORT = 65535
 _PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
 
 
@@ -94,7 +95,8 @@ def _addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
         raise HardenerError(f"{line(host)}: the answer has no addresses of twins")
     answer = {}
     for port, address in found.items():
-        if not _ADDRESS.fullmatch(str(address)) or not _PORT.fullmatch(str(port)):
+        own = _ADDRESS.fullmatch(str(address))
+        if not own or int(own[1]) > _HIGHEST_PORT or not _PORT.fullmatch(str(port)):
             raise HardenerError(f"{line(host)}: {line(str(address), 60)} is not an address of a twin")
         answer[str(port)] = str(address)
     return answer

@@ -286,7 +286,10 @@ def test_the_end_of_the_time_limit_is_reported(run: Run) -> None:
             )
         ),
         (lambda host: host.begun.pop("container"), "the description of the container cannot be read"),
-        (lambda host: host.begun.update(addresses={"80": "10.0.0.1:80"}), "is not an address of a twin"),
+        *(
+            (lambda host, address=address: host.begun.update(addresses={"80": address}), "is not an address")
+            for address in ("10.0.0.1:80", "127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1")
+        ),
         (lambda host: host.begun.pop("ssh"), "there is no way to the ports of the twins"),
     ],
 )
