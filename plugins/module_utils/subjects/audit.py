@@ -25,10 +25,13 @@ RUNTIME_FOLDERS = (RUN_CONTAINERD, "/run/docker")  # made when the engine starts
 _SILENT = (("write_logs", "no"), ("local_events", "no"), ("log_format", "nolog"))
 _FULL = "records are lost while the disk of the log is full"
 _GROWS = "the log grows until its disk is full"
+_LOW = "records are lost while little space is left on the disk of the log"
 # Settings of auditd.conf by which records are lost later; without a value, auditd ignores the event.
 LOSSES = {
     "max_log_file_action": {"ignore": _GROWS, "syslog": _GROWS, "suspend": "nothing is added to a full log"},
     "disk_full_action": {"ignore": _FULL, "syslog": _FULL, "suspend": _FULL},
+    "space_left_action": {"suspend": _LOW},
+    "admin_space_left_action": {"suspend": _LOW},
 }
 SETTINGS = (*(key for key, _ in _SILENT), *LOSSES)  # what the collector reads
 _READ = re.compile(r"[^.\s]\S*\.rules\Z")  # by augenrules

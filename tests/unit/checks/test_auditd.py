@@ -443,6 +443,15 @@ def test_a_mount_is_newer_where_the_start_of_the_rules_is_not_known(judge: Judge
         ({"max_log_file_action": None, "disk_full_action": "single"}, ["max_log_file_action = IGNORE"]),
         ({"max_log_file_action": "rotate", "disk_full_action": "Suspend"}, ["disk_full_action = SUSPEND"]),
         ({"max_log_file_action": "rotate", "disk_full_action": None}, ["disk_full_action = IGNORE"]),
+        (
+            {
+                "disk_full_action": "halt",
+                "space_left_action": "suspend",
+                "admin_space_left_action": "SUSPEND",
+            },
+            ["space_left_action = SUSPEND", "admin_space_left_action = SUSPEND"],
+        ),
+        ({"disk_full_action": "halt", "space_left_action": "SYSLOG", "admin_space_left_action": None}, []),
         ({"max_log_file_action": "keep_logs", "disk_full_action": "exec /bin/x"}, []),
     ],
 )

@@ -334,7 +334,10 @@ def test_the_audit_daemon_and_its_configuration_are_read(
     monkeypatch.setattr(audit, "_PROC", str(tmp_path))
     monkeypatch.setattr(audit, "_DAEMON", str(tmp_path / "auditd.conf"))
     unset = dict.fromkeys(
-        ("write_logs", "local_events", "log_format", "max_log_file_action", "disk_full_action")
+        (
+            *("write_logs", "local_events", "log_format", "max_log_file_action", "disk_full_action"),
+            *("space_left_action", "admin_space_left_action"),
+        )
     )
     assert audit.daemon(812) == {"name": "auditd", **unset}
     text = "# write_logs = yes\nWRITE_LOGS=no # for now\n local_events = yes\nlog_format = ENRICHED\n"
