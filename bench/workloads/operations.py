@@ -29,7 +29,7 @@ def succeeds(engine: Engine, name: str, command: str) -> bool:
     found = engine.api("GET", f"/containers/{name}/json")
     address = next(each["IPAddress"] for each in found["NetworkSettings"]["Networks"].values())
     environment = {**os.environ, "DOCKER_HOST": engine.host, "NAME": name, "CLIENTS": str(CLIENTS)}
-    for port in found["Config"]["ExposedPorts"] or ():
+    for port in found["Config"].get("ExposedPorts") or ():
         number, _, protocol = port.partition("/")
         environment[f"HARDENER_ADDR_{number}{'_udp' if protocol == 'udp' else ''}"] = f"{address}:{number}"
     try:
