@@ -35,18 +35,25 @@ ip netns exec neighbour ip link set eth0 up
 ip netns exec neighbour ip route add 172.17.0.0/16 via 10.77.0.1
 """
 _LOOK = r"""
-for url in "10.77.0.1:8080" "10.77.0.1:8081" "10.77.0.1:9999" "[fd77::1]:9999" "172.17.0.2:80"; do
+for url in 10.77.0.1:8080 10.77.0.1:8081 10.77.0.1:9999 172.17.0.2:80 \
+  "[fd77::1]:8080" "[fd77::1]:8081" "[fd77::1]:9999"; do
   echo "$url $(ip netns exec neighbour busybox timeout 3 busybox wget -q -O - "http://$url/" 2>/dev/null)"
 done
 echo "ssh $(ip netns exec neighbour busybox timeout 3 busybox nc 10.77.0.1 22 </dev/null | head -c 4)"
 """
 BEFORE = {
     "10.77.0.1:8080": "hello",
+    "[fd77::1]:8080": "hello",
     "10.77.0.1:9999": "stray",
     "[fd77::1]:9999": "stray",
     "ssh": "SSH-",
 }
-AFTER = {**BEFORE, "10.77.0.1:8081": "", "10.77.0.1:9999": "", "[fd77::1]:9999": "", "172.17.0.2:80": ""}
+AFTER = {
+    **BEFORE,
+    **dict.fromkeys(
+        ("10.77.0.1:8081", "[fd77::1]:8081", "10.77.0.1:9999", "[fd77::1]:9999", "172.17.0.2:80"), ""
+    ),
+}
 
 
 def reached(guest: lab.Guest) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.integration.namespaces import Space, address, join
+from tests.unit.checks.lib.packetfilter.asking import recorded
 from tests.unit.plugins.loading import COLLECTIONS
 from tests.unit.plugins.module_utils.render.rendering import documents_of
 from tests.unit.snapshots import container, make, only
@@ -96,9 +97,14 @@ class Host:
             for family, tool in FAMILIES.items()
         }
         bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+        nft = json.loads(self.space.run("nft", "--json", "list", "ruleset"))["nftables"]
+        driver = "nftables" if any("docker-bridges" in str(each) for each in nft) else "iptables"
         snapshot = make(
-            firewall=only({"iptables": {"variant": None, **saved}, "nft": None, "errors": {}}),
-            **{"docker.containers": [container("web", HostConfig={"PortBindings": only(bindings)})]},
+            firewall=only({"iptables": {"variant": None, **saved}, "nft": nft, "errors": {}}),
+            **{
+                "docker.containers": [container("web", HostConfig={"PortBindings": only(bindings)})],
+                "docker.info": {"FirewallBackend": {"Driver": driver}},
+            },
         )
         documents = documents_of("firewall")(snapshot.raw, **{**VARIABLES, **variables})
         text = json.dumps(documents).replace("/etc/hardener", f"{self.folder}/etc/hardener")
@@ -256,6 +262,44 @@ def test_containers_are_reachable_only_by_published_ports(host: Host, peer: Spac
     assert peer.connect(*published) == "open filtered"
     host.converge(published=[{"port": "8000-8100"}], published_others="drop")
     assert peer.connect(*published) == "open filtered"
+
+
+def test_published_ports_of_an_engine_that_filters_with_nftables_are_limited(
+    host: Host, peer: Space, inner: Space
+) -> None:
+    for table in ("filter", "nat"):
+        host.space.run("iptables", "--table", table, "--flush")
+        host.space.run("iptables", "--table", table, "--delete-chain")
+    host.space.run("nft", "--json", "--file", "-", given=recorded("docker29.nft.json"))
+    for port in (80, 90):
+        inner.serve("172.17.0.2", port)
+    peer.serve("10.9.0.2", 443)
+    places = ("10.9.0.1 8080", "172.17.0.2 80", "172.17.0.2 90")
+    assert peer.connect(*places) == "open filtered filtered"
+    for sources, reached in ((["10.9.0.3"], "filtered"), (["10.9.0.0/24"], "open"), ([], "open")):
+        published = [{"port": 8080, **({"sources": sources} if sources else {})}]
+        assert host.converge(published=published, published_others="drop")["outcome"] == "changed"
+        assert peer.connect(*places) == f"{reached} filtered filtered"
+        assert inner.connect("10.9.0.2 443") == "open"
+    with Space() as other:
+        join(host.space, "eth1", other, "eth0")
+        address(host.space, "eth1", "10.8.0.1/24")
+        address(other, "eth0", "10.8.0.2/24")
+        other.run("ip", "route", "add", "default", "via", "10.8.0.1")
+        peer.run("ip", "route", "add", "10.8.0.0/24", "via", "10.9.0.1")
+        other.serve("10.8.0.2", 80)
+        assert peer.connect("10.8.0.2 80") == "filtered"
+    assert host.converge(published=published, published_others="drop")["outcome"] == "unchanged"
+    host.converge(published_others="drop")
+    assert peer.connect(*places) == "filtered filtered filtered"
+    # As after a restart of the engine, which loads its own table again.
+    host.space.run("nft", "flush table ip docker-bridges; delete table ip docker-bridges")
+    host.space.run("nft", "--json", "--file", "-", given=recorded("docker29.nft.json"))
+    assert peer.connect(*places) == "filtered filtered filtered"
+    assert host.converge(published_others="drop")["outcome"] == "unchanged"
+    assert host.release("firewall")["outcome"] == "changed"
+    assert peer.connect(*places) == "open filtered filtered"
+    assert not any("HARDENER" in rule for rule in host.rules())
 
 
 def test_unlisted_forwarding_between_other_interfaces_is_refused(host: Host, peer: Space) -> None:

@@ -23,6 +23,7 @@ from tests.hosts import namespace_host
 from tests.hosts.fleet import Fleet
 from tests.hosts.guard import JOURNAL, background, once, settled
 from tests.hosts.neighbour import NEIGHBOUR, WEB_IMAGE
+from tests.hosts.newer_engine import UPGRADE
 from tests.hosts.production import ULIMITS
 from tests.hosts.reboot import reboot
 from tests.hosts.workload import BARE, DAEMON_JSON
@@ -78,18 +79,6 @@ done
 wait
 """
 
-# The engine of Debian testing, and what it needs; the rest of the host stays as it is.
-_UPGRADE = r"""
-exec >&2
-cd /etc/apt
-sed -n "s/^deb \(.*debian\) trixie main.*/deb [check-valid-until=no] \1 testing main/p" sources.list |
-  tee sources.list.d/testing.list
-printf 'Package: *\nPin: release a=testing\nPin-Priority: 100\n' >preferences.d/testing
-apt-get update --quiet=2
-DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
-  --option=Dpkg::Options::=--force-confold --target-release=testing docker.io
-systemctl restart docker
-"""
 _RUN = (
     "docker rm --force {name} 2>/dev/null; docker run --detach --name {name} --restart {policy}"
     " --publish {port}:80 busybox:web httpd -f -p 80 -h /www"
@@ -327,7 +316,7 @@ class World:
         """Upgrade the engine, and restart it."""
         with self._started_again(name) as site:
             before = site.state()
-            site.host.ssh("sh", "-c", _UPGRADE)
+            site.host.ssh("sh", "-c", UPGRADE)
             site.touched |= _differing(before, site.state())
 
     def restart(self, name: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from tests.hosts.neighbour import AFTER, NEIGHBOUR, SERVICES, reached
+from tests.hosts.neighbour import NEIGHBOUR, SERVICES, reached
+from tests.hosts.newer_engine import UPGRADE
 from tests.hosts.play import Run
 from tests.hosts.reboot import reboot
 
@@ -26,7 +27,7 @@ docker run --detach --name db --restart always --publish 8081:80 busybox:web htt
 {STARTED}
 """
 PUBLISHED: dict[str, Any] = {
-    "firewall_published": [{"port": 8080, "sources": ["10.77.0.0/24"]}],
+    "firewall_published": [{"port": 8080, "sources": ["10.77.0.0/24", "fd77::/64"]}],
     "firewall_published_others": "drop",
 }
 NFTABLES = r"""
@@ -50,6 +51,7 @@ systemctl restart docker
 # Commands that set a firewall up, its name if it filters inbound packets, and commands after which the rules
 # of the role must still apply.
 FIREWALLS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "none": ("true", "", ("systemctl restart docker",)),
     "ufw": (
         f"{INSTALL.format('ufw')}; ufw allow 22/tcp; ufw --force enable",
         "ufw",
@@ -81,14 +83,26 @@ def shell(guest: lab.Guest, script: str) -> str:
     return guest.ssh("sh", "-c", script).stdout
 
 
+@pytest.mark.parametrize("engine", ["26.1", "28.5"])
 @pytest.mark.parametrize("name", FIREWALLS)
-def test_published_ports_are_filtered_beside_another_firewall(boot: Boot, tmp_path: Path, name: str) -> None:
+def test_published_ports_are_filtered_beside_another_firewall(
+    boot: Boot, tmp_path: Path, name: str, engine: str
+) -> None:
     install, owner, events = FIREWALLS[name]
     guest = boot("13")
+    if engine == "28.5":
+        shell(guest, UPGRADE)
+    assert shell(guest, "docker version --format '{{.Server.Version}}'").startswith(engine)
     shell(guest, install)
     shell(guest, SERVICES + SECOND)
     shell(guest, NEIGHBOUR)
-    assert reached(guest).items() >= {"10.77.0.1:8080": "hello", "10.77.0.1:8081": "hello"}.items()
+    before = reached(guest)
+    assert before.items() >= {"10.77.0.1:8080": "hello", "10.77.0.1:8081": "hello", "ssh": "SSH-"}.items()
+    # A firewall that filters inbound packets refuses those to docker-proxy, which serves clients of IPv6.
+    assert before["[fd77::1]:8080"] == before["[fd77::1]:8081"] == ("" if owner else "hello")
+    after = {
+        where: word if where == "ssh" or where.endswith(":8080") else "" for where, word in before.items()
+    }
 
     def run(**more: Any) -> dict[str, Any]:
         return Run(
@@ -99,10 +113,10 @@ def test_published_ports_are_filtered_beside_another_firewall(boot: Boot, tmp_pa
     assert done["outcome"] == "changed", done
     inbound = f"firewall_inbound: inbound packets are filtered by {owner}: no rules beside it"
     assert (inbound in done["notes"]) is bool(owner)
-    assert reached(guest) == AFTER
+    assert reached(guest) == after
     for event in events:
         shell(guest, event)
-        assert reached(guest) == AFTER, event
+        assert reached(guest) == after, event
         assert run()["outcome"] == "unchanged", event
     if owner:
         others = {"firewall_allow": [{"port": 9999}], "firewall_forward": [{"from": "lan0", "to": "lan1"}]}
@@ -111,5 +125,5 @@ def test_published_ports_are_filtered_beside_another_firewall(boot: Boot, tmp_pa
     reboot(guest)
     shell(guest, NEIGHBOUR)
     shell(guest, STARTED)
-    assert reached(guest) == AFTER
+    assert reached(guest) == after
     assert run()["outcome"] == "unchanged"

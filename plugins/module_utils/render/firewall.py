@@ -113,7 +113,7 @@ def _input_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     for service in (*ssh, *wanted.allow):
         yield from service.rules(family, "--dport")
     # Docker's rules redirect published ports: then only containers that call their own host reach
-    # docker-proxy here. Without such rules (IPv6 before 27), all packets to published ports do.
+    # docker-proxy here. In IPv6 it serves containers without IPv6, and before 27 all.
     places = [f"-i {bridge} " for bridge in facts.bridges(host)] if facts.translates(host, family) else [""]
     rules = [rule for service in wanted.published for rule in service.rules(family, "--dport")]
     if wanted.published_others != "drop":
@@ -157,7 +157,7 @@ def _docker_user(host: HostView, wanted: Site, *, on: bool, remove: bool) -> dic
             continue
         chains = {"HARDENER-DOCKER": _docker_rules(host, wanted, family)}
         if not other:
-            chains["HARDENER-FORWARD"] = _forward_rules(wanted, family)
+            chains["HARDENER-FORWARD"] = _forward_rules(host, wanted, family)
         files[f"forwarded.{family}"] = _text(family, chains)
         if not other and facts.forwards(host, family) and "HARDENER-FORWARD" not in facts.saved(host, family):
             notes.append(f"{family}: traffic between other interfaces has to be allowed in firewall_forward")
@@ -188,11 +188,13 @@ def _docker_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in facts.bridges(host))
 
 
-def _forward_rules(wanted: Site, family: str) -> Iterator[str]:
+def _forward_rules(host: HostView, wanted: Site, family: str) -> Iterator[str]:
     """Yield the rules for forwarded packets that no rule before has accepted."""
     yield f"{_REPLIES} -j ACCEPT"
     for path in wanted.forward:
         yield from path.rules(family, "ACCEPT")
+    if facts.nftables_backend(host):  # which accepts packets of containers in its own table alone
+        yield from (f"-{way} {bridge} -j RETURN" for bridge in facts.bridges(host) for way in "io")
     yield "-j DROP"
 
 

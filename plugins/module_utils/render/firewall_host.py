@@ -81,23 +81,39 @@ def unfit_engine(host: HostView) -> str:
         return (
             "the engine is rootless: its ports are open on the host itself, and firewall_inbound filters them"
         )
-    backend = str((host.info.get("FirewallBackend") or {}).get("Driver") or _set(host, "firewall-backend"))
-    if backend.startswith("nftables"):
-        return (
-            "the engine filters with nftables and has no DOCKER-USER: take firewall-backend out of its"
-            " configuration, or filter in an nftables table of your own"
-        )
-    if _set(host, "iptables").lower() in ("0", "f", "false"):
+    if _off(host, "iptables"):
         return "the engine may not manage the packet filter: take iptables: false out of its configuration"
-    if host.engine.get("reachable") and not has_chain(host, "ipv4", "DOCKER"):
+    if nftables_backend(host) and host.data("firewall").get("nft") is None:
+        return "the engine's rules are in nftables and could not be read: install nft (package nftables)"
+    if host.engine.get("reachable") and not _has_engines_rules(host, "ipv4"):
         return "Docker's own rules are not loaded, since they were flushed: restart the engine first"
     return ""
+
+
+def nftables_backend(host: HostView) -> bool:
+    """Return whether the engine filters in nftables of its own, now or by its configuration."""
+    running = str((host.info.get("FirewallBackend") or {}).get("Driver") or "")
+    return any(each.startswith("nftables") for each in (running, _set(host, "firewall-backend")))
+
+
+def _has_engines_rules(host: HostView, family: str, table: str = "filter") -> bool:
+    """Return whether the engine's rules are loaded: its chain of iptables, or its table of nftables."""
+    own = ("ip" if family == "ipv4" else "ip6", "docker-bridges")
+    tables = (each.get("table") or {} for each in host.data("firewall").get("nft") or ())
+    return has_chain(host, family, "DOCKER", table) or own in (
+        (each.get("family"), each.get("name")) for each in tables
+    )
 
 
 def _set(host: HostView, key: str) -> str:
     """Return a declared setting of the daemon as text; empty if it is not set."""
     value = host.setting(key)
     return "" if value is None else str(value)
+
+
+def _off(host: HostView, key: str) -> bool:
+    """Return whether a switch of the daemon, which is on by default, is off."""
+    return _set(host, key).lower() in ("0", "f", "false")
 
 
 def families(host: HostView) -> list[str]:
@@ -162,8 +178,13 @@ def forwards(host: HostView, family: str) -> bool:
 
 
 def translates(host: HostView, family: str) -> bool:
-    """Return whether Docker's rules redirect published ports past the input chain."""
-    return not host.rootless and has_chain(host, family, "DOCKER", "nat")
+    """Return whether Docker's rules redirect all published ports past the input chain.
+
+    Ports of containers without IPv6 are not redirected in IPv6: docker-proxy serves them.
+    """
+    if host.rootless or (family == "ipv6" and not _off(host, "userland-proxy")):
+        return False
+    return _has_engines_rules(host, family, "nat")
 
 
 def bridges(host: HostView) -> list[str]:
@@ -180,7 +201,7 @@ def bridges(host: HostView) -> list[str]:
 
 def unfiltered_ipv6(host: HostView) -> list[str]:
     """Return IPv6 networks that the engine does not filter."""
-    if has_chain(host, "ipv6", "DOCKER"):
+    if _has_engines_rules(host, "ipv6"):
         return []
     networks = host.data("docker.networks") or ()
     return [str(network.get("Name")) for network in networks if network.get("EnableIPv6")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render.program imp
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
+from tests.unit.checks.lib.packetfilter.asking import recorded as printed
 from tests.unit.plugins.module_utils.render.rendering import documents_of, verdicts
 from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only, recorded, unread
 
@@ -536,15 +538,23 @@ def test_rules_are_loaded_again_after_a_unit_that_removes_all_rules(unit_name: s
 
 ENGINES = {
     "none": (no_engine(), "no Docker engine"),
-    "nftables": (
+    "nftables, unread": (
         filtering(**{"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}),
-        "has no DOCKER-USER",
+        "install nft (package nftables)",
     ),
-    "nftables, stopped": (
+    "nftables, stopped and unread": (
         filtering(
             **{"docker.info": failed(), "daemon.config": {"parsed": {"firewall-backend": "nftables"}}},
         ),
-        "has no DOCKER-USER",
+        "install nft (package nftables)",
+    ),
+    "nftables, flushed": (
+        filtering(
+            "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n",
+            firewall={"nft": []},
+            **{"docker.info": {"FirewallBackend": {"Driver": "nftables"}}},
+        ),
+        "restart the engine first",
     ),
     "iptables false": (filtering(**{"daemon.config": {"parsed": {"iptables": False}}}), "iptables: false"),
     "flushed": (filtering("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"), "restart the engine first"),
@@ -557,6 +567,44 @@ def test_without_docker_user_only_inbound_rules_are_written(name: str) -> None:
     found = documents(snapshot)
     assert reason in found["firewall_docker_user"]["refused"]
     assert "refused" not in found["firewall_inbound"]
+
+
+def test_published_ports_of_an_engine_with_nftables_satisfy_the_control() -> None:
+    empty = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n"
+    snapshot = filtering(
+        empty,
+        empty,
+        firewall={"nft": only(json.loads(printed("docker29.nft.json"))["nftables"])},
+        **{
+            "docker.info": {"FirewallBackend": {"Driver": "nftables"}},
+            "docker.containers": publishing(**{"80_tcp": [{"HostIp": "", "HostPort": "8080"}]}),
+        },
+    )
+    control = "host-firewall-docker-user"
+    assert verdicts(snapshot, control) == {control: Status.FAIL}
+    variables = {"published": [{"port": 8080, "sources": ["192.0.2.0/24"]}], "published_others": "drop"}
+    assert verdicts(loaded(snapshot, **variables), control) == {control: Status.PASS}
+    for family in ("ipv4", "ipv6"):
+        forwarded = rules(snapshot, f"forwarded.{family}")
+        assert forwarded[-2:] == ["-A HARDENER-FORWARD -o br-+ -j RETURN", "-A HARDENER-FORWARD -j DROP"]
+    assert "-A HARDENER-INPUT -i docker+ -p tcp -m tcp --dport 8080 -j RETURN" in rules(snapshot)
+
+
+@pytest.mark.parametrize(("proxy", "interface"), [(None, ""), (True, ""), (False, "-i docker+ ")])
+def test_docker_proxy_serves_containers_without_ipv6_beside_dockers_rules(
+    proxy: bool | None, interface: str
+) -> None:
+    settings = {} if proxy is None else {"userland-proxy": proxy}
+    snapshot = filtering(
+        ipv6=SAVED,
+        **{
+            "docker.containers": publishing(**{"80_tcp": [{"HostIp": "", "HostPort": "8080"}]}),
+            "daemon.config": {"parsed": settings},
+        },
+    )
+    rule = f"-A HARDENER-INPUT {interface}-p tcp -m tcp --dport 8080 -j RETURN"
+    assert rule in rules(snapshot, "inbound.ipv6")
+    assert "-A HARDENER-INPUT -p tcp -m tcp --dport 8080 -j RETURN" not in rules(snapshot)
 
 
 def test_an_engine_that_is_not_running_is_accepted() -> None:
