@@ -28,7 +28,8 @@ LONGEST_README = 8 * 1024  # bytes
 _SOURCES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "roles/*/README.md")
 
 
-_KINDS = "e2e|integration|promise|releases|system|unit|workloads"  # of tests, the folders below tests/
+# The folders of tests below tests/.
+_KINDS = "e2e|faults|integration|life|mesh|oracles|promise|releases|system|unit|workloads"
 _TEST = re.compile(rf"`(?:(?:tests/)?((?:{_KINDS})/[\w/]+\.py)|(test_\w+))`")
 _INLINE = re.compile(r"`((?:hardener|make) [^`\n]+)`")
 _SHORT_FENCE = re.compile(r"^ *(?:``?|~~?)\w*$", re.MULTILINE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "support.md"
 
 # Kinds of hosts, the one that shows most first.
-KINDS = (GUEST, NAMESPACES, LIKENESS, ENGINE) = ("guest", "namespaces", "likeness", "engine")
+KINDS = (GUEST, NAMESPACES, LIKENESS, ENGINE, RULES) = ("guest", "namespaces", "likeness", "engine", "rules")
 NOT = "no"
 
 DEBIAN_12 = "Debian 12 · Docker 20.10 (Debian)"
@@ -18,9 +18,10 @@ UBUNTU = "like Ubuntu 24.04 · docker-ce's layout · ufw"
 ROCKY = "like Rocky 9 · docker-ce's layout · firewalld"
 ROOTLESS = "Debian 13 · rootless engine"
 SWARM = "Debian 13 · manager of a swarm"
-BESIDE = "Debian 13 · ufw, firewalld, nftables.conf or iptables-persistent"
+BESIDE = "Debian 13 · Docker 26.1 and 28.5 · ufw, firewalld, nftables.conf or iptables-persistent"
+UPGRADED = "Debian 13 · Docker 28.5 (Debian testing)"
 DOCKER_29 = "Docker 29, also with its nftables backend"
-HOSTS = (DEBIAN_12, DEBIAN_13, TESTING, UBUNTU, ROCKY, ROOTLESS, SWARM, BESIDE, DOCKER_29)
+HOSTS = (DEBIAN_12, DEBIAN_13, UPGRADED, TESTING, UBUNTU, ROCKY, ROOTLESS, SWARM, BESIDE, DOCKER_29)
 
 COMMANDS = ("audit", "plan", "harden", "provision", "updates", "drift", "rollback", "release", "record")
 _LIFE = "audit plan harden updates drift rollback release"
@@ -126,6 +127,19 @@ EVIDENCE = (
         "system/test_other_firewalls.py::test_published_ports_are_filtered_beside_another_firewall",
         NAMESPACES,
         BESIDE,
+        "harden",
+    ),
+    Evidence(
+        "life/test_lives.py::test_generated_lives",
+        NAMESPACES,
+        UPGRADED,
+        "audit plan harden drift rollback release",
+    ),
+    Evidence(
+        "integration/test_firewall.py"
+        "::test_published_ports_of_an_engine_that_filters_with_nftables_are_limited",
+        RULES,
+        DOCKER_29,
         "harden",
     ),
 )
