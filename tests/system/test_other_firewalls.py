@@ -83,8 +83,15 @@ def shell(guest: lab.Guest, script: str) -> str:
     return guest.ssh("sh", "-c", script).stdout
 
 
-@pytest.mark.parametrize("engine", ["26.1", "28.5"])
-@pytest.mark.parametrize("name", FIREWALLS)
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        (name, engine)
+        for name in FIREWALLS
+        for engine in ("26.1", "28.5")
+        if (name, engine) != ("none", "26.1")
+    ],
+)
 def test_published_ports_are_filtered_beside_another_firewall(
     boot: Boot, tmp_path: Path, name: str, engine: str
 ) -> None:
@@ -115,7 +122,7 @@ def test_published_ports_are_filtered_beside_another_firewall(
     assert (inbound in done["notes"]) is bool(owner)
     assert reached(guest) == after
     for event in events:
-        shell(guest, event)
+        shell(guest, f"systemctl reset-failed docker; {event}")
         assert reached(guest) == after, event
         assert run()["outcome"] == "unchanged", event
     if owner:
