@@ -136,7 +136,7 @@ oracles: test-packages $(VENV)/.installed ## thousands of generated cases whose 
 	$(PYTEST) tests/oracles --all-cases --numprocesses=2 --verbose
 
 .PHONY: mutants
-mutants: test-packages $(VENV)/.installed ## whether the oracles find each condition of the judges that is inverted (root, an hour)
+mutants: test-packages $(VENV)/.installed ## whether the oracles find each condition of the judges that is inverted (root, 20 minutes)
 	$(BIN)/python -m tests.oracles.mutants record test-results/mutants
 	$(BIN)/python -m tests.oracles.mutants run test-results/mutants
 
