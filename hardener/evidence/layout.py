@@ -19,12 +19,9 @@ SUMS = "SHA256SUMS"  # the signed file, in the format of ``sha256sum --check``
 SIGNATURE = f"{SUMS}.sig"
 STAMP = f"{SIGNATURE}.tsr"
 REPORTS = tuple(
-    FORMATS[name]
-    for name in (
-        *("csv", "defectdojo", "html", "json", "junit"),
-        *("markdown", "ndjson", "ocsf", "oscal", "sarif"),
-    )
+    FORMATS[name] for name in ("csv", "html", "json", "junit", "markdown", "ndjson", "ocsf", "oscal", "sarif")
 )
+_EARLIER_REPORT = "report.defectdojo.json"
 DECLARED = ("attestations", "releases", "waivers")  # files of a run that people wrote
 
 # Of one case and without a last dot, so that no two are one folder on a system that ignores these.
@@ -85,7 +82,7 @@ def require_names(manifest: Manifest) -> None:
     expected = sorted(
         [
             README,
-            *(name for run in manifest.runs for name in _names(run)),
+            *(name for run in manifest.runs for name in _names(run, earlier=manifest.earlier)),
             *(name for each in manifest.proofs for name in _proof_names(each)),
         ]
     )
@@ -111,14 +108,14 @@ def _proof_names(found: Proof) -> Iterator[str]:
     return (f"{found.folder}/{name}" for name in found.files)
 
 
-def _names(run: Run) -> Iterator[str]:
+def _names(run: Run, *, earlier: bool) -> Iterator[str]:
     """Yield the names of all files of a run."""
     for what in run.declared:
         if what not in DECLARED:
             raise Refused(MANIFEST, f"run {run.info.run_id}: {what!r} is not a file of decisions")
         yield declared_name(run.folder, what)
-    for each in REPORTS:
-        yield report_name(run.folder, each.file)
+    for file in (*(each.file for each in REPORTS), *([_EARLIER_REPORT] if earlier else [])):
+        yield report_name(run.folder, file)
     for number, host in enumerate(run.hosts, 1):
         if host.snapshot:
             name = snapshot_name(run.folder, number, host.name)

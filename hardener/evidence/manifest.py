@@ -20,8 +20,9 @@ from hardener.run import RunInfo
 
 MANIFEST = "manifest.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "urn:hardener:evidence:1"  # type of a bundle without proofs
-PREDICATE_PROOFS = "urn:hardener:evidence:2"  # type of a bundle with proofs
+PREDICATE = "urn:hardener:evidence:3"  # type of a bundle
+# Types of hardener 0.2, without and with proofs: they have a report for DefectDojo besides.
+EARLIER = ("urn:hardener:evidence:1", "urn:hardener:evidence:2")
 
 _STATUSES = [status.value for status in Status]  # a new status needs a new type of bundle
 _MOST_VALUES = 20_000_000  # a year of a large fleet
@@ -127,6 +128,7 @@ class Manifest:
     runs: tuple[Run, ...]
     previous: Link
     proofs: tuple[Proof, ...] = ()
+    earlier: bool = False  # of one of the types ``EARLIER``
 
     def render(self) -> bytes:
         """Render the manifest as JSON; equal manifests give equal bytes."""
@@ -136,7 +138,7 @@ class Manifest:
                 {"name": each.name, "digest": {"sha256": each.sha256}, "annotations": {"size": each.size}}
                 for each in self.files
             ],
-            "predicateType": PREDICATE_PROOFS if self.proofs else PREDICATE,
+            "predicateType": EARLIER[bool(self.proofs)] if self.earlier else PREDICATE,
             "predicate": {
                 "window": _window(self.runs),
                 "ledger": {"previous": {"seq": self.previous.seq, "sha256": self.previous.sha256}},
@@ -158,9 +160,9 @@ class Manifest:
         """
         try:
             document = parse(data, most_values=_MOST_VALUES, pairs=_object)
-            kinds = (PREDICATE, PREDICATE_PROOFS)
+            kinds = (*EARLIER, PREDICATE)
             if document["_type"] != STATEMENT or document["predicateType"] not in kinds:
-                raise Refused(MANIFEST, f"this version of hardener reads only {' and '.join(kinds)}")
+                raise Refused(MANIFEST, f"this version of hardener reads only {', '.join(kinds)}")
             predicate = document["predicate"]
             previous = predicate["ledger"]["previous"]
             manifest = cls(
@@ -175,6 +177,7 @@ class Manifest:
                 runs=tuple(_read_run(each) for each in predicate["runs"]),
                 previous=Link(_number(previous["seq"]), _digest(previous["sha256"])),
                 proofs=tuple(_read_proof(each) for each in predicate.get("proofs", ())),
+                earlier=document["predicateType"] in EARLIER,
             )
             rendered = manifest.render()
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -59,7 +59,6 @@ FORMATS = MappingProxyType(
         each.name: each
         for each in (
             Format("csv", "CSV", "csv:CsvReport", "report.csv"),
-            Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport", "report.defectdojo.json"),
             Format("html", "HTML", "html:HtmlReport", "report.html", looks_back=True),
             Format("json", "JSON", "native:NativeReport", "report.json"),
             Format("junit", "JUnit", "junit:JUnitReport", "report.junit.xml", splits=True),

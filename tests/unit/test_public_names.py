@@ -18,6 +18,7 @@ CHANGED = {
     "verb hardener baseline": "hardener runs baseline",
     "option hardener baseline --home": "hardener runs baseline --home",
     "option hardener runs --home": "hardener runs list --home",
+    "choice hardener report --format defectdojo": "hardener report --format sarif",
 }
 KINDS = {name.partition(" ")[0] for name in RECORDED}
 

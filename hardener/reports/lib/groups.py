@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -45,8 +44,3 @@ class GroupTotals:
     def several(self) -> list[Group]:
         """Return the groups by name; return none for a single group, which would repeat the totals."""
         return self.all() if len(self._groups) > 1 else []
-
-
-def tags(assessment: Assessment) -> list[str]:
-    """Return ``group:web`` for each group whose name all readers accept as a tag."""
-    return [f"group:{name}" for name in assessment.groups if re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", name)]

@@ -29,6 +29,11 @@ def test_names_of_an_earlier_version_are_accepted() -> None:
     assert len(NAMES) == 24
 
 
+def test_a_bundle_of_today_has_no_report_for_defectdojo() -> None:
+    with pytest.raises(Refused, match=r"^runs/run-a/reports/report\.defectdojo\.json: extra: "):
+        require_names(dataclasses.replace(EARLIER_MANIFEST, earlier=False))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bundle_without_a_required_file_is_refused(name: str) -> None:
     with pytest.raises(Refused, match=f"^{name}: missing: "):

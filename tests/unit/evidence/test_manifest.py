@@ -114,6 +114,7 @@ def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
         b"[" * 100_000,
         broken(lambda found: found.update(_type="https://in-toto.io/Statement/v0.1")),
         broken(lambda found: found.update(predicateType="urn:hardener:evidence:2")),
+        broken(lambda found: found.update(predicateType="urn:hardener:evidence:4")),
         broken(lambda found: found["subject"][0].update(name=3)),
         broken(lambda found: found["subject"][0]["annotations"].update(size=-1)),
         broken(lambda found: found["subject"][0]["annotations"].update(size=True)),

@@ -49,17 +49,6 @@ def read_records(path: Path) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-# --- DefectDojo ------------------------------------------------------------------------------------------
-
-
-def read_defectdojo(path: Path) -> list[dict[str, Any]]:
-    """The findings."""
-    document = json.loads(path.read_text(encoding="ascii"))
-    _validate(_schemas("defectdojo.json"), document)
-    findings: list[dict[str, Any]] = document["findings"]
-    return findings
-
-
 # --- HTML ------------------------------------------------------------------------------------------------
 
 
@@ -256,11 +245,6 @@ READERS = MappingProxyType(
             read_records,
             lambda rows: [(row["slug"], row["status"]) for row in rows],
             lambda rows: Counter(row["host"] for row in rows),
-        ),
-        "defectdojo": Reader(
-            read_defectdojo,
-            lambda found: [each["vuln_id_from_tool"] for each in found],
-            lambda found: Counter(each["title"].rpartition(": ")[2] for each in found),
         ),
         "html": Reader(
             read_html,

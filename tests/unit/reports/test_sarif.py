@@ -100,6 +100,12 @@ def _rest(run: RunInfo) -> tuple[Any, ...]:
     return run.benchmark, run.catalogue_digest, run.ansible_version, run.started, run.ended
 
 
+def test_names_of_fingerprints_have_the_form_that_defectdojo_reads(write: Write) -> None:
+    """A method, or a method and its version; it refuses the file otherwise."""
+    names = {name for each in read(write(assessment()))["results"] for name in each["partialFingerprints"]}
+    assert all(re.fullmatch(r"[a-zA-Z]+(/v\d+)?", name) for name in names)
+
+
 def test_two_snapshots_of_a_host_have_different_fingerprints(write: Write) -> None:
     results = read(write(assessment("a"), assessment("a")))["results"]
     assert len({each["partialFingerprints"]["hardener/v1"] for each in results}) == len(results)

@@ -19,7 +19,6 @@ READ: dict[str, Any] = {
     "json": lambda text: json.loads(text)["hosts"][0]["findings"][0]["severity"],
     "csv": lambda text: next(csv.DictReader(io.StringIO(text)))["severity"],
     "ocsf": lambda text: json.loads(text.splitlines()[0])["severity"].lower(),
-    "defectdojo": lambda text: json.loads(text)["findings"][0]["severity"].lower(),
     "markdown": lambda text: (
         "high" if "**2.8** high" in text else "critical" if "**2.8** critical" in text else ""
     ),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hardener.model import Assessment, Status
-from hardener.reports.lib.groups import GroupTotals, tags
+from hardener.reports.lib.groups import GroupTotals
 from tests.unit.reports.assessments import CONTROLS, assessment, gone
 
 
@@ -36,10 +36,3 @@ def test_a_single_group_is_not_listed(groups: tuple[str, ...]) -> None:
 
 def test_the_number_of_groups_is_bounded() -> None:
     assert len(totals(inside(assessment(), *map(str, range(5000)))).several()) == 1000
-
-
-def test_a_tag_has_only_characters_that_all_readers_accept() -> None:
-    assert tags(inside(assessment(), "web", "eu-1", "a b", 'a"', "a,b", "x" * 61, "")) == [
-        "group:web",
-        "group:eu-1",
-    ]
