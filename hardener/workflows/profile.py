@@ -15,8 +15,8 @@ from hardener.text import line
 from hardener.workload.artefacts import artefacts
 from hardener.workload.compose import edited
 from hardener.workload.page import Section, sections
-from hardener.workload.profile import Profile, make, short_name
-from hardener.workload.profile_document import MOST, PROOF, Document, document, foreign
+from hardener.workload.profile import make, short_name
+from hardener.workload.profile_document import MOST, PROOF, Document, foreign
 from hardener.workload.proven import Proven, check, read_folder
 from hardener.workload.recording import load
 from hardener.workload.settings import SECCOMP, interpolated, recorded_keys, service_keys
@@ -123,13 +123,16 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
     project = request.compose[0].parent if request.compose else folder
     seccomp = _relative(folder / SECCOMP, project)
     service, change = request.service, None
+    if request.compose and not service:
+        service = _recorded_service(made.document)
+    whole = made.document.model_copy(
+        update={"seccomp_path": seccomp, "service": service or made.document.service}
+    )
     if request.compose:
-        service = service or _recorded_service(made)
-        whole = document(made, seccomp=seccomp, service=service)
         change = _change(request.compose, whole)
     served = any(each.served for each in made.merged.recordings)
     page = list(sections(made))
-    files = artefacts(made, seccomp=seccomp, service=service)
+    files = artefacts(whole)
     proof, unproven = _proof(folder, files)
     if request.require_proof and not served:
         raise HardenerError(
@@ -161,8 +164,8 @@ def make_profile(request: ProfileRequest) -> ProfileResult:
         change=change,
         proven=not unproven,
         removed_proof=removed_proof,
-        user=str(made.user or ""),
-        apparmor=made.apparmor.name if made.apparmor and made.confined_by_apparmor else "",
+        user=str(whole.user or ""),
+        apparmor=whole.apparmor.name if whole.apparmor and whole.apparmor.used else "",
     )
 
 
@@ -210,8 +213,8 @@ def _remove(path: Path) -> bool:
     return True
 
 
-def _recorded_service(made: Profile) -> str:
-    recorded = made.merged.one.container.compose
+def _recorded_service(profile: Document) -> str:
+    recorded = profile.container.compose
     if recorded is None:
         raise HardenerError(
             "the recorded container does not belong to a compose project",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from pydantic import Field
 
@@ -97,19 +96,13 @@ class Rule(Part):
     phases: tuple[Phase, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppArmor:
-    """An AppArmor profile.
-
-    Args:
-        name: its name.
-        rules: its rules, in their order.
-        left_out: paths that cannot be written in a rule.
-    """
+class AppArmor(Part):
+    """The AppArmor profile, and whether the recorded host could load it."""
 
     name: str
+    used: bool
     rules: tuple[Rule, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[str, ...] = Field(description="paths that cannot be written in a rule")
 
     @property
     def text(self) -> str:
@@ -125,13 +118,20 @@ class AppArmor:
 
 
 def apparmor(
-    merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
+    merged: Merged,
+    *,
+    name: str,
+    used: bool,
+    capabilities: Collection[str],
+    writes: WriteSet,
+    calls: Collection[str],
 ) -> AppArmor | None:
     """Return the profile; None if executed files were not observed: it would deny them.
 
     Args:
         merged: what was seen.
         name: what to call it.
+        used: whether the container is to run under it.
         capabilities: those that the container is to have.
         writes: what is written to.
         calls: system calls that were seen.
@@ -154,7 +154,7 @@ def apparmor(
         Rule(text=_ENGINES_FILES, why="files that the engine puts into every container"),
         *_denied(merged, capabilities),
     ]
-    return AppArmor(name=name, rules=tuple(dict.fromkeys(rules)), left_out=left_out)
+    return AppArmor(name=name, used=used, rules=tuple(dict.fromkeys(rules)), left_out=left_out)
 
 
 def _capabilities(capabilities: Collection[str]) -> Iterator[Rule]:

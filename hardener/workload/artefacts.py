@@ -6,11 +6,9 @@ import json
 from typing import Any
 
 from hardener.errors import HardenerError
-from hardener.workload.apparmor import AppArmor
 from hardener.workload.compose_nodes import OVERRIDE as OVERRIDE_TAG
 from hardener.workload.compose_nodes import entry, quoted
-from hardener.workload.profile import Profile
-from hardener.workload.profile_document import NAME, Document, SeccompPart, digest, document, text
+from hardener.workload.profile_document import NAME, Document, SeccompPart, digest, text
 from hardener.workload.seccomp import AF_ALG, narrowed
 from hardener.workload.settings import APPARMOR, SECCOMP, interpolated, recorded_keys, run_text, service_keys
 
@@ -18,18 +16,11 @@ OVERRIDE = "compose.override.yaml"
 RUN = "docker-run.txt"
 
 
-def artefacts(profile: Profile, *, seccomp: str = f"./{SECCOMP}", service: str = "") -> dict[str, str]:
-    """Return the files of a profile except its pages, in the order of writing; ``profile.json`` comes last.
-
-    Args:
-        profile: the profile.
-        seccomp: the seccomp profile's path from the folder of the compose file.
-        service: of the compose file; without, as recorded.
-    """
-    whole = document(profile, seccomp=seccomp, service=service)
-    files = derived(whole)
+def artefacts(profile: Document) -> dict[str, str]:
+    """Return the files of a profile except its pages in the order of writing, ``profile.json`` last."""
+    files = derived(profile)
     digests = {name: digest(each.encode()) for name, each in files.items()}
-    return {**files, NAME: text(whole.model_copy(update={"files": digests}))}
+    return {**files, NAME: text(profile.model_copy(update={"files": digests}))}
 
 
 def derived(profile: Document) -> dict[str, str]:
@@ -41,8 +32,8 @@ def derived(profile: Document) -> dict[str, str]:
     files = {}
     if profile.seccomp:
         files[SECCOMP] = json.dumps(_seccomp(profile.seccomp, profile.capabilities.kept), indent=1) + "\n"
-    if apparmor := profile.apparmor:
-        files[APPARMOR] = AppArmor(name=apparmor.name, rules=apparmor.rules, left_out=apparmor.left_out).text
+    if profile.apparmor:
+        files[APPARMOR] = profile.apparmor.text
     return {**files, RUN: run_text(profile), OVERRIDE: override(profile)}
 
 

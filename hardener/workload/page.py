@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hardener.workload.apparmor import Rule
-from hardener.workload.merging import Seen, together
-from hardener.workload.profile import WRITABLE_ROOT, Profile, Why
+from hardener.workload.container import Container
+from hardener.workload.merging import Merged, Seen
+from hardener.workload.profile import Profile, sites_apparmor
+from hardener.workload.profile_document import WRITABLE_ROOT, Document, SeccompPart, Why
 from hardener.workload.settings import APPARMOR
 from hardener.workload.syscalls import NEWER
 
@@ -58,27 +60,26 @@ class Section:
     detail: bool = False
 
 
-def sections(profile: Profile) -> Iterator[Section]:
+def sections(made: Profile) -> Iterator[Section]:
     """Return the page, section by section."""
-    yield _head(profile)
-    yield _phases(profile)
+    profile, merged = made.document, made.merged
+    yield _head(profile, merged)
+    yield _phases(merged)
     yield _calls(profile)
     if profile.seccomp and profile.seccomp.refused:
-        yield _refused(profile)
-    yield _capabilities(profile)
+        yield _refused(profile.seccomp, merged.total)
+    yield _capabilities(profile, merged)
     yield _privileges(profile)
     yield _root(profile)
-    yield _peaks(profile)
+    yield _peaks(profile, merged)
     yield _apparmor(profile)
     yield _repeat(profile)
 
 
-def _head(profile: Profile) -> Section:
-    merged, container = profile.merged, profile.merged.one.container
-    kept, had = len(profile.capabilities), len(profile.had)
-    host = merged.one.host
+def _head(profile: Document, merged: Merged) -> Section:
+    host, capabilities = profile.host, profile.capabilities
     sentences: list[Words] = [
-        ("image ", Name(container.image), ", ", _count(merged.total, "recording")),
+        ("image ", Name(profile.container.image), ", ", _count(merged.total, "recording")),
         (
             "recorded with ",
             Name(f"{host.runtime.name} {host.runtime.version}"),
@@ -92,16 +93,16 @@ def _head(profile: Profile) -> Section:
     if restarted:
         some = f"{restarted} of {merged.total} " if restarted < merged.total else ""
         sentences.append((f"{some}recorded on the container itself, after a restart",))
-    if profile.seccomp:
-        sentences.append((f"system calls: {profile.default_calls} → {len(profile.seccomp.permitted)}",))
-    sentences.append((f"capabilities: {had} → {kept}",))
-    sentences.append((f"root file system: {'read-only' if profile.read_only else 'writable'}",))
-    sentences.append((f"no-new-privileges: {'set' if profile.no_new_privileges else 'not set'}",))
+    if seccomp := profile.seccomp:
+        sentences.append((f"system calls: {seccomp.default_calls} → {len(seccomp.calls)}",))
+    sentences.append((f"capabilities: {len(capabilities.had)} → {len(capabilities.kept)}",))
+    sentences.append((f"root file system: {'read-only' if profile.root.read_only else 'writable'}",))
+    no_new = "set" if profile.privileges.no_new_privileges else "not set"
+    sentences.append((f"no-new-privileges: {no_new}",))
     return Section(title=f"Least privilege for {profile.name}", sentences=tuple(sentences))
 
 
-def _phases(profile: Profile) -> Section:
-    merged = profile.merged
+def _phases(merged: Merged) -> Section:
     rows = [
         Row(
             Name(each.name),
@@ -128,7 +129,7 @@ def _phases(profile: Profile) -> Section:
     return Section(title="Phases", sentences=tuple(sentences), rows=tuple(rows))
 
 
-def _calls(profile: Profile) -> Section:
+def _calls(profile: Document) -> Section:
     seccomp = profile.seccomp
     title = "System calls"
     if seccomp is None:
@@ -142,32 +143,32 @@ def _calls(profile: Profile) -> Section:
             " Everything else is refused."
         )
     ]
-    if profile.merged.chosen:
+    if seccomp.basis and seccomp.basis.chosen:
         sentences.append(
             _say("What the container's own seccomp profile refuses stays refused, except on request.")
         )
-    elif profile.replaces_unread_seccomp:
+    elif _replaces_unread_seccomp(profile.container):
         sentences.append(
             _say(
                 "The container's own seccomp profile could not be read: calls that it refuses may be"
                 " permitted here."
             )
         )
-    if seccomp.families_refused:
+    if seccomp.socket_families_refused:
         sentences.append(
             _say(
                 "Added by hardener: socket(AF_ALG) is refused, which the default permits; and socket families"
                 " are compared as 32-bit values, as in the kernel."
             )
         )
-        if "socketcall" in seccomp.permitted:
+        if "socketcall" in seccomp.calls:
             sentences.append(
                 _say(
                     "A 32-bit program can still open any socket by socketcall: a filter cannot read the"
                     " arguments of that call."
                 )
             )
-    if seccomp.not_known:
+    if seccomp.answered_not_known:
         sentences.append(
             _say(
                 f"Refused calls that are newer than Linux 4.10 ({NEWER[0]} and later) fail with ENOSYS, as in"
@@ -175,18 +176,23 @@ def _calls(profile: Profile) -> Section:
             )
         )
     rows = []
-    for name in seccomp.permitted:
+    for name, why in seccomp.calls.items():
         extra = (
             ("; beyond the default or the container's own profile, on request",)
             if name in seccomp.extra
             else ()
         )
-        rows.append(Row(Name(name), (*_reason(profile.calls[name], profile.merged.total), *extra)))
+        rows.append(Row(Name(name), (*_reason(why, len(profile.recordings)), *extra)))
     return Section(title=title, sentences=tuple(sentences), rows=tuple(rows), detail=True)
 
 
-def _refused(profile: Profile) -> Section:
-    assert profile.seccomp is not None
+def _replaces_unread_seccomp(container: Container) -> bool:
+    """Return whether the container has a seccomp profile of its own; no recording holds it."""
+    named = any(option.startswith("seccomp=sha256:") for option in container.security_options)
+    return named and not container.privileged
+
+
+def _refused(seccomp: SeccompPart, total: int) -> Section:
     return Section(
         title="System calls that stay refused",
         sentences=(
@@ -195,10 +201,7 @@ def _refused(profile: Profile) -> Section:
                 " --allow-extra NAME permits a call, under the conditions of the default."
             ),
         ),
-        rows=tuple(
-            Row(Name(name), _reason(profile.calls[name], profile.merged.total))
-            for name in profile.seccomp.refused
-        ),
+        rows=tuple(Row(Name(name), _reason(why, total)) for name, why in seccomp.refused.items()),
     )
 
 
@@ -225,12 +228,13 @@ def _reason(why: Why, total: int) -> Words:
     return _joined(parts)
 
 
-def _capabilities(profile: Profile) -> Section:
-    dropped = sorted(profile.had - frozenset(profile.capabilities))
+def _capabilities(profile: Document, merged: Merged) -> Section:
+    capabilities = profile.capabilities
+    dropped = [name for name in capabilities.had if name not in capabilities.kept]
     sentences: list[Words] = []
     if dropped:
         sentences.append((f"Dropped: {', '.join(dropped)}.",))
-    if "capabilities" in profile.merged.unseen:
+    if "capabilities" in merged.unseen:
         sentences.append(_say("Capability checks could not be recorded: all capabilities are kept."))
     elif profile.user:
         sentences.append(
@@ -239,7 +243,7 @@ def _capabilities(profile: Profile) -> Section:
                 " the container needs none."
             )
         )
-    elif not profile.capabilities:
+    elif not capabilities.kept:
         sentences.append(("None is needed.",))
     rows = [
         Row(
@@ -248,18 +252,18 @@ def _capabilities(profile: Profile) -> Section:
                 f"{_KINDS[need.kind]}: ",
                 Name(need.program),
                 *((" in ", Name(need.call)) if need.call else ()),
-                *_seen(need.seen, profile.merged.total, programs=False),
-                *(("; dropped, on request",) if need.capability in profile.dropped else ()),
+                *_seen(need.seen, merged.total, programs=False),
+                *(("; dropped, on request",) if need.capability in capabilities.dropped_on_request else ()),
             ),
         )
-        for need in profile.needs
+        for need in capabilities.needs
     ]
     return Section(title="Capabilities", sentences=tuple(sentences), rows=tuple(rows))
 
 
-def _privileges(profile: Profile) -> Section:
+def _privileges(profile: Document) -> Section:
     sentences: list[Words] = []
-    rows = []
+    hurdles = profile.privileges.hurdles
     if profile.user:
         theirs = _listed(profile.user.paths, before=" ")
         sentences.append((f"The container runs as {profile.user}, who owns:", *theirs))
@@ -267,36 +271,35 @@ def _privileges(profile: Profile) -> Section:
         sentences.append(("Files of root that nobody else may read need root: --keep-user keeps it.",))
     if profile.declined_user:
         sentences.append((f"Root is kept on request; {profile.declined_user} would do.",))
-    if not profile.no_new_privileges:
+    if not profile.privileges.no_new_privileges:
         sentences.append(("no-new-privileges is not set: it would break these programs.",))
-    elif profile.hurdles:
+    elif hurdles:
         sentences.append(("no-new-privileges is set on request: these programs gain no privileges.",))
     else:
         sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
-    rows = [Row(Name(each.path), (each.kind,)) for each in profile.hurdles]
+    rows = [Row(Name(each.path), (each.kind,)) for each in hurdles]
     return Section(title="User and privileges", sentences=tuple(sentences), rows=tuple(rows))
 
 
-def _root(profile: Profile) -> Section:
-    total = profile.merged.total
+def _root(profile: Document) -> Section:
+    root, total = profile.root, len(profile.recordings)
     obstacles = [
-        Row(Name(each.path), (Name(each.why), "; changed", *_seen(each, total)))
-        for each in profile.writes.obstacles
+        Row(Name(each.path), (Name(each.why), "; changed", *_seen(each, total))) for each in root.obstacles
     ]
-    if not profile.read_only:
+    if not root.read_only:
         why = "The root stays writable: a tmpfs cannot replace the folders of these paths."
         return Section(title="Root file system", sentences=((why,),), rows=tuple(obstacles))
     rows = []
     if WRITABLE_ROOT in profile.dropped:
         rows = [Row(each.what, (*each.why, "; read-only on request")) for each in obstacles]
-    for folder, options in profile.tmpfs:
+    for each in root.tmpfs:
         rows.append(
             Row(
-                Name(f"{folder.path}:{options}"),
+                Name(f"{each.path}:{each.options}"),
                 (
                     "written:",
-                    *_listed(folder.paths, before=" "),
-                    *_seen(together(folder.paths.values()), total),
+                    *_listed(each.paths, before=" "),
+                    *_seen(each.seen, total),
                 ),
             )
         )
@@ -309,14 +312,14 @@ def _root(profile: Profile) -> Section:
     )
 
 
-def _peaks(profile: Profile) -> Section:
+def _peaks(profile: Document, merged: Merged) -> Section:
     rows = []
-    peaks = [each.peak for each in profile.merged.recordings]
-    own = profile.merged.pids_limit
-    if profile.pids_peak:
+    peaks = [each.peak for each in merged.recordings]
+    own = merged.pids_limit
+    if profile.limits.pids_peak:
         limited = f"; the container's own limit is {own}" if own else ""
         rows.append(Row(Name("processes and threads"), (_most(peak.pids for peak in peaks), limited)))
-    if profile.memory:
+    if profile.limits.memory_peak:
         mebibytes = (-(-(peak.memory_bytes or 0) // (1 << 20)) for peak in peaks)
         rows.append(Row(Name("memory in MiB"), (_most(mebibytes),)))
     return Section(
@@ -333,21 +336,21 @@ def _most(peaks: Iterable[int | None]) -> str:
     return f"{known[-1]} at most{differs}"
 
 
-def _unused(profile: Profile) -> Words:
+def _unused(profile: Document) -> Words:
     """Say why the AppArmor profile is not used."""
-    if name := profile.sites_apparmor:
+    if name := sites_apparmor(profile.container):
         return ("The container keeps its own AppArmor profile ", Name(name))
     return ("The recorded host has no AppArmor",)
 
 
-def _apparmor(profile: Profile) -> Section:
+def _apparmor(profile: Document) -> Section:
     found = profile.apparmor
     if found is None:
         missing = "No profile: the recorder could not observe executed files."
         return Section(title="AppArmor", sentences=((missing,),))
     sentences: list[Words] = [
         (f"Before the container starts, load the file on the host: apparmor_parser --replace {APPARMOR}",)
-        if profile.confined_by_apparmor
+        if found.used
         else (*_unused(profile), ": the profile is written, but not requested."),
         (f"The kernel logs each denial: journalctl -k --grep 'DENIED.*{found.name}'",),
     ]
@@ -358,7 +361,7 @@ def _apparmor(profile: Profile) -> Section:
             (
                 rule.why,
                 *_listed(rule.of, before=": "),
-                *(_seen(rule, profile.merged.total) if rule.seen_in is not None else ()),
+                *(_seen(rule, len(profile.recordings)) if rule.seen_in is not None else ()),
             ),
         )
         for rule in found.rules
@@ -366,7 +369,7 @@ def _apparmor(profile: Profile) -> Section:
     return Section(title="AppArmor", sentences=tuple(sentences), rows=tuple(rows), detail=True)
 
 
-def _repeat(profile: Profile) -> Section:
+def _repeat(profile: Document) -> Section:
     return Section(
         title="How to make the same profile again",
         sentences=(
@@ -377,14 +380,12 @@ def _repeat(profile: Profile) -> Section:
                     f"; with --allow-extra {name}"
                     for name in (profile.seccomp.extra if profile.seccomp else ())
                 ),
-                *(f"; with --drop {shlex.quote(name)}" for name in profile.dropped),
+                *(f"; with --drop {shlex.quote(name)}" for name in sorted(profile.dropped)),
                 "; with --keep-user" if profile.declined_user else "",
                 ".",
             ),
         ),
-        rows=tuple(
-            Row(Name(each.digest), (f"{each.began} to {each.ended}",)) for each in profile.merged.recordings
-        ),
+        rows=tuple(Row(Name(each.digest), (f"{each.began} to {each.ended}",)) for each in profile.recordings),
     )
 
 

@@ -8,23 +8,38 @@ The same recordings give the same profile, whatever their order. Nothing here re
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import split
-from pydantic import Field
 
+from hardener import __version__
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload import recording
-from hardener.workload.apparmor import AppArmor, apparmor
-from hardener.workload.capabilities import Need, User, held, named, needs, other_user
+from hardener.workload.apparmor import apparmor
+from hardener.workload.capabilities import User, held, named, needs, other_user
+from hardener.workload.container import Container
 from hardener.workload.equal_calls import no_more_than
-from hardener.workload.filesystem import Folder, WriteSet, makes_files, write_set
+from hardener.workload.filesystem import Folder, makes_files, write_set
 from hardener.workload.merging import Merged, Seen, merge, together
+from hardener.workload.profile_document import (
+    GAINING_PRIVILEGES,
+    PARTS,
+    WRITABLE_ROOT,
+    Basis,
+    CapabilityPart,
+    Document,
+    Hurdle,
+    LimitPart,
+    PrivilegePart,
+    RootPart,
+    SeccompPart,
+    Source,
+    TmpfsPart,
+    Why,
+)
 from hardener.workload.recording import Recording
-from hardener.workload.seccomp import Default, Seccomp, narrowed
-from hardener.workload.shapes import Part
+from hardener.workload.seccomp import narrowed
 from hardener.workload.syscalls import (
     EXEC_RESERVE,
     GO_RESERVE,
@@ -40,8 +55,6 @@ from hardener.workload.syscalls import (
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 60
-# What can be left out on request beside capabilities, as a proof names it.
-PARTS = (WRITABLE_ROOT, GAINING_PRIVILEGES) = ("writable root", "gaining privileges")
 APPARMOR_PREFIX = "hardener-"  # of the names of our AppArmor profiles
 # Without a size, a container could fill half of the host's memory; none follows from a recording.
 TMPFS = "rw,nosuid,nodev,size=256m"
@@ -49,138 +62,12 @@ _GENERAL_APPARMOR = frozenset({"", "docker-default", "unconfined"})
 _NOT_GO = frozenset({"crun"})  # a runtime written in C
 
 
-class Why(Part):
-    """The reasons for permitting a call: at least one of them is set."""
-
-    container: Seen | None = Field(default=None, description="the container's programs made it")
-    runtime: Seen | None = Field(default=None, description="the runtime made it behind the filter")
-    runtime_base: bool = Field(
-        default=False, description="the runtime needs it for any container, as measured"
-    )
-    go_reserve: bool = Field(default=False, description="a Go runtime may need it at any start")
-    kernel_reserve: bool = Field(default=False, description="whether it is observed depends on the machine")
-    library_reserve: bool = Field(default=False, description="programs make it in some runs only")
-    not_root_reserve: bool = Field(default=False, description="the user that replaces root may need it")
-    exec_reserve: bool = Field(default=False, description="a shell in the container may make it")
-    no_more_than: str = Field(default="", description="a permitted call that can do all that it can do")
-
-
-class Basis(Part):
-    """The seccomp profiles that are narrowed, as recorded."""
-
-    # The engine's default. Releases of pydantic describe a lone reference differently.
-    common: recording.Seccomp
-    capabilities: tuple[str, ...] = Field(description="those that the engine gives by itself")
-    own: recording.Seccomp | None = Field(
-        description="its default for the container's capabilities, if these are more"
-    )
-    chosen: tuple[recording.Seccomp, ...] = Field(description="profiles that the container had in its place")
-
-    @property
-    def default(self) -> Default:
-        """Return the profiles in the form in which they can be narrowed."""
-        return Default(
-            common=self.common.model_dump(mode="json", exclude_none=True),
-            capabilities=frozenset(self.capabilities),
-            own=self.own.model_dump(mode="json", exclude_none=True) if self.own else None,
-            chosen=tuple(each.model_dump(mode="json", exclude_none=True) for each in self.chosen),
-        )
-
-
-class Hurdle(Part):
-    """An executed program that gains privileges, and that no-new-privileges would break."""
-
-    path: str
-    kind: str = Field(description="set-user-ID, set-group-ID or file capabilities")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The strictest confinement under which all recorded use still works.
+    """The strictest confinement under which all recorded use still works, and the recordings."""
 
-    Args:
-        name: of the container, fit for a file or an AppArmor profile.
-        merged: the recordings.
-        calls: every call that was wanted, with the reason.
-        default_calls: how many the engine's default permits with the chosen capabilities.
-        basis: what the seccomp profile was narrowed from.
-        seccomp: the profile; None where the engine's own could not be read.
-        had: the capabilities that the container had.
-        needs: why capabilities are needed.
-        capabilities: those it keeps.
-        dropped: capabilities and parts (``PARTS``) that it would keep, had their removal not been requested.
-        user: as whom it runs, if not as before.
-        declined_user: as whom it could run, had the request not kept root.
-        writes: what it writes to.
-        hurdles: programs that no-new-privileges breaks: it is not set where there are any, unless on request.
-        apparmor: the profile; None where files could not be seen.
-        pids_peak: of processes and threads, where it is known. No limit follows from what was measured.
-        memory: the peak in bytes, where it is known.
-    """
-
-    name: str
     merged: Merged
-    calls: Mapping[str, Why]
-    default_calls: int
-    basis: Basis | None
-    seccomp: Seccomp | None
-    had: frozenset[str]
-    needs: tuple[Need, ...]
-    capabilities: tuple[str, ...]
-    dropped: tuple[str, ...]
-    user: User | None
-    declined_user: User | None
-    writes: WriteSet
-    hurdles: tuple[Hurdle, ...]
-    apparmor: AppArmor | None
-    pids_peak: int | None
-    memory: int | None
-
-    @property
-    def no_new_privileges(self) -> bool:
-        """Return whether no-new-privileges is set."""
-        return not self.hurdles or GAINING_PRIVILEGES in self.dropped
-
-    @property
-    def read_only(self) -> bool:
-        """Return whether the root file system is read-only."""
-        own = self.merged.one.container.read_only or not self.writes.obstacles
-        return own or WRITABLE_ROOT in self.dropped
-
-    @property
-    def tmpfs(self) -> Iterator[tuple[Folder, str]]:
-        """Yield the tmpfs mounts with their options: ``rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0``."""
-        for folder in self.writes.folders:
-            yield folder, f"{TMPFS},{'exec' if folder.executable else 'noexec'}{self._owned(folder)}"
-
-    def _owned(self, folder: Folder) -> str:
-        """Return mode and owner of a tmpfs as options: a runtime copies only the mode of a folder."""
-        owner, user = folder.owner, self.user
-        if user:
-            return f",mode={owner.mode if owner else 0o755:04o},uid={user.uid},gid={user.gid}"
-        return f",mode={owner.mode:04o},uid={owner.uid},gid={owner.gid}" if owner else ",mode=1777"
-
-    @property
-    def confined_by_apparmor(self) -> bool:
-        """Return whether the AppArmor profile is used: not in place of the site's, which may be stricter."""
-        available = "apparmor" in self.merged.one.host.lsm and not self.sites_apparmor
-        return self.apparmor is not None and available
-
-    @property
-    def replaces_unread_seccomp(self) -> bool:
-        """Return whether the container has a seccomp profile of its own that no recording holds."""
-        container = self.merged.one.container
-        named = any(option.startswith("seccomp=sha256:") for option in container.security_options)
-        return named and not container.privileged and not self.merged.chosen
-
-    @property
-    def sites_apparmor(self) -> str:
-        """Return the name of the AppArmor profile that the site chose for the container; empty for none."""
-        for option in self.merged.one.container.security_options:
-            kind, name = split(option)
-            if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(APPARMOR_PREFIX):
-                return name
-        return ""
+    document: Document
 
 
 def make(
@@ -221,56 +108,64 @@ def make(
         kept.add(WRITABLE_ROOT)
     dropped = _droppable(drop, useful | kept)
     capabilities = tuple(sorted(useful - dropped))
+    no_new_privileges = not hurdles or GAINING_PRIVILEGES in dropped
     calls = _calls(
         merged,
-        no_new_privileges=not hurdles or GAINING_PRIVILEGES in dropped,
+        no_new_privileges=no_new_privileges,
         had_it=had_it,
         replaces_root=user is not None,
         no_exec=no_exec,
     )
-    name = short_name(merged.one.container.name)
-    basis = _basis(merged)
-    default = basis.default if basis else None
-    seccomp = None
-    seen = frozenset(calls)
-    if default is not None:
-        equal = no_more_than(seen, among=default.as_by_default(capabilities))
-        calls |= {name: Why(no_more_than=strong) for name, strong in equal.items()}
-        seccomp = narrowed(
-            default,
-            wanted=calls.keys(),
-            capabilities=capabilities,
-            architectures=merged.calls.keys(),
-            extra=allow_extra,
-            crypto_sockets="AF_ALG" in merged.families,
-        )
+    one, container = merged.one, merged.one.container
+    name = short_name(container.name)
+    confined = "apparmor" in one.host.lsm and not sites_apparmor(container)
     pids = [each.peak.pids for each in merged.recordings if each.peak.pids]
     memory = [each.peak.memory_bytes for each in merged.recordings if each.peak.memory_bytes]
-    return Profile(
+    document = Document(
+        hardener=__version__,
         name=name,
-        merged=merged,
-        calls=calls,
-        default_calls=len(default.permitted(capabilities)) if default else 0,
-        basis=basis,
-        seccomp=seccomp,
-        had=had,
-        needs=required,
-        capabilities=capabilities,
-        dropped=tuple(sorted(dropped)),
+        host=one.host,
+        container=container,
+        recordings=tuple(
+            Source(
+                digest=each.digest,
+                began=each.began,
+                ended=each.ended,
+                twin=each.twin,
+                complete=each.recorder.complete,
+                missing=each.recorder.missing,
+            )
+            for each in merged.recordings
+        ),
+        phases=merged.exercises,
+        seccomp=_seccomp(merged, calls, capabilities=capabilities, extra=allow_extra),
+        capabilities=CapabilityPart(
+            had=tuple(sorted(had)),
+            kept=capabilities,
+            dropped_on_request=tuple(sorted(dropped.difference(PARTS))),
+            needs=required,
+        ),
         user=user,
         declined_user=other if keep_user else None,
-        writes=writes,
-        hurdles=hurdles,
+        root=RootPart(
+            read_only=container.read_only or not writes.obstacles or WRITABLE_ROOT in dropped,
+            tmpfs=tuple(_tmpfs(folder, user) for folder in writes.folders),
+            obstacles=writes.obstacles,
+        ),
+        privileges=PrivilegePart(no_new_privileges=no_new_privileges, hurdles=hurdles),
         apparmor=apparmor(
             merged,
             name=f"{APPARMOR_PREFIX}{name}",
+            used=confined,
             capabilities=capabilities,
             writes=writes,
-            calls=seen,
+            calls=calls,
         ),
-        pids_peak=max(pids, default=None),
-        memory=max(memory, default=None),
+        limits=LimitPart(pids_peak=max(pids, default=None), memory_peak=max(memory, default=None)),
+        service=container.compose.service if container.compose else name,
+        files={},
     )
+    return Profile(merged=merged, document=document)
 
 
 def short_name(name: str) -> str:
@@ -287,16 +182,66 @@ def _droppable(drop: Collection[str], useful: frozenset[str]) -> frozenset[str]:
     return dropped
 
 
-def _basis(merged: Merged) -> Basis | None:
+def _seccomp(
+    merged: Merged, calls: Mapping[str, Why], *, capabilities: Collection[str], extra: Collection[str]
+) -> SeccompPart | None:
+    """Narrow the recorded default; return None if the engine's own profile could not be read."""
     if merged.default is None:
         return None
     granted = merged.granted
-    return Basis(
-        common=merged.default,
-        capabilities=granted.capabilities,
-        own=granted.own,
-        chosen=merged.chosen,
+    basis = Basis(
+        common=merged.default, capabilities=granted.capabilities, own=granted.own, chosen=merged.chosen
     )
+    default = basis.default
+    equal = no_more_than(frozenset(calls), among=default.as_by_default(capabilities))
+    every = {**calls, **{name: Why(no_more_than=strong) for name, strong in equal.items()}}
+    found = narrowed(
+        default,
+        wanted=every.keys(),
+        capabilities=capabilities,
+        architectures=merged.calls.keys(),
+        extra=extra,
+        crypto_sockets="AF_ALG" in merged.families,
+    )
+    return SeccompPart(
+        basis=basis,
+        architectures=tuple(merged.calls),
+        default_calls=len(default.permitted(capabilities)),
+        calls={name: every[name] for name in found.permitted},
+        refused={name: every[name] for name in found.refused},
+        extra=found.extra,
+        answered_not_known=found.not_known,
+        socket_families_refused=found.families_refused,
+    )
+
+
+def _tmpfs(folder: Folder, user: User | None) -> TmpfsPart:
+    """Return a mount such as ``rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0``."""
+    owner = folder.owner
+    if user:  # a runtime copies only the mode of a folder
+        owned = f"mode={owner.mode if owner else 0o755:04o},uid={user.uid},gid={user.gid}"
+    else:
+        owned = f"mode={owner.mode:04o},uid={owner.uid},gid={owner.gid}" if owner else "mode=1777"
+    seen = together(folder.paths.values())
+    return TmpfsPart(
+        path=folder.path,
+        options=f"{TMPFS},{'exec' if folder.executable else 'noexec'},{owned}",
+        paths={path: each.seen_in for path, each in folder.paths.items()},
+        programs=seen.programs,
+        phases=seen.phases,
+    )
+
+
+def sites_apparmor(container: Container) -> str:
+    """Return the name of the AppArmor profile that the site chose for a container; empty for none.
+
+    It may be stricter than ours, which does not replace it.
+    """
+    for option in container.security_options:
+        kind, name = split(option)
+        if kind == "apparmor" and name not in _GENERAL_APPARMOR and not name.startswith(APPARMOR_PREFIX):
+            return name
+    return ""
 
 
 def _calls(

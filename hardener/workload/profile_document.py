@@ -15,18 +15,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from hardener import __version__
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload.apparmor import Rule
+from hardener.workload import recording
+from hardener.workload.apparmor import AppArmor
 from hardener.workload.capabilities import Need, User
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.filesystem import Obstacle
-from hardener.workload.merging import Exercise, together
-from hardener.workload.profile import GAINING_PRIVILEGES, PARTS, WRITABLE_ROOT, Basis, Hurdle, Profile, Why
+from hardener.workload.merging import Exercise, Seen
 from hardener.workload.recording import Twin
+from hardener.workload.seccomp import Default
 from hardener.workload.shapes import Part, Phase
 
 FORMAT: Literal["hardener.profile/1"] = "hardener.profile/1"
@@ -36,6 +36,53 @@ PAGES = frozenset({"profile.md", "profile.html"})
 PROOF = "proof.json"
 MOST = 16 << 20  # bytes of a file of a profile or a proof
 MOST_VALUES = 500_000  # of JSON in it
+# What can be left out on request beside capabilities, as a proof names it.
+PARTS = (WRITABLE_ROOT, GAINING_PRIVILEGES) = ("writable root", "gaining privileges")
+
+
+class Why(Part):
+    """The reasons for permitting a call: at least one of them is set."""
+
+    container: Seen | None = Field(default=None, description="the container's programs made it")
+    runtime: Seen | None = Field(default=None, description="the runtime made it behind the filter")
+    runtime_base: bool = Field(
+        default=False, description="the runtime needs it for any container, as measured"
+    )
+    go_reserve: bool = Field(default=False, description="a Go runtime may need it at any start")
+    kernel_reserve: bool = Field(default=False, description="whether it is observed depends on the machine")
+    library_reserve: bool = Field(default=False, description="programs make it in some runs only")
+    not_root_reserve: bool = Field(default=False, description="the user that replaces root may need it")
+    exec_reserve: bool = Field(default=False, description="a shell in the container may make it")
+    no_more_than: str = Field(default="", description="a permitted call that can do all that it can do")
+
+
+class Basis(Part):
+    """The seccomp profiles that are narrowed, as recorded."""
+
+    # The engine's default. Releases of pydantic describe a lone reference differently.
+    common: recording.Seccomp
+    capabilities: tuple[str, ...] = Field(description="those that the engine gives by itself")
+    own: recording.Seccomp | None = Field(
+        description="its default for the container's capabilities, if these are more"
+    )
+    chosen: tuple[recording.Seccomp, ...] = Field(description="profiles that the container had in its place")
+
+    @property
+    def default(self) -> Default:
+        """Return the profiles in the form in which they can be narrowed."""
+        return Default(
+            common=self.common.model_dump(mode="json", exclude_none=True),
+            capabilities=frozenset(self.capabilities),
+            own=self.own.model_dump(mode="json", exclude_none=True) if self.own else None,
+            chosen=tuple(each.model_dump(mode="json", exclude_none=True) for each in self.chosen),
+        )
+
+
+class Hurdle(Part):
+    """An executed program that gains privileges, and that no-new-privileges would break."""
+
+    path: str
+    kind: str = Field(description="set-user-ID, set-group-ID or file capabilities")
 
 
 class Source(Part):
@@ -81,6 +128,11 @@ class TmpfsPart(Part):
     programs: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
 
+    @property
+    def seen(self) -> Seen:
+        """Return where its paths were seen."""
+        return Seen(programs=self.programs, phases=self.phases, seen_in=max(self.paths.values(), default=0))
+
 
 class RootPart(Part):
     """The root file system."""
@@ -95,15 +147,6 @@ class PrivilegePart(Part):
 
     no_new_privileges: bool
     hurdles: tuple[Hurdle, ...]
-
-
-class AppArmorPart(Part):
-    """The AppArmor profile, and whether the recorded host could load it."""
-
-    name: str
-    used: bool
-    rules: tuple[Rule, ...]
-    left_out: tuple[str, ...]
 
 
 class LimitPart(Part):
@@ -132,7 +175,7 @@ class Document(Part):
     )
     root: RootPart
     privileges: PrivilegePart
-    apparmor: AppArmorPart | None
+    apparmor: AppArmor | None
     limits: LimitPart
     seccomp_path: str = Field(default="./seccomp.json", description="from the folder of the compose file")
     service: str = Field(default="", description="of the compose file")
@@ -147,55 +190,6 @@ class Document(Part):
         if self.privileges.hurdles and self.privileges.no_new_privileges:
             found.add(GAINING_PRIVILEGES)
         return frozenset(found)
-
-
-def document(profile: Profile, *, seccomp: str = "./seccomp.json", service: str = "") -> Document:
-    """Return the document of a profile, without the other files, which follow from it.
-
-    Args:
-        profile: the profile.
-        seccomp: the seccomp profile's path from the folder of the compose file.
-        service: of the compose file; without, as recorded.
-    """
-    merged = profile.merged
-    compose = merged.one.container.compose
-    return Document(
-        hardener=__version__,
-        name=profile.name,
-        host=merged.one.host,
-        container=merged.one.container,
-        recordings=tuple(
-            Source(
-                digest=each.digest,
-                began=each.began,
-                ended=each.ended,
-                twin=each.twin,
-                complete=each.recorder.complete,
-                missing=each.recorder.missing,
-            )
-            for each in merged.recordings
-        ),
-        phases=merged.exercises,
-        seccomp=_seccomp(profile),
-        capabilities=CapabilityPart(
-            had=tuple(sorted(profile.had)),
-            kept=profile.capabilities,
-            dropped_on_request=tuple(name for name in profile.dropped if name not in PARTS),
-            needs=profile.needs,
-        ),
-        user=profile.user,
-        declined_user=profile.declined_user,
-        root=_root(profile),
-        privileges=PrivilegePart(
-            no_new_privileges=profile.no_new_privileges,
-            hurdles=profile.hurdles,
-        ),
-        apparmor=_apparmor(profile),
-        limits=LimitPart(pids_peak=profile.pids_peak, memory_peak=profile.memory),
-        seccomp_path=seccomp,
-        service=service or (compose.service if compose else profile.name),
-        files={},
-    )
 
 
 def text(found: Document) -> str:
@@ -268,47 +262,3 @@ def schema() -> dict[str, Any]:
 def digest(data: bytes) -> str:
     """Return the digest of a file in the form of the documents."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def _seccomp(profile: Profile) -> SeccompPart | None:
-    if profile.seccomp is None:
-        return None
-    return SeccompPart(
-        basis=profile.basis,
-        architectures=tuple(profile.merged.calls),
-        default_calls=profile.default_calls,
-        calls={name: profile.calls[name] for name in profile.seccomp.permitted},
-        refused={name: profile.calls[name] for name in profile.seccomp.refused},
-        extra=profile.seccomp.extra,
-        answered_not_known=profile.seccomp.not_known,
-        socket_families_refused=profile.seccomp.families_refused,
-    )
-
-
-def _root(profile: Profile) -> RootPart:
-    return RootPart(
-        read_only=profile.read_only,
-        tmpfs=tuple(
-            TmpfsPart(
-                path=folder.path,
-                options=options,
-                paths={path: seen.seen_in for path, seen in folder.paths.items()},
-                programs=seen.programs,
-                phases=seen.phases,
-            )
-            for folder, options in profile.tmpfs
-            for seen in (together(folder.paths.values()),)
-        ),
-        obstacles=profile.writes.obstacles,
-    )
-
-
-def _apparmor(profile: Profile) -> AppArmorPart | None:
-    if profile.apparmor is None:
-        return None
-    return AppArmorPart(
-        name=profile.apparmor.name,
-        used=profile.confined_by_apparmor,
-        rules=profile.apparmor.rules,
-        left_out=profile.apparmor.left_out,
-    )

@@ -17,8 +17,7 @@ from hardener import __version__
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.observation import Observation, Refusal
-from hardener.workload.profile import PARTS
-from hardener.workload.profile_document import PROOF
+from hardener.workload.profile_document import PARTS, PROOF
 from hardener.workload.shapes import Digest, Moment, Part
 from hardener.workload.trials import CAPABILITY, Kind, Trial
 from hardener.workload.verdict import Proof

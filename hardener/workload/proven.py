@@ -18,8 +18,8 @@ from hardener.text import line
 from hardener.workload import profile_document, proof
 from hardener.workload.artefacts import derived
 from hardener.workload.identity import moved_rights, recorded
-from hardener.workload.profile import APPARMOR_PREFIX, TMPFS, Why, short_name
-from hardener.workload.profile_document import MOST, MOST_VALUES, Document, digest
+from hardener.workload.profile import APPARMOR_PREFIX, TMPFS, short_name
+from hardener.workload.profile_document import MOST, MOST_VALUES, Document, Why, digest
 from hardener.workload.proof import ProofDocument, Removal
 from hardener.workload.settings import SECCOMP
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS

@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from hardener.workload.profile import GAINING_PRIVILEGES, WRITABLE_ROOT
-from hardener.workload.profile_document import Document
+from hardener.workload.profile_document import GAINING_PRIVILEGES, WRITABLE_ROOT, Document
 from hardener.workload.settings import kept_options
 from hardener.workload.starts import STARTS
 

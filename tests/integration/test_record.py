@@ -189,7 +189,7 @@ def test_two_recordings_of_one_exercise_are_equal(dockerd: Dockerd, shop: str, r
 
 def confining(recording: Recording) -> dict[str, str]:
     """The files of a recording's profile that confine a container."""
-    files = artefacts(make([("recording.json", recording)]))
+    files = artefacts(make([("recording.json", recording)]).document)
     del files[NAME]  # names the recording by its digest
     return files
 

@@ -276,7 +276,7 @@ def test_two_recordings_run_at_once(shop: Shop) -> None:
             first, second = pool.map(end, (one, other))
     assert first.calls["x86_64"].keys() == second.calls["x86_64"].keys()
     assert first.capabilities == second.capabilities
-    made = [artefacts(make([("recording.json", each)])) for each in (first, second)]
+    made = [artefacts(make([("recording.json", each)]).document) for each in (first, second)]
     assert made[0]["apparmor"] == made[1]["apparmor"]
 
 

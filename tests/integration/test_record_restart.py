@@ -170,9 +170,9 @@ def test_calls_of_the_programs_before_the_restart_are_not_recorded(
 
 def test_a_profile_is_made_from_the_recording_of_a_restarted_container(recorded: Recording) -> None:
     profile = make_profile([("recording.json", recorded)])
-    assert profile.seccomp is not None
-    assert {"bind", "accept"} & set(profile.seccomp.permitted)
-    assert len(profile.seccomp.permitted) < profile.default_calls / 2
+    assert profile.document.seccomp is not None
+    assert {"bind", "accept"} & set(profile.document.seccomp.calls)
+    assert len(profile.document.seccomp.calls) < profile.document.seccomp.default_calls / 2
 
 
 def test_packets_of_other_clients_exercise_a_restarted_container(

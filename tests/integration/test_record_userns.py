@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record.observe import listening, status
 
 from hardener.workload import kernel
+from hardener.workload.artefacts import artefacts
 from hardener.workload.profile import make
-from hardener.workload.profile_document import document
 from hardener.workload.proof import ProofDocument
 from hardener.workload.recording import Recording, load
 from hardener.workload.trials import confinement
@@ -128,9 +129,8 @@ def test_the_profile_keeps_the_capabilities_without_which_the_exercise_fails(
     engine: RemappingDockerd, recorded: Recording
 ) -> None:
     profile = make([("recording.json", recorded)])
-    assert profile.seccomp is not None
-    assert set(NEEDED) <= set(profile.capabilities)
-    whole = confinement(document(profile), seccomp=profile.seccomp.document)
+    assert set(NEEDED) <= set(profile.document.capabilities.kept)
+    whole = confinement(profile.document, seccomp=json.loads(artefacts(profile.document)["seccomp.json"]))
     rights = whole.host_config()
     assert works(engine, rights)
     for name in NEEDED:

@@ -234,7 +234,7 @@ def test_a_newer_image_under_an_old_profile_is_reported_as_another_image(
         images.append(engine.api("GET", f"/images/app:{version}/json")["Id"])
     original = engine.run("app", image="app:1", env=["TOKEN=planted"], host_config={"NetworkMode": "none"})
     recording = recorded(engine, original, default)
-    for name, text in artefacts(make([("app", build(recording, name="app"))])).items():
+    for name, text in artefacts(make([("app", build(recording, name="app"))]).document).items():
         (tmp_path / name).write_text(text)
 
     def under_the_profile(image: str, *options: str) -> Snapshot:

@@ -14,7 +14,6 @@ import pytest
 from hardener.workload.artefacts import artefacts, override
 from hardener.workload.compose import edited
 from hardener.workload.profile import Profile, make
-from hardener.workload.profile_document import document as settled
 from hardener.workload.recording import build
 from hardener.workload.settings import interpolated, recorded_keys, run_arguments, service_keys
 from tests.integration.dockerd import IMAGE, Dockerd
@@ -92,7 +91,7 @@ def profile(engine: Dockerd) -> Profile:
 
 @pytest.fixture
 def folder(profile: Profile, tmp_path: Path) -> Path:
-    for name, text in artefacts(profile).items():
+    for name, text in artefacts(profile.document).items():
         (tmp_path / name).write_text(text)
     return tmp_path
 
@@ -125,7 +124,7 @@ def test_recorded_calls_work_and_all_others_are_refused(
     engine: Dockerd, profile: Profile, folder: Path
 ) -> None:
     for _ in range(3):  # the runtime's own calls vary from start to start
-        found = printed(engine, *run_arguments(settled(profile)), folder=folder)
+        found = printed(engine, *run_arguments(profile.document), folder=folder)
         assert found == {name: error for name, (_, _, error) in CALLS.items()}
 
 
@@ -139,9 +138,9 @@ def test_a_shell_works_in_a_container_unless_its_calls_are_refused_by_request(
     engine: Dockerd, profile: Profile, tmp_path: Path, *, no_exec: bool
 ) -> None:
     named = [("probe", profile.merged.one)]
-    for name, text in artefacts(make(named, no_exec=no_exec)).items():
+    for name, text in artefacts(make(named, no_exec=no_exec).document).items():
         (tmp_path / name).write_text(text)
-    options = [*run_arguments(settled(make(named, no_exec=no_exec))), "--network=none", "--detach"]
+    options = [*run_arguments(make(named, no_exec=no_exec).document), "--network=none", "--detach"]
     docker = f"docker --host {engine.host}"
     run = [*docker.split(), "run", *options, IMAGE, "sleep", "1000000"]
     container = subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
@@ -207,7 +206,7 @@ def understood(compose: list[str], folder: Path, *files: str) -> dict[str, Any]:
 def test_both_compose_files_mean_the_same_to_docker_compose(
     compose: list[str], profile: Profile, folder: Path
 ) -> None:
-    keys = service_keys(settled(profile))
+    keys = service_keys(profile.document)
     written = {key: interpolated(value) for key, value in keys.items()}
     changed_text = edited(COMPOSE, written, service="web", name="compose.yaml", recorded={})
     (folder / "changed.yaml").write_text(changed_text)
@@ -278,7 +277,7 @@ def test_a_service_gets_exactly_the_rights_of_its_profile_from_wherever_it_had_o
         (folder / name).write_text(text)
 
     for number, keys in enumerate(HAVING):
-        made = settled(having(keys, profile))
+        made = having(keys, profile).document
         settings = interpolated(service_keys(made))
         for service in ("own", "merge", "extended", "file", "earlier"):
             file, named = "later.yaml" if service == "earlier" else "one.yaml", f"{service}{number}"
@@ -333,12 +332,12 @@ def test_a_hostile_path_is_taken_literally(compose: list[str], folder: Path) -> 
     data["files"]["created"] = [f"{HOSTILE}/file"]
     data["granted"]["seccomp"] = None
     hostile = make([("x", build(data, name="x"))])
-    assert [each.path for each in hostile.writes.folders] == [HOSTILE]
-    for name, text in artefacts(hostile).items():
+    assert [each.path for each in hostile.document.root.tmpfs] == [HOSTILE]
+    for name, text in artefacts(hostile.document).items():
         (folder / name).write_text(text)
     script = "eval \"printf '%s\\\\n' $(tr '\\n' ' ' < docker-run.txt)\""
     found = subprocess.run(["sh", "-c", script], cwd=folder, check=True, capture_output=True, text=True)
-    assert found.stdout.splitlines() == list(run_arguments(settled(hostile)))
+    assert found.stdout.splitlines() == list(run_arguments(hostile.document))
     assert not (folder / "x").exists()
     (folder / "compose.yaml").write_text("services:\n  web:\n    image: probe:test\n")
     tmpfs = understood(compose, folder, "compose.yaml", "compose.override.yaml")["tmpfs"]
@@ -354,9 +353,9 @@ def test_apparmor_parser_takes_hostile_paths_literally(tmp_path: Path) -> None:
     names = ['a"', "b\\", "c#", "d,", "@{HOME}", "e {f,g}", "h*[i]?", "j^", "k rwx,", "ü→", "\\xff", "l\\n"]
     data["files"]["executed"] = [f"/srv/{name}" for name in names]
     made = make([("x", build(data, name="x"))])
-    assert made.apparmor is not None
+    assert made.document.apparmor is not None
     path = tmp_path / "profile"
-    path.write_text(made.apparmor.text)
+    path.write_text(made.document.apparmor.text)
     command = [parser, "--skip-kernel-load", "--skip-cache", "--debug"]
     found = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

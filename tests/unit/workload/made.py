@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from hardener.workload.artefacts import artefacts
 from hardener.workload.profile import Profile, make
+from hardener.workload.profile_document import SeccompPart
 from hardener.workload.recording import build
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 from tests.unit.workload.recordings import document
@@ -35,8 +38,18 @@ def calls(*names: str) -> dict[str, Any]:
 
 def permitted(found: Profile) -> set[str]:
     """The calls that are permitted for a reason of their own."""
-    assert found.seccomp is not None
-    return {name for name in found.seccomp.permitted if not found.calls[name].no_more_than}
+    return {name for name, why in part(found).calls.items() if not why.no_more_than}
+
+
+def part(found: Profile) -> SeccompPart:
+    """The seccomp profile."""
+    assert found.document.seccomp is not None
+    return found.document.seccomp
+
+
+def seccomp(found: Profile) -> Any:
+    """The seccomp profile in Docker's form."""
+    return json.loads(artefacts(found.document)["seccomp.json"])
 
 
 def owned(**changes: Any) -> dict[str, Any]:

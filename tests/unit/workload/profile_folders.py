@@ -19,7 +19,9 @@ def write_profile(folder: Path, *, seccomp: Any = DEFAULTS["default"], read: Any
     data["granted"] = {"capabilities": sorted(CAPABILITIES), "seccomp": seccomp}
     data["identities"][0]["bounding"] = sorted(CAPABILITIES)
     data["files"]["read"] = read
-    for name, text in artefacts(make([("recording.json", build(data, name="recording.json"))])).items():
+    for name, text in artefacts(
+        make([("recording.json", build(data, name="recording.json"))]).document
+    ).items():
         (folder / name).write_text(text)
 
 

@@ -17,7 +17,7 @@ ROOT = "sha256:" + "0" * 64
 def write(folder: Path, *, allow_extra: tuple[str, ...] = (), **changes: Any) -> Path:
     """The files of a profile of a server that keeps two capabilities."""
     made = make([("x", recorded(**changes))], allow_extra=allow_extra)
-    for name, text in artefacts(made).items():
+    for name, text in artefacts(made.document).items():
         (folder / name).write_text(text)
     return folder
 

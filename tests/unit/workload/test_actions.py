@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from hardener.workload.actions import taken_away
-from hardener.workload.profile_document import document
 from tests.unit.workload.engines import DEFAULTS
 from tests.unit.workload.made import calls, profile, recorded
 
@@ -17,7 +16,7 @@ def taken(*made: str, **changes: Any) -> dict[str, str]:
     """The actions that a profile takes away, each with what it lacks."""
     data = recorded(**{"calls": calls(*made), "files__created": [], **changes})
     found = {}
-    for sentence in taken_away(document(profile(data))):
+    for sentence in taken_away(profile(data).document):
         action, _, lacks = sentence.partition(" (")
         found[action] = lacks.rstrip(")")
     return found

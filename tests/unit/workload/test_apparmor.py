@@ -27,7 +27,7 @@ def made(*, capabilities: tuple[str, ...] = ("CAP_CHOWN",), **files: Any) -> App
     ]
     for each in data["identities"]:
         each["bounding"] = [*capabilities]
-    found = make([("x", build(data, name="x"))]).apparmor
+    found = make([("x", build(data, name="x"))]).document.apparmor
     assert found is not None
     return found
 
@@ -193,7 +193,7 @@ def test_tracing_is_denied_unless_it_was_recorded() -> None:
 def test_without_an_executed_file_there_is_no_profile() -> None:
     data = document()
     data["files"]["executed"] = []
-    assert make([("x", build(data, name="x"))]).apparmor is None
+    assert make([("x", build(data, name="x"))]).document.apparmor is None
 
 
 def test_all_denials_of_the_engines_profile_are_kept() -> None:

@@ -10,12 +10,11 @@ import yaml
 
 from hardener.errors import HardenerError
 from hardener.reports.profile_page import markdown
-from hardener.workload import profile_document as document_module
 from hardener.workload.artefacts import artefacts
 from hardener.workload.page import sections
-from hardener.workload.profile import PARTS, Why
+from hardener.workload.profile_document import PARTS, Why
 from tests.unit.workload.engines import CAPABILITIES
-from tests.unit.workload.made import owned, profile, recorded
+from tests.unit.workload.made import owned, part, profile, recorded
 
 
 @pytest.mark.parametrize("name", ["CAP_SETUID", "setuid"])
@@ -25,8 +24,8 @@ def test_a_capability_is_dropped_on_request(name: str) -> None:
         for each in ("CAP_SETUID", "CAP_SETGID")
     ]
     found = profile(recorded(capabilities=used), drop=[name])
-    assert found.capabilities == ("CAP_SETGID",)
-    files = artefacts(found)
+    assert found.document.capabilities.kept == ("CAP_SETGID",)
+    files = artefacts(found.document)
     assert "--cap-add=SETGID" in files["docker-run.txt"]
     assert "SETUID" not in files["docker-run.txt"] + files["compose.override.yaml"]
     assert json.loads(files["profile.json"])["capabilities"]["dropped_on_request"] == ["CAP_SETUID"]
@@ -51,16 +50,16 @@ def test_a_capability_that_is_not_kept_cannot_be_dropped() -> None:
 def test_a_writable_root_and_gained_privileges_are_left_out_on_request() -> None:
     data = recorded(files__created=["/etc/x"], setuid=[{"path": "/bin/su", "uid": 0, "gid": None}])
     kept, found = profile(data), profile(data, drop=PARTS)
-    assert not kept.read_only
-    assert not kept.no_new_privileges
-    files = artefacts(found)
+    assert not kept.document.root.read_only
+    assert not kept.document.privileges.no_new_privileges
+    files = artefacts(found.document)
     assert "--read-only\n" in files["docker-run.txt"]
     assert "no-new-privileges=true\n" in files["docker-run.txt"]
     page = markdown(sections(found))
     assert "; read-only on request" in page
     assert "no-new-privileges is set on request: these programs gain no privileges." in page
     assert "; with --drop 'gaining privileges'; with --drop 'writable root'." in page
-    documents = [document_module.document(each) for each in (kept, found)]
+    documents = [each.document for each in (kept, found)]
     assert [each.dropped for each in documents] == [frozenset(), frozenset(PARTS)]
 
 
@@ -77,7 +76,7 @@ def test_a_program_needs_the_capabilities_that_it_chooses_among_its_own(
     asked: list[str], needed: set[str]
 ) -> None:
     use = {"program": "x", "effective": asked, "permitted": asked, "inheritable": []}
-    assert set(profile(recorded(capabilities=[], capset=[use])).capabilities) == needed
+    assert set(profile(recorded(capabilities=[], capset=[use])).document.capabilities.kept) == needed
 
 
 def test_capabilities_are_kept_with_their_reasons() -> None:
@@ -101,14 +100,16 @@ def test_capabilities_are_kept_with_their_reasons() -> None:
         )
     )
     # Neither SYS_TIME nor NET_ADMIN was ever given to it.
-    assert found.capabilities == ("CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETUID")
-    assert [(need.capability, need.kind, need.program) for need in found.needs] == [
+    assert found.document.capabilities.kept == ("CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETUID")
+    assert [(need.capability, need.kind, need.program) for need in found.document.capabilities.needs] == [
         ("CAP_NET_BIND_SERVICE", "capset", "dnsmasq"),
         ("CAP_NET_RAW", "file", "/bin/ping"),
         ("CAP_SETUID", "check", "nginx"),
     ]
-    assert not found.no_new_privileges
-    assert [(each.path, each.kind) for each in found.hurdles] == [("/bin/ping", "file capabilities")]
+    assert not found.document.privileges.no_new_privileges
+    assert [(each.path, each.kind) for each in found.document.privileges.hurdles] == [
+        ("/bin/ping", "file capabilities")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,21 +127,23 @@ def test_capabilities_are_derived_from_the_configuration_if_none_were_observed(
 ) -> None:
     data = recorded(identities=[], container__capabilities_added=added)
     data["container"] |= {"capabilities_dropped": dropped, "privileged": privileged}
-    assert len(profile(data).had) == 41 if privileged else profile(data).had == expected
+    had = profile(data).document.capabilities.had
+    assert len(had) == 41 if privileged else set(had) == expected
 
 
 def test_root_that_was_needed_only_as_owner_of_files_is_replaced_by_a_user() -> None:
     found = profile(owned())
-    assert str(found.user) == "999:998"
-    assert found.capabilities == ()
+    assert str(found.document.user) == "999:998"
+    assert found.document.capabilities.kept == ()
     asked = {
         name
-        for name, why in found.calls.items()
+        for name, why in part(found).calls.items()
         if why in (Why(not_root_reserve=True), Why(not_root_reserve=True, exec_reserve=True))
     }
     assert {"getgid", "setgid", "setuid"} <= asked
-    assert not any(why.not_root_reserve for why in profile(owned(), keep_user=True).calls.values())
-    files = artefacts(found)
+    kept = part(profile(owned(), keep_user=True)).calls
+    assert not any(why.not_root_reserve for why in kept.values())
+    files = artefacts(found.document)
     assert "--user=999:998\n" in files["docker-run.txt"]
     assert "--cap-add" not in files["docker-run.txt"]
     settings = yaml.safe_load(files["compose.override.yaml"])["services"]["web"]
@@ -166,7 +169,7 @@ SU = {"path": "/bin/su", "program": "su", "capabilities": ["CAP_CHOWN"], "effect
     ],
 )
 def test_root_is_kept_if_it_is_needed_for_more_than_ownership_of_files(data: dict[str, Any]) -> None:
-    assert profile(data).user is None
+    assert profile(data).document.user is None
 
 
 def test_root_is_replaced_where_it_has_made_files_in_the_folder_of_another_user() -> None:
@@ -176,9 +179,9 @@ def test_root_is_replaced_where_it_has_made_files_in_the_folder_of_another_user(
     owners = dict.fromkeys((*paths, "/data/old", "/data/old/kept"), roots)
     data = owned(created=paths, owners=owners)
     data["files"]["written"] = ["/data/old/kept"]
-    assert str(profile(data).user) == "999:998"
+    assert str(profile(data).document.user) == "999:998"
     data["files"]["created"].append("/data")  # the engine makes the folder of a mount that the image lacks
-    assert str(profile(data).user) == "999:998"
+    assert str(profile(data).document.user) == "999:998"
 
 
 @pytest.mark.parametrize(
@@ -196,13 +199,13 @@ def test_root_is_kept_for_a_mount_of_root_within_the_volume_of_a_user(
     data = owned(created=[path] if path != target else [], owners={target: roots})
     data["files"]["written"] += [path] if path == target else []
     data["container"]["mounts"].append({"kind": kind, "target": target, "read_only": False})
-    assert profile(data).user is None
+    assert profile(data).document.user is None
 
 
 def test_root_is_kept_on_request() -> None:
     found = profile(owned(), keep_user=True)
-    assert (found.user, found.capabilities) == (None, ("CAP_DAC_OVERRIDE",))
-    text = artefacts(found)["profile.json"]
+    assert (found.document.user, found.document.capabilities.kept) == (None, ("CAP_DAC_OVERRIDE",))
+    text = artefacts(found.document)["profile.json"]
     assert json.loads(text)["declined_user"] == {"uid": 999, "gid": 998, "paths": ["/data", "/data/dump.rdb"]}
     words = [str(word) for section in sections(found) for sentence in section.sentences for word in sentence]
     assert "Root is kept on request; 999:998 would do." in words
@@ -217,8 +220,8 @@ def test_a_modified_parent_folder_owned_by_root_does_not_prevent_another_user() 
     data["container"]["mounts"] = []
     data["files"]["written"] = ["/", "/data"]
     found = profile(data)
-    assert str(found.user) == "999:998"
+    assert str(found.document.user) == "999:998"
     assert (
         "--tmpfs=/data:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=999,gid=998\n"
-        in artefacts(found)["docker-run.txt"]
+        in artefacts(found.document)["docker-run.txt"]
     )

@@ -27,8 +27,8 @@ from tests.unit.workload.made import profile, recorded
 def test_tmpfs_mounts_replace_only_folders_that_they_do_not_hide(
     written: list[str], folders: list[str], obstacles: list[str]
 ) -> None:
-    found = profile(recorded(files__created=written)).writes
-    assert [each.path for each in found.folders] == folders
+    found = profile(recorded(files__created=written)).document.root
+    assert [each.path for each in found.tmpfs] == folders
     assert len(found.obstacles) == len(obstacles)
     for expected in obstacles:
         assert any(expected in each.why for each in found.obstacles)
@@ -50,7 +50,7 @@ def test_a_mount_point_that_the_engine_made_leaves_the_root_read_only(
 ) -> None:
     data = recorded(files__created=created, files__written=[f"/{target.split('/')[1]}"])
     data["container"]["mounts"] = [{"kind": "bind", "target": target, "read_only": read_only}]
-    assert [each.path for each in profile(data).writes.obstacles] == obstacles
+    assert [each.path for each in profile(data).document.root.obstacles] == obstacles
 
 
 def test_a_folder_whose_entries_changed_is_not_a_written_file() -> None:
@@ -62,27 +62,27 @@ def test_a_folder_whose_entries_changed_is_not_a_written_file() -> None:
             files__deleted=["/var/spool/old/x"],
         )
     )
-    assert [each.path for each in found.writes.folders] == ["/run", "/var/lib/nginx", "/var/spool/old"]
-    assert found.writes.obstacles == ()
+    assert [each.path for each in found.document.root.tmpfs] == ["/run", "/var/lib/nginx", "/var/spool/old"]
+    assert found.document.root.obstacles == ()
 
 
 def test_a_folder_with_only_temporary_files_is_writable_under_the_profile() -> None:
     """A temporary file that is removed at once is in no list of changes, and fails under a read-only root."""
     found = profile(recorded(files__written=["/tmp/", "/tmp", "/dev/shm/", "/var/lib/data/"], files__read=[]))
-    assert "/tmp" in [each.path for each in found.writes.folders]
-    assert found.writes.obstacles == ()
-    assert '"/tmp/**" rwkl' in artefacts(found)["apparmor"]
+    assert "/tmp" in [each.path for each in found.document.root.tmpfs]
+    assert found.document.root.obstacles == ()
+    assert '"/tmp/**" rwkl' in artefacts(found.document)["apparmor"]
     new = profile(recorded(files__created=["/run/a/b"], files__written=["/run/a/b/"], files__read=[]))
-    assert [each.path for each in new.writes.folders] == ["/run/a"]
+    assert [each.path for each in new.document.root.tmpfs] == ["/run/a"]
     found = profile(recorded(files__written=["/srv/"], files__read=[]))
-    assert [each.path for each in found.writes.obstacles] == ["/srv/"]
-    assert '"/srv/*" rwkl' in artefacts(found)["apparmor"]
+    assert [each.path for each in found.document.root.obstacles] == ["/srv/"]
+    assert '"/srv/*" rwkl' in artefacts(found.document)["apparmor"]
 
 
 def test_a_written_path_that_no_tmpfs_can_replace_leaves_the_root_writable() -> None:
     found = profile(recorded(files__created=["/etc/x", "/run/y"]))
-    assert not found.read_only
-    text = artefacts(found)["docker-run.txt"]
+    assert not found.document.root.read_only
+    text = artefacts(found.document)["docker-run.txt"]
     assert "--read-only" not in text
     assert "--tmpfs" not in text
     assert "`/etc/x`" in markdown(sections(found))
@@ -92,7 +92,7 @@ def test_tmpfs_folders_keep_owner_and_mode() -> None:
     data = recorded(files__created=["/run/app/tool"], files__executed=["/run/app/tool"])
     data["capabilities"][0]["name"] = "CAP_SETUID"
     data["files"]["owners"] = {"/run/app": {"uid": 33, "gid": 4, "mode": 0o750}}
-    text = artefacts(profile(data))["docker-run.txt"]
+    text = artefacts(profile(data).document)["docker-run.txt"]
     assert "--tmpfs=/run/app:rw,nosuid,nodev,size=256m,exec,mode=0750,uid=33,gid=4\n" in text
 
 
@@ -102,8 +102,8 @@ def test_folders_of_the_image_stay_below_a_tmpfs() -> None:
     folders = ("/run/sshd", "/run/sshd/in", "/run/made", "/lib/other", "/run/a,b")
     data["files"]["folders"] = dict.fromkeys(folders, root)
     found = profile(data)
-    assert [each.path for each in found.writes.folders] == ["/run", "/run/sshd", "/run/sshd/in"]
-    made = artefacts(found)
+    assert [each.path for each in found.document.root.tmpfs] == ["/run", "/run/sshd", "/run/sshd/in"]
+    made = artefacts(found.document)
     assert (
         "--tmpfs=/run/sshd/in:rw,nosuid,nodev,size=256m,noexec,mode=0755,uid=0,gid=0\n"
         in made["docker-run.txt"]
@@ -125,8 +125,8 @@ def test_a_file_of_the_image_that_is_changed_is_not_hidden(written: str, hidden:
     data = recorded(files__created=[], files__written=[written])
     data["files"]["folders"] = {"/run/app": {"uid": 0, "gid": 0, "mode": 0o755}}
     found = profile(data)
-    assert found.read_only is not hidden
-    assert [each.why for each in found.writes.obstacles] == [
+    assert found.document.root.read_only is not hidden
+    assert [each.why for each in found.document.root.obstacles] == [
         f"an empty folder in place of /var/lib/ldap would hide {written}, which is used"
     ] * hidden
 
@@ -134,5 +134,5 @@ def test_a_file_of_the_image_that_is_changed_is_not_hidden(written: str, hidden:
 @pytest.mark.parametrize(("name", "executable"), [("a.so", True), ("a.so.1.2", True), ("a.sock", False)])
 def test_a_library_that_is_made_can_be_loaded(name: str, executable: bool) -> None:
     data = recorded(files__created=[f"/var/lib/made/{name}"], files__executed=["/bin/x"])
-    text = artefacts(profile(data))["docker-run.txt"]
+    text = artefacts(profile(data).document)["docker-run.txt"]
     assert ("noexec" in text) is not executable

@@ -13,7 +13,7 @@ from hardener.errors import HardenerError
 from hardener.workload.artefacts import artefacts
 from hardener.workload.shapes import PHASES
 from tests.unit.workload.engines import DEFAULTS
-from tests.unit.workload.made import calls, permitted, profile, recorded
+from tests.unit.workload.made import calls, part, permitted, profile, recorded
 
 
 def test_data_of_one_recording_is_kept_with_the_number_of_recordings() -> None:
@@ -21,10 +21,10 @@ def test_data_of_one_recording_is_kept_with_the_number_of_recordings() -> None:
     often = [recorded(calls=calls("read"), ended=f"2026-11-27T11:0{number}:00Z") for number in range(3)]
     found = profile(rare, *often)
     assert {"read", "mremap"} <= permitted(found)
-    seen = found.calls["mremap"].container
+    seen = part(found).calls["mremap"].container
     assert seen is not None
     assert (seen.seen_in, found.merged.total) == (1, 4)
-    assert found.calls["read"].container == type(seen)(programs=("web",), phases=("serve",), seen_in=4)
+    assert part(found).calls["read"].container == type(seen)(programs=("web",), phases=("serve",), seen_in=4)
 
 
 def test_a_duplicate_recording_is_merged_once() -> None:
@@ -37,7 +37,7 @@ def test_the_order_of_recordings_has_no_effect() -> None:
         recorded(calls=calls("chmod", "read"), ended="2026-11-27T11:00:00Z"),
         recorded(calls=calls("bpf"), ended="2026-11-27T12:00:00Z", files__created=["/run/x", "/tmp/y"]),
     ]
-    texts = {json.dumps(artefacts(profile(*each))) for each in itertools.permutations(every)}
+    texts = {json.dumps(artefacts(profile(*each).document)) for each in itertools.permutations(every)}
     assert len(texts) == 1
 
 
@@ -108,7 +108,7 @@ def test_a_recording_without_measurements_of_the_engine_permits_no_more_calls() 
         )
         found = profile(measured, not_measured)
         assert "chroot" not in permitted(found)  # the engine gives it to SYS_CHROOT, which goes
-        assert found.default_calls == profile(measured).default_calls
+        assert part(found).default_calls == part(profile(measured)).default_calls
 
 
 def test_each_phase_has_the_number_of_recordings_that_exercised_it() -> None:
