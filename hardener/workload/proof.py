@@ -20,19 +20,11 @@ from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import PARTS, PROOF
 from hardener.workload.shapes import Digest, Moment, Part
 from hardener.workload.trials import CAPABILITY, Kind, Trial
-from hardener.workload.verdict import Proof
+from hardener.workload.verdict import Proof, Removal
 
 FORMAT: Literal["hardener.proof/1"] = "hardener.proof/1"
 NAME = PROOF
 _MOST_VALUES = 1_000_000
-
-
-class Removal(Part):
-    """The result of a trial without one part of the profile; ``needed`` is null where it is unknown."""
-
-    removed: str
-    needed: bool | None
-    observed: str
 
 
 class TrialPart(Part):
@@ -110,10 +102,7 @@ def proof_document(
         exercise="command in the container" if run_in else "command",
         verdict=proof.verdict.value,
         reasons=proof.reasons,
-        evidence=tuple(
-            Removal(removed=each.removed, needed=each.needed, observed=each.observed)
-            for each in proof.evidence
-        ),
+        evidence=proof.evidence,
         refusals=proof.refusals,
         missing=tuple(missing),
         trials=tuple(

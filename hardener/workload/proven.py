@@ -20,7 +20,7 @@ from hardener.workload.artefacts import derived
 from hardener.workload.identity import moved_rights, recorded
 from hardener.workload.profile import APPARMOR_PREFIX, TMPFS, short_name
 from hardener.workload.profile_document import MOST, MOST_VALUES, Document, Why, digest
-from hardener.workload.proof import ProofDocument, Removal
+from hardener.workload.proof import ProofDocument
 from hardener.workload.settings import SECCOMP
 from hardener.workload.starts import LEAST_STARTS, MOST_STARTS
 from hardener.workload.trials import not_tried, plan
@@ -186,13 +186,10 @@ def _require_same(found: ProofDocument, profile: Document, seccomp: Any) -> None
     if not gaps <= {*found.missing}:
         raise InconsistentError(proof.NAME, "the field missing of the proof lacks what its trials say")
     again = judge(trials, observations, expected=Expected.of(profile))
-    evidence = tuple(
-        Removal(removed=each.removed, needed=each.needed, observed=each.observed) for each in again.evidence
-    )
     for what, was, now in (
         ("verdict", found.verdict, again.verdict.value),
         ("reasons", found.reasons, again.reasons),
-        ("evidence", found.evidence, evidence),
+        ("evidence", found.evidence, again.evidence),
         ("refusals", found.refusals, again.refusals),
     ):
         if was != now:

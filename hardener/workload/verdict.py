@@ -18,6 +18,7 @@ from hardener.workload.merging import unreached
 from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import Document
 from hardener.workload.recording import Identity, Listen, ServedPort
+from hardener.workload.shapes import Part
 from hardener.workload.trials import TMPFS, Trial
 
 _CHOSEN = range(32768, 61000)  # ports that the kernel gives a socket that asks for none
@@ -73,9 +74,8 @@ class Expected:
 NOTHING = Expected()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """The result of a trial without one part of the profile; ``needed`` is None if it was not tried."""
+class Removal(Part):
+    """The result of a trial without one part of the profile; ``needed`` is null where it is unknown."""
 
     removed: str
     needed: bool | None
@@ -95,7 +95,7 @@ class Proof:
 
     verdict: Verdict
     reasons: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[Removal, ...]
     refusals: tuple[Refusal, ...]
 
     @property
@@ -302,20 +302,20 @@ def _evidence(
     expected: Expected,
     *,
     conclusive: bool,
-) -> Evidence:
+) -> Removal:
     if trial.kind == "never":
         needed = False if conclusive else None
-        return Evidence(removed=trial.key, needed=needed, observed="no twin had it in any trial")
+        return Removal(removed=trial.key, needed=needed, observed="no twin had it in any trial")
     if observed is None:
-        return Evidence(removed=trial.key, needed=None, observed="not tried")
+        return Removal(removed=trial.key, needed=None, observed="not tried")
     if trial.key.startswith(TMPFS):  # a call changes something there
         expected = replace(expected, idle=frozenset())
     wrong = _regressions(before, observed, expected)
     if not conclusive or not (observed.failed or observed.exercised):
-        return Evidence(removed=trial.key, needed=None, observed=observed.note or "not exercised")
+        return Removal(removed=trial.key, needed=None, observed=observed.note or "not exercised")
     if wrong:
-        return Evidence(removed=trial.key, needed=True, observed="; ".join(wrong))
-    return Evidence(removed=trial.key, needed=False, observed="the exercise passes without it")
+        return Removal(removed=trial.key, needed=True, observed="; ".join(wrong))
+    return Removal(removed=trial.key, needed=False, observed="the exercise passes without it")
 
 
 def gained(
