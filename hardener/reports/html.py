@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hardener.catalogue.words import FRAMEWORKS, SOURCES
-from hardener.comparison.finding import CHANGES, ChangeKind
+from hardener.comparison.finding import CHANGES
 from hardener.comparison.previous_runs import LABELS, Point, PreviousRuns, Since
-from hardener.comparison.runs import ControlChange
-from hardener.model import Assessment, Control, Finding, Severity, Status, WorkloadRisk
+from hardener.model import Assessment, Control, Finding, Severity, WorkloadRisk
 from hardener.reports.interface import Report
 from hardener.reports.lib.chart_data import columns, trend
 from hardener.reports.lib.groups import Group, GroupTotals
+from hardener.reports.lib.overview import kind_key, lead, section_records, since_record, workload_record
 from hardener.reports.lib.page import (
     CODES,
     control_record,
@@ -43,7 +43,6 @@ from hardener.text import line, utc
 _GRAVITY = {level: place for place, level in enumerate(Severity)}
 _REMEMBERED = 50_000  # a verdict is written once, however many hosts have it
 _CHANGES_SHOWN = 6
-_NAMES_SHOWN = 5
 _WORKLOADS_SHOWN = 20
 _GROUPS_OF_A_HOST = 100
 
@@ -161,7 +160,7 @@ class HtmlReport(Report):
             "ended": utc(self.run.ended),
             "headline": title,
             "verdict": verdict,
-            "lead": self._lead(),
+            "lead": lead(summary, len(self._controls)),
             "only": self._only and {"name": self._only[0], "facts": self._only[1]},
             "hosts": summary.hosts,
             "statuses": [status.value for status in ORDER],
@@ -170,9 +169,9 @@ class HtmlReport(Report):
             "counts": plain(counts),
             "share": percentage(compliance(counts)) if self.run.whole_hosts else "",
             "total": counts.total(),
-            "sections": list(self._sections()),
+            "sections": list(section_records(summary, self.run.benchmark)),
             "columns": columns(self._tolls, len(SEVERITIES)),
-            "since": self._since and _since(self._since, summary.hosts),
+            "since": self._since and since_record(self._since, hosts=summary.hosts, most=_CHANGES_SHOWN),
             "trend": self.previous and trend([*self.previous.points, self._point()]),
             "worst": summary.worst(),
             "unreachable": summary.unreachable,
@@ -204,18 +203,7 @@ class HtmlReport(Report):
             "total": total,
             "more": total - len(self._riskiest),
             "levels": [(level.value, self._levels[level.value]) for level in Severity],
-            "rows": [
-                {
-                    "host": host,
-                    "name": line(each.container, 100),
-                    "image": line(each.image, 100),
-                    "level": each.level.value,
-                    "points": each.points,
-                    "why": [line(text) for text in each.why],
-                    "first": [line(text) for text in each.first],
-                }
-                for host, each in self._riskiest
-            ],
+            "rows": [{"host": host, **workload_record(each)} for host, each in self._riskiest],
         }
 
     def _number(self, finding: Finding, new: list[list[Any]]) -> int:
@@ -241,7 +229,7 @@ class HtmlReport(Report):
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
             "groups": list(self._groups),
-            "moves": [[_key(each), LABELS[each]] for each in CHANGES] if self._since else [],
+            "moves": [[kind_key(each), LABELS[each]] for each in CHANGES] if self._since else [],
             "controls": [
                 control_record(
                     control, sections.index(control.section_in(self.run.benchmark)), self.run.benchmark
@@ -249,33 +237,6 @@ class HtmlReport(Report):
                 for control in self._controls.values()
             ],
         }
-
-    def _sections(self) -> Iterator[dict[str, Any]]:
-        for name, counts in self._summary.sections.items():
-            yield {
-                "key": name,
-                "title": section_title(name, self.run.benchmark),
-                "counts": plain(counts),
-                "total": counts.total(),
-            }
-
-    def _lead(self) -> str:
-        """Return the result in one sentence."""
-        summary = self._summary
-        if not summary.hosts:
-            return "No host was assessed."
-        open_ = len(summary.cases(Status.FAIL))
-        parts = [f"{open_} of {len(self._controls)} controls fail"]
-        if summary.hosts != 1:
-            parts[0] += f" on at least one of {summary.hosts} hosts"
-        if gone := len(summary.unreachable):
-            parts.append(f"{gone} {'host' if gone == 1 else 'hosts'} could not be reached")
-        if waiting := len(summary.not_changed):
-            what = "host was" if waiting == 1 else "hosts were"
-            parts.append(f"{waiting} {what} left without their change")
-        if undecided := len(summary.cases(Status.ERROR)):
-            parts.append(f"{undecided} {'control' if undecided == 1 else 'controls'} could not be evaluated")
-        return f"{'; '.join(parts)}."
 
     def _moves(self, assessment: Assessment, new: list[list[Any]]) -> list[tuple[int, int, str, int]]:
         """Return the changes of a host: control, kind of change, status and verdict before."""
@@ -307,49 +268,3 @@ def _group(group: Group, *, whole: bool) -> dict[str, Any]:
         "total": group.counts.total(),
         "share": percentage(compliance(group.counts) if whole else None),
     }
-
-
-def _since(since: Since, hosts: int) -> dict[str, Any]:
-    """Return the changes since the previous run, for the overview."""
-    changes = list(since.changes())
-    return {
-        "ended": utc(since.previous.ended),
-        "compared": since.compared,
-        "moves": [
-            {"key": _key(each), "words": LABELS[each], "number": number} for each, number in since.totals()
-        ],
-        "changes": [_change(each, hosts) for each in changes[:_CHANGES_SHOWN]],
-        "more": max(0, len(changes) - _CHANGES_SHOWN),
-        "new": _names(since.new),
-        "gone": _names(since.gone),
-        "not_compared": _names([host for host, _ in since.not_compared]),
-    }
-
-
-def _key(kind: ChangeKind) -> str:
-    """Return the name of a kind of change, as addresses and the style sheet of the page use it."""
-    return kind.name.lower()
-
-
-def _change(change: ControlChange, hosts: int) -> dict[str, Any]:
-    where = change.host if change.hosts == 1 else f"{change.hosts} hosts"
-    return {
-        "key": _key(change.kind),
-        "id": change.id,
-        "slug": change.control.slug,
-        "title": change.control.title_if(change.after.status),
-        "before": WORDS[change.before.status],
-        "after": WORDS[change.after.status],
-        "status": change.after.status.value,
-        "where": where if hosts > 1 else "",
-        "actual": line(change.after.actual, 200) if change.hosts == 1 else "",
-    }
-
-
-def _names(names: list[str]) -> str:
-    """Return ``3 hosts: a, b, c``; an empty text for no host."""
-    if not names:
-        return ""
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    number = "1 host" if len(names) == 1 else f"{len(names)} hosts"
-    return f"{number}: {', '.join(names[:_NAMES_SHOWN])}{more}"

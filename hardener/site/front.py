@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.previous_runs import LABELS, Point, Since
 from hardener.model import Status
 from hardener.reports.lib.chart_data import columns, trend
-from hardener.reports.lib.statuses import WORDS, headline, plain, section_title
+from hardener.reports.lib.overview import kind_key, lead, section_records, since_record
+from hardener.reports.lib.statuses import headline, plain
 from hardener.site.fleet import Gathered
 from hardener.site.place import INVENTORIES, Place, RunRow, file_name, numbered, pager
 from hardener.site.rendering import ICON, STYLE, File, page, paged, row, shown
 from hardener.summary import SEVERITIES, Summary, by_title, compliance
-from hardener.text import first, scalar, utc
+from hardener.text import scalar, utc
 
 _WORST = 10
 _NOTICES = 10
@@ -76,7 +77,6 @@ def overview(
     """Return the first page of an inventory."""
     summary = gathered.summary
     title, verdict = last.headline
-    failing = [each for each in gathered.controls.values() if each.counts[Status.FAIL]]
     worst = [each for each in gathered.sorted_hosts() if any(each.toll)]
     return place.file(
         "index",
@@ -87,10 +87,10 @@ def overview(
         verdict=verdict,
         run=last,
         share=compliance(last.counts),
-        lead=_lead(last.hosts, len(gathered.controls), len(failing), len(summary.unreachable)),
+        lead=lead(summary, len(gathered.controls)),
         counts=plain(last.counts),
-        sections=_sections(summary),
-        since=since and _since_run(since, gathered.controls, _CHANGES_SHOWN),
+        sections=list(section_records(summary, summary.benchmark)),
+        since=since and since_record(since, hosts=last.hosts, most=_CHANGES_SHOWN),
         trend=trend(points),
         columns=columns([each.toll for each in gathered.hosts if not each.unreachable], len(SEVERITIES)),
         hosts=last.hosts,
@@ -106,81 +106,12 @@ def overview(
     )
 
 
-def _lead(hosts: int, controls: int, failing: int, gone: int) -> str:
-    """Return the result in one sentence."""
-    text = f"{failing} of {controls} controls fail"
-    if hosts != 1:
-        text += f" on at least one of {hosts} hosts"
-    return f"{text}; {gone} {'host' if gone == 1 else 'hosts'} could not be reached." if gone else f"{text}."
-
-
-def _sections(summary: Summary) -> list[dict[str, Any]]:
-    """Return the totals of each section."""
-    return [
-        {
-            "title": section_title(name, summary.benchmark),
-            "anchor": file_name(name),
-            "counts": plain(counts),
-            "total": sum(counts.values()),
-        }
-        for name, counts in summary.sections.items()
-    ]
-
-
 def _shown_by_title(summary: Summary, most: int) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the hosts that were not changed as asked: by title and reason, at most some reasons each."""
     return [
         (title, [(shown(names, 2000), shown(why)) for names, why in alike[:most]])
         for title, alike in by_title(summary.not_changed)
     ]
-
-
-def _css_class(kind: ChangeKind) -> str:
-    """Return the class of a kind of change in the style sheet."""
-    return str(kind.name).lower()
-
-
-def _since_run(since: Since, slugs: Collection[str], most: int) -> dict[str, Any]:
-    """Return the changes since the previous run.
-
-    Args:
-        since: the comparison with it.
-        slugs: the controls that have a page.
-        most: how many changes are listed.
-    """
-    changes = list(since.changes())
-    return {
-        "ended": utc(since.previous.ended),
-        "run": file_name(since.previous.run_id),
-        "compared": since.compared,
-        "moves": [(_css_class(kind), LABELS[kind], number) for kind, number in since.totals()],
-        "changes": [
-            {
-                "key": _css_class(each.kind),
-                "id": each.id,
-                "file": file_name(each.control.slug) if each.control.slug in slugs else "",
-                "title": each.control.title_if(each.after.status),
-                "before": WORDS[each.before.status],
-                "after": WORDS[each.after.status],
-                "status": each.after.status.value,
-                "where": shown(each.host, 100) if each.hosts == 1 else f"{each.hosts} hosts",
-                "actual": shown(each.after.actual) if each.hosts == 1 else "",
-            }
-            for each in changes[:most]
-        ],
-        "more": max(0, len(changes) - most),
-        "new": _name_hosts(since.new),
-        "gone": _name_hosts(since.gone),
-        "not_compared": _name_hosts([host for host, _ in since.not_compared]),
-    }
-
-
-def _name_hosts(names: Sequence[str]) -> str:
-    """Return ``3 hosts: a, b, c``; an empty text for no host."""
-    if not names:
-        return ""
-    number = "1 host" if len(names) == 1 else f"{len(names)} hosts"
-    return f"{number}: {', '.join(shown(name, 100) for name in first(names, _NAMED))}"
 
 
 _CHANGES_OF_A_RUN = 200
@@ -226,7 +157,7 @@ def run(
             "changed_host",
             f"../hosts/{file_name(one.name)}.html" if scalar(one.name) in linked else "",
             shown(one.name),
-            [(_css_class(kind), LABELS[kind], one.kinds[kind]) for kind in CHANGES if one.kinds.get(kind)],
+            [(kind_key(kind), LABELS[kind], one.kinds[kind]) for kind in CHANGES if one.kinds.get(kind)],
         )
         for one in changed
     ]
@@ -241,8 +172,9 @@ def run(
         run=each,
         share=compliance(each.counts),
         counts=plain(each.counts),
-        sections=_sections(summary),
-        since=since and _since_run(since, place.controls, _CHANGES_OF_A_RUN),
+        sections=list(section_records(summary, summary.benchmark)),
+        since=since and since_record(since, hosts=each.hosts, most=_CHANGES_OF_A_RUN),
+        previous=file_name(since.previous.run_id) if since else "",
         changed=len(changed),
         unreachable=[
             (shown(name), shown(reason)) for name, reason in summary.unreachable[:_UNREACHABLE_SHOWN]

@@ -11,6 +11,7 @@ from hardener.comparison.previous_runs import Point
 from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Finding, Status
 from hardener.reports.lib.chart_data import trend
+from hardener.reports.lib.overview import workload_record
 from hardener.reports.lib.statuses import WORDS, headline, plain
 from hardener.site.fleet import STATUS_ORDER, Gathered, GroupHosts, HostRow
 from hardener.site.place import Place, RunRow, file_name
@@ -162,17 +163,7 @@ def _finding(each: Finding, benchmark: str) -> dict[str, Any]:
 def _workloads(assessment: Assessment) -> list[dict[str, Any]]:
     if assessment.workloads is None:
         return []
-    return [
-        {
-            "name": shown(each.container, 100),
-            "image": shown(each.image, 100),
-            "level": each.level.value,
-            "points": each.points,
-            "why": [shown(text) for text in each.why[:5]],
-            "first": [shown(text) for text in each.first[:5]],
-        }
-        for each in assessment.workloads.riskiest[:20]
-    ]
+    return [workload_record(each) for each in assessment.workloads.riskiest[:20]]
 
 
 def _host_points(moves: Sequence[Move], ends: Sequence[datetime]) -> list[Point]:

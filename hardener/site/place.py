@@ -119,6 +119,8 @@ class Place:
             style=f"{top}{STYLE}",
             icon=f"{top}{ICON}",
             tabs=shown_lists,
+            file_name=file_name,
+            linked_controls=self.controls,
             **values,
         )
         return File(f"{self.folder}/{name}.html", text)
