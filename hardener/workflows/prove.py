@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hardener import __version__
 from hardener.errors import HardenerError
 from hardener.files import require_writable, write_text
 from hardener.fleet import Fleet
@@ -116,18 +117,21 @@ def prove(fleet: Fleet, request: ProveRequest, *, listener: Listener) -> ProveRe
         listener=listener,
     )
     proof = judge(trials, tried.observations, expected=Expected.of(document))
-    found = proofs.proof_document(
-        proof,
+    found = proofs.ProofDocument(
+        hardener=__version__,
         profile=profile,
         name=document.name,
         began=began,
         ended=max(began, now()),
         host=tried.host,
         container=tried.container,
-        run_in=bool(request.run_in),
-        trials=trials,
-        observations=tried.observations,
-        missing=[*tried.missing, *not_tried(document)],
+        exercise="command in the container" if request.run_in else "command",
+        verdict=proof.verdict.value,
+        reasons=proof.reasons,
+        evidence=proof.evidence,
+        refusals=proof.refusals,
+        missing=(*tried.missing, *not_tried(document)),
+        trials=proofs.trial_parts(trials, tried.observations),
     )
     if _digest(request.folder) != profile:
         raise HardenerError(

@@ -8,19 +8,18 @@ generated from these classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
-from hardener import __version__
 from hardener.workload.container import Container, Host
 from hardener.workload.decoding import decode_document
 from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import PARTS, PROOF
 from hardener.workload.shapes import Digest, Moment, Part
 from hardener.workload.trials import CAPABILITY, Kind, Trial
-from hardener.workload.verdict import Proof, Removal
+from hardener.workload.verdict import Removal
 
 FORMAT: Literal["hardener.proof/1"] = "hardener.proof/1"
 NAME = PROOF
@@ -62,55 +61,11 @@ class ProofDocument(Part):
         return frozenset(name for name in found if name in PARTS or name.startswith("CAP_"))
 
 
-def proof_document(
-    proof: Proof,
-    *,
-    profile: str,
-    name: str,
-    began: str,
-    ended: str,
-    host: Host,
-    container: Container,
-    run_in: bool,
-    trials: Sequence[Trial],
-    observations: Mapping[str, Observation],
-    missing: Sequence[str],
-) -> ProofDocument:
-    """Return the document of a proof.
-
-    Args:
-        proof: the verdict, with its reasons.
-        profile: digest of its ``profile.json``.
-        name: of the profile.
-        began: when the first trial began.
-        ended: when the last one ended.
-        host: where the trials were.
-        container: of what.
-        run_in: whether the exercise was a command in the twin.
-        trials: the plan.
-        observations: what was seen, by the keys of the trials.
-        missing: what was not part of it.
-    """
-    return ProofDocument(
-        hardener=__version__,
-        name=name,
-        began=began,
-        ended=ended,
-        profile=profile,
-        host=host,
-        container=container,
-        exercise="command in the container" if run_in else "command",
-        verdict=proof.verdict.value,
-        reasons=proof.reasons,
-        evidence=proof.evidence,
-        refusals=proof.refusals,
-        missing=tuple(missing),
-        trials=tuple(
-            TrialPart(
-                key=trial.key, kind=trial.kind, starts=trial.starts, observation=observations.get(trial.key)
-            )
-            for trial in trials
-        ),
+def trial_parts(trials: Iterable[Trial], observations: Mapping[str, Observation]) -> tuple[TrialPart, ...]:
+    """Return the planned trials with their observations, by the keys of the trials."""
+    return tuple(
+        TrialPart(key=each.key, kind=each.kind, starts=each.starts, observation=observations.get(each.key))
+        for each in trials
     )
 
 

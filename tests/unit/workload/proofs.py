@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from hardener import __version__
 from hardener.workload import proof as proofs
 from hardener.workload.exercise import Exercise
 from hardener.workload.observation import Observation, observation
-from hardener.workload.profile_document import NAME, digest, load
+from hardener.workload.profile_document import NAME, Document, digest, load
+from hardener.workload.proof import ProofDocument, trial_parts
 from hardener.workload.proven import read_folder
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import judge
@@ -36,23 +40,39 @@ def proven(
     document = load(folder)
     trials = plan(document, seccomp=json.loads((folder / "seccomp.json").read_text()))
     observations = {trial.key: observed(trial, fails=fails, passes=passes) for trial in trials}
-    found = proofs.proof_document(
-        judge(trials, observations),
-        profile=digest((folder / NAME).read_bytes()),
-        name=document.name,
-        began="2026-11-27T10:00:00Z",
-        ended=ended,
-        host=document.host,
-        container=document.container,
-        run_in=False,
-        trials=trials,
-        observations=observations,
-        missing=(),
-    )
+    found = proof_of(trials, observations, document, folder=folder, ended=ended)
     wrong = fails or {key for key in passes if not key.startswith("capability ")}
     assert (found.verdict == "safe") is not bool(wrong)
     (folder / proofs.NAME).write_text(proofs.text(found))
     return read_folder(folder)
+
+
+def proof_of(
+    trials: Sequence[Trial],
+    observations: Mapping[str, Observation],
+    document: Document,
+    *,
+    folder: Path,
+    ended: str,
+    **tried: Any,
+) -> ProofDocument:
+    """The document of a proof of the profile in a folder."""
+    judged = judge(trials, observations)
+    fields: dict[str, Any] = {"host": document.host, "container": document.container, "missing": ()}
+    return ProofDocument(
+        hardener=__version__,
+        profile=digest((folder / NAME).read_bytes()),
+        name=document.name,
+        began="2026-11-27T10:00:00Z",
+        ended=ended,
+        exercise="command",
+        verdict=judged.verdict.value,
+        reasons=judged.reasons,
+        evidence=judged.evidence,
+        refusals=judged.refusals,
+        trials=trial_parts(trials, observations),
+        **(fields | tried),
+    )
 
 
 def observed(

@@ -18,11 +18,11 @@ from hardener.workflows import twins
 from hardener.workflows.try_confinements import TrialRequest, Tried, try_confinements
 from hardener.workload import proof as proofs
 from hardener.workload.exercise import Exercise
-from hardener.workload.profile_document import NAME, Document, digest, load
+from hardener.workload.profile_document import NAME, Document, load
 from hardener.workload.trials import Trial, plan
-from hardener.workload.verdict import judge
 from tests.unit.workload.observations import answer
 from tests.unit.workload.profiles import write
+from tests.unit.workload.proofs import proof_of
 from tests.unit.workload.schemas import common
 
 SCHEMA = Path(proofs.__file__).with_name("proof.schema.json")
@@ -309,27 +309,24 @@ def test_the_proof_follows_its_schema(run: Run, tmp_path: Path) -> None:
 
     def text(ended: str) -> str:
         return proofs.text(
-            proofs.proof_document(
-                judge(trials, tried.observations),
-                profile=digest((tmp_path / NAME).read_bytes()),
-                name=document.name,
-                began="2026-01-01T00:00:00Z",
+            proof_of(
+                trials,
+                tried.observations,
+                document,
+                folder=tmp_path,
                 ended=ended,
                 host=tried.host,
                 container=tried.container,
-                run_in=False,
-                trials=trials,
-                observations=tried.observations,
                 missing=tried.missing,
             )
         )
 
-    found = json.loads(text("2026-01-01T00:01:00Z"))
+    found = json.loads(text("2026-11-27T10:01:00Z"))
     jsonschema_rs.validator_for(proofs.schema()).validate(found)
     assert found["verdict"] == "safe"
     assert {each["removed"]: each["needed"] for each in found["evidence"]}["capability CAP_CHOWN"] is False
     assert {each["key"] for each in found["trials"] if each["observation"] is None} == {"second control"}
-    other = json.loads(text("2026-01-01T00:02:00Z"))
+    other = json.loads(text("2026-11-27T10:02:00Z"))
     assert {key for key in found if found[key] != other[key]} == {"ended"}
 
 
