@@ -1,5 +1,5 @@
 """Make static pages about the history: inventories, groups, hosts, controls, runs, waivers.
 
-``views`` computes the content of pages, ``rendering`` their HTML, ``names`` their file names, and ``folder``
-writes the files. ``hardener.workflows.site`` provides the runs.
+``front``, ``hosts`` and ``control_pages`` make the pages of what ``fleet`` collects, ``rendering`` writes
+their HTML, ``place`` their addresses, and ``folder`` the files. ``hardener.workflows.site`` gives the runs.
 """
