@@ -49,7 +49,7 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
     hardener waivers lint attestations.yml
     """  # noqa: D301 - click reads the \b
     from hardener.decisions.document import DocumentError, read
-    from hardener.decisions.lint import unknown_places
+    from hardener.decisions.entries import unknown_places
     from hardener.decisions.remarks import ending
     from hardener.documents import waivers_document
     from hardener.workflows import exit_codes

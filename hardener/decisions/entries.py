@@ -1,11 +1,12 @@
-"""The common part of waivers and attestations in files, and the messages for their errors."""
+"""The common part of waivers and attestations in files: their errors, and places that no inventory has."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
@@ -22,9 +23,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from hardener import catalogue
-from hardener.decisions.document import Document, Path_
+from hardener.decisions.document import Document, Path_, Problem
 from hardener.errors import HardenerError
-from hardener.model import Scope
+from hardener.model import Attestation, Decisions, Scope, Waiver
+from hardener.text import line
 
 DEFAULT_HORIZON = 366  # days: the same date next year, even in a leap year
 _LONGEST_HORIZON = 3660
@@ -236,3 +238,50 @@ def _keys(kind: type[BaseModel], path: Path_) -> list[str]:
         return list(kind.model_fields)
     entry = get_args(kind.model_fields[str(path[0])].annotation)[0]
     return list(entry.model_fields)
+
+
+def unknown_places(
+    document: Document,
+    key: str,
+    decisions: Sequence[Waiver | Attestation],
+    *,
+    hosts: Collection[str],
+    groups: Collection[str],
+) -> list[Problem]:
+    """Return the hosts and groups of decisions that an inventory does not have, in the order of the file.
+
+    Args:
+        document: the file.
+        key: of the list in it.
+        decisions: what it holds.
+        hosts: names of every host of the inventory.
+        groups: names of every group.
+    """
+    found = list(_unknown_places(key, decisions, hosts, groups))
+    return list(document.error(found).problems) if found else []
+
+
+def unknown_names(decisions: Decisions, *, hosts: Collection[str], groups: Collection[str]) -> list[str]:
+    """Return the same as lines that begin with the id of the decision."""
+    made: list[Waiver | Attestation] = [*decisions.waivers, *decisions.attestations]
+    found = ((made[int(path[1])], message) for path, message in _unknown_places("", made, hosts, groups))
+    return [line(f"{each.id}: {message}") for each, message in found]
+
+
+def _unknown_places(
+    key: str, decisions: Sequence[Waiver | Attestation], hosts: Collection[str], groups: Collection[str]
+) -> Iterator[tuple[Path_, str]]:
+    for index, each in enumerate(decisions):
+        for number, glob in enumerate(each.scope.hosts):
+            if not any(fnmatchcase(host, glob) for host in hosts):
+                message = f"no host of the inventory matches {glob}"
+                yield (key, index, "hosts", number), f"{message}{_suggestion(glob, hosts)}"
+        for number, name in enumerate(each.scope.groups):
+            if name not in groups:
+                message = f"the inventory has no group {name}"
+                yield (key, index, "groups", number), f"{message}{_suggestion(name, groups)}"
+
+
+def _suggestion(name: str, names: Collection[str]) -> str:
+    near = get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -177,7 +177,7 @@ def assess_fleet(
             )
             assessments = judge.all(answers, phase)
         if decisions and fleet.is_whole and label == _FIRST:
-            from hardener.decisions.lint import unknown_names
+            from hardener.decisions.entries import unknown_names
 
             groups = {"all"}.union(*answers.groups.values())
             for text in first(unknown_names(decisions, hosts=answers.outcomes, groups=groups), _NAMED):
