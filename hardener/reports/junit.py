@@ -10,7 +10,7 @@ and the code of Jenkins, GitLab, Azure and the GitHub actions: message and text 
 are on the suite, and classname and name are unique and stable. A case is never a container: containers are
 short-lived, and the history of their cases would be too.
 
-This is the only module that uses junit-xml; ``_suite`` corrects its output where it is invalid.
+This is the only module that uses junit-xml; ``_element`` corrects its output where it is invalid.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain, repeat
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
@@ -33,6 +34,9 @@ from hardener.reports.interface import Report
 from hardener.reports.lib.text import offender, share
 from hardener.run import RunInfo
 from hardener.text import block, first, line, utc
+
+if TYPE_CHECKING:
+    from hardener.workload.verdict import Proof
 
 _OFFENDERS_SHOWN = 20
 _EVIDENCE_SHOWN = 100
@@ -132,6 +136,10 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo, explained: set[str])
             **{f"host_{line(key)}": line(value, 1000) for key, value in sorted(assessment.facts.items())},
         },
     )
+    return _element(suite)
+
+
+def _element(suite: TestSuite) -> ElementTree.Element:
     element: ElementTree.Element = suite.build_xml_doc()
     del element.attrib["disabled"]  # no such attribute in the schema
     element.set("time", f"{float(element.get('time', '0')):.3f}")  # three decimals at most
@@ -281,3 +289,52 @@ def _text(finding: Finding, fix: Sequence[str]) -> str:
 def _evidence(verdict: Verdict) -> list[str]:
     lines = [shown for each in verdict.evidence if (shown := line(each, 1000))]
     return list(first(lines, _EVIDENCE_SHOWN))
+
+
+def proof_junit(proof: Proof, *, name: str, properties: dict[str, str]) -> str:
+    """Return a proof as a JUnit document: cases for the profile, the exercise, and each removed part.
+
+    A removal that broke nothing is a skipped case with a reason: it must not fail a pipeline, but it is not a
+    pass either.
+
+    Args:
+        proof: the proof.
+        name: of the container.
+        properties: further properties, such as digests.
+    """
+    suite = TestSuite(
+        line(name),
+        list(_cases_of_proof(proof, f"workload.{host_slug(name)}")),
+        id=host_slug(name),
+        properties={line(key): line(value, 1000) for key, value in sorted(properties.items())},
+    )
+    root = ElementTree.Element("testsuites", {"name": line(f"hardener workload {name}")})
+    root.append(_element(suite))
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _cases_of_proof(proof: Proof, package: str) -> Iterator[TestCase]:
+    exercise = TestCase("the exercise detects a profile that is too strict", classname=f"{package}.exercise")
+    profile = TestCase("the container works under the profile", classname=f"{package}.profile")
+    reasons = "\n".join(proof.reasons)
+    unexercised = proof.verdict.value == "not exercised"
+    missing = unexercised and any(each.needed is not None for each in proof.evidence)  # only some removals
+    if unexercised and not missing:
+        exercise.add_error_info(line(reasons), block(reasons), "hardener.not_exercised")
+        profile.add_skipped_info(line(f"not exercised: {reasons}"))
+    elif proof.verdict.value == "not safe":
+        profile.add_failure_info(line(reasons), block(reasons), "hardener.not_safe")
+    yield exercise
+    yield profile
+    for each in proof.evidence:
+        case = TestCase(line(f"{each.removed} is needed"), classname=f"{package}.removal")
+        if each.needed is None and missing:
+            case.add_error_info(line(f"not tried: {each.observed}"), block(reasons), "hardener.not_tried")
+        elif each.needed is None:
+            case.add_skipped_info(line(f"not tried: {each.observed}"))
+        elif not each.needed:
+            case.add_skipped_info(line(f"not needed: {each.observed}"))
+        else:
+            case.stdout = block(each.observed)
+        yield case

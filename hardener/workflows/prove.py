@@ -10,7 +10,7 @@ from hardener.errors import HardenerError
 from hardener.files import require_writable, write_text
 from hardener.fleet import Fleet
 from hardener.history.proofs import Proofs
-from hardener.reports.proof_junit import proof_junit
+from hardener.reports.junit import proof_junit
 from hardener.text import line
 from hardener.workflows.try_confinements import Listener, TrialRequest, try_confinements
 from hardener.workload import exercise, profile_document

@@ -12,7 +12,7 @@ import pytest
 from junitparser import JUnitXml
 
 from hardener.errors import ExitCode, HardenerError
-from hardener.reports.proof_junit import proof_junit
+from hardener.reports.junit import proof_junit
 from hardener.workflows.exit_codes import of_proof
 from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import Document, load
