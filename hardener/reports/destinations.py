@@ -29,6 +29,9 @@ _LONGEST_NAME = 100
 class Destination(ABC):
     """Writes the hosts of a run; no file is replaced before ``publish``."""
 
+    def __init__(self) -> None:
+        self.outputs: list[OutputFile] = []
+
     @abstractmethod
     def begin(self) -> None:
         """Write the beginning of the report."""
@@ -41,13 +44,15 @@ class Destination(ABC):
     def complete(self) -> None:
         """Write the end of the report, and flush it to the disk."""
 
-    @abstractmethod
     def publish(self) -> None:
         """Rename all files to their final paths."""
+        for output in self.outputs:
+            output.publish()
 
-    @abstractmethod
     def discard(self) -> None:
         """Remove unpublished files."""
+        for output in self.outputs:
+            output.discard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +131,10 @@ class SingleFile(Destination):
     """One file with the whole run."""
 
     def __init__(self, path: Path, report: Report) -> None:
+        super().__init__()
         self.report = report
         self._output = OutputFile(path)
+        self.outputs.append(self._output)
 
     def begin(self) -> None:
         """Write the beginning of the report."""
@@ -143,23 +150,15 @@ class SingleFile(Destination):
             self._output.write(piece)
         self._output.complete()
 
-    def publish(self) -> None:
-        """Rename the file to its final path."""
-        self._output.publish()
-
-    def discard(self) -> None:
-        """Remove the file if it was not published."""
-        self._output.discard()
-
 
 class PartFiles(Destination):
     """A file for each part, such as ``report-web.xml``; a full file continues in ``report-web+2.xml``."""
 
     def __init__(self, path: Path, parts: Parts) -> None:
+        super().__init__()
         self._path = path
         self._parts = parts
         self._open: dict[str, SingleFile] = {}
-        self._all: list[SingleFile] = []
         self._numbers: Counter[str] = Counter()
 
     def begin(self) -> None:
@@ -175,21 +174,11 @@ class PartFiles(Destination):
 
     def complete(self) -> None:
         """Complete the files of all parts that have been begun."""
-        if not self._all:  # a run without hosts has a file too
+        if not self.outputs:  # a run without hosts has a file too
             self._take("", SingleFile(self._path, self._parts.make()))
         for part in self._open.values():
             part.complete()
         self._open.clear()
-
-    def publish(self) -> None:
-        """Rename all files to their final paths."""
-        for part in self._all:
-            part.publish()
-
-    def discard(self) -> None:
-        """Remove unpublished files."""
-        for part in self._all:
-            part.discard()
 
     def _begin(self, name: str) -> SingleFile:
         if len(self._open) == _OPEN:
@@ -202,7 +191,7 @@ class PartFiles(Destination):
         return self._take(name, SingleFile(path, report))
 
     def _take(self, name: str, part: SingleFile) -> SingleFile:
-        self._all.append(part)
+        self.outputs += part.outputs
         self._open[name] = part
         part.begin()
         return part
@@ -212,9 +201,9 @@ class FolderFiles(Destination):
     """The files of a folder; other files in the folder stay unchanged."""
 
     def __init__(self, path: Path, folder: Folder) -> None:
+        super().__init__()
         self._path = path
         self._folder = folder
-        self._files: list[OutputFile] = []
 
     def begin(self) -> None:
         """Write the files that do not depend on hosts."""
@@ -228,19 +217,9 @@ class FolderFiles(Destination):
         """Write the files over all hosts."""
         self._write(self._folder.last())
 
-    def publish(self) -> None:
-        """Rename all files to their final paths."""
-        for file in self._files:
-            file.publish()
-
-    def discard(self) -> None:
-        """Remove unpublished files."""
-        for file in self._files:
-            file.discard()
-
     def _write(self, files: Iterable[tuple[str, str]]) -> None:
         for name, text in files:
             file = OutputFile(self._path / name)
-            self._files.append(file)
+            self.outputs.append(file)
             file.write(text)
             file.complete()
