@@ -1,5 +1,5 @@
 """Make static pages about the history: inventories, groups, hosts, controls, runs, waivers.
 
-``front``, ``hosts`` and ``control_pages`` make the pages of what ``fleet`` collects, ``rendering`` writes
+``front``, ``hosts`` and ``control_hosts`` make the pages of what ``fleet`` collects, ``rendering`` writes
 their HTML, ``place`` their addresses, and ``folder`` the files. ``hardener.workflows.site`` gives the runs.
 """

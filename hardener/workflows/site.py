@@ -16,7 +16,7 @@ from hardener.history.inventories import inventory_key
 from hardener.history.previous import point, preceding
 from hardener.history.timeline import Timeline
 from hardener.model import Assessment, Status
-from hardener.site import control_pages, front, hosts, rendering
+from hardener.site import control_hosts, front, hosts, rendering
 from hardener.site.fleet import Gathered, HostRow, host_row
 from hardener.site.folder import SiteFolder, Written
 from hardener.site.place import Place, RunRow, file_name
@@ -141,13 +141,13 @@ class _Inventory:
         nothing: list[Counter[Status]] = [Counter() for _ in self._ends]
         for each in gathered.controls.values():
             counts = history.get(scalar(each.control.slug), nothing)
-            yield from control_pages.control(place, each, counts, self._ends, gathered.summary.benchmark)
-        yield control_pages.controls(place, gathered)
+            yield from control_hosts.control(place, each, counts, self._ends, gathered.summary.benchmark)
+        yield control_hosts.controls(place, gathered)
         if place.groups:
             yield from hosts.groups(place, gathered)
         made = self.last.info.decisions
         if made and place.decisions:
-            yield from control_pages.decisions(place, gathered, made)
+            yield from control_hosts.decisions(place, gathered, made)
         yield from hosts.hosts(place, gathered, former)
         yield from front.runs(place, [self.row(each) for each in self._runs])
         since = None
