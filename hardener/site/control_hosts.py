@@ -8,15 +8,13 @@ from datetime import datetime
 
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.comparison.previous_runs import Point
-from hardener.decisions.remarks import Due
-from hardener.model import Attestation, Decisions, Scope, Standing, Status, Waiver
+from hardener.model import Decisions, Status
 from hardener.reports.lib.chart_data import trend
 from hardener.reports.lib.statuses import plain, section_title
 from hardener.site.fleet import STATUS_ORDER, ControlHosts, Gathered
 from hardener.site.place import Place, file_name
-from hardener.site.rendering import File, paged, row, shown
+from hardener.site.rendering import File, paged, row
 from hardener.summary import SEVERITIES
-from hardener.text import first
 
 
 def controls(place: Place, gathered: Gathered) -> File:
@@ -93,39 +91,11 @@ def control(
     )
 
 
-_NAMED = 10
-
-
 def decisions(place: Place, gathered: Gathered, made: Decisions) -> Iterator[File]:
     """Yield the pages that list the waivers and attestations of the last run, by their last day."""
-    every: list[Waiver | Attestation] = [*made.waivers, *made.attestations]
-    stale = gathered.summary.decided.stale()
-    rows = []
-    for each in sorted(every, key=lambda one: (one.expires, one.id)):
-        counts = gathered.standings.get(each.id, Counter())
-        about = gathered.controls.get(each.control)
-        is_waiver = isinstance(each, Waiver)
-        rows.append(
-            row(
-                "decision",
-                {
-                    "id": shown(each.id, 100),
-                    "kind": "waiver" if is_waiver else "attestation",
-                    "control": about.control.title if about else shown(each.control),
-                    "number": about.id if about else "",
-                    "href": f"controls/{about.file}.html" if about else "",
-                    "scope": _scope(each.scope),
-                    "text": shown(each.reason if isinstance(each, Waiver) else each.looked_at, 600),
-                    "by": shown(each.owner if isinstance(each, Waiver) else each.attested_by),
-                    "details": _details(each),
-                    "expires": each.expires.isoformat(),
-                    "days": Due(each, (each.expires - made.today).days).days,
-                    "in_force": counts[Standing.IN_FORCE],
-                    "expired": counts[Standing.EXPIRED],
-                    "stale": each in stale,
-                },
-            )
-        )
+    rows = (
+        row("decision", each, gathered.controls.get(each["slug"])) for each in gathered.decisions.rows(made)
+    )
     yield from place.files(
         "waivers",
         "waivers",
@@ -136,22 +106,3 @@ def decisions(place: Place, gathered: Gathered, made: Decisions) -> Iterator[Fil
         attestations=len(made.attestations),
         today=made.today.isoformat(),
     )
-
-
-def _details(each: Waiver | Attestation) -> list[tuple[str, str]]:
-    if isinstance(each, Waiver):
-        said = [
-            ("approved by", each.approved_by),
-            ("ticket", each.ticket),
-            ("instead", each.compensating_control),
-        ]
-    else:
-        said = [("on", each.attested_on.isoformat()), ("evidence", each.evidence), ("SHA-256", each.sha256)]
-    return [(name, shown(value)) for name, value in said if value]
-
-
-def _scope(scope: Scope) -> str:
-    """Return the hosts and objects of a decision on one line."""
-    parts = [*scope.hosts, *(f"group {name}" for name in scope.groups)]
-    parts += [f"{kind} {name}" for kind, name in scope.objects]
-    return ", ".join(shown(part, 100) for part in first(parts, _NAMED))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hardener.decisions.remarks import remarks
-from hardener.model import Assessment, Control, Finding, Severity, Standing, Status
+from hardener.model import Assessment, Control, Finding, Severity, Status
+from hardener.reports.lib.tables import DecisionTable
 from hardener.site.place import file_name
 from hardener.site.rendering import shown
 from hardener.summary import SEVERITIES, Summary, compliance
@@ -128,11 +129,12 @@ class Gathered:
         self.hosts: list[HostRow] = []
         self.controls: dict[str, ControlHosts] = {}
         self.groups: dict[str, GroupHosts] = {}
-        self.standings: dict[str, Counter[Standing]] = {}  # hosts by waiver or attestation
+        self.decisions = DecisionTable()
 
     def add(self, assessment: Assessment) -> HostRow:
         """Add one host; return its row."""
         self.summary.add(assessment)
+        self.decisions.add(assessment)
         row = host_row(assessment)
         self.hosts.append(row)
         for place, finding in enumerate(assessment.findings):
@@ -188,8 +190,3 @@ class Gathered:
                 )
             else:
                 known.left_out += 1
-        for decision, standing in (
-            *((each.waiver.id, each.standing) for each in finding.waivers),
-            *((each.attestation.id, each.standing) for each in finding.attestations),
-        ):
-            self.standings.setdefault(decision, Counter())[standing] += 1

@@ -53,14 +53,17 @@ class DecisionTable:
         if isinstance(decision, Waiver):
             who = f"{decision.owner}, approved by {decision.approved_by}"
             why = "; ".join(filter(None, (decision.reason, decision.compensating_control, decision.ticket)))
+            seen = ""
         else:
             who, why = f"{decision.attested_by} on {decision.attested_on}", decision.looked_at
+            seen = ", SHA-256 ".join(filter(None, (decision.evidence, decision.sha256)))
         return {
             "kind": key[0],
             "id": line(decision.id),
             "slug": decision.control,
             "who": line(who),
             "why": line(why, 600),
+            "evidence": line(seen),
             "scope": _scope(decision.scope),
             "expires": decision.expires.isoformat(),
             "state": _state(decision, decisions),

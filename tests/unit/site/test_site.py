@@ -150,6 +150,22 @@ def test_a_long_list_becomes_several_pages(home: Path, out: Path, monkeypatch: p
         assert all(f"{number:04}<" in said for number in range(30)), kind
 
 
+def test_decisions_are_shown_with_their_people_hosts_and_evidence(home: Path, out: Path) -> None:
+    record(home, "one", [grouped(decided(host), "all") for host in ("db01", "db02")], decisions=DECISIONS)
+    written(home, out)
+    shown = text(at(pages(out), "waivers.html"))
+    for expected in (
+        "2 in force",
+        "2 not needed",
+        "W-003",
+        "expired",
+        "ending",
+        "The SIEM.",
+        "J. Doe on 2026-09-01; evidence images.pdf, SHA-256 9f9f",
+    ):
+        assert expected in shown, expected
+
+
 def test_without_a_new_run_no_file_is_written(home: Path, out: Path) -> None:
     record(home, "one", [grouped(assessment("a"), "all"), decided("b")], decisions=DECISIONS)
     record(home, "two", [assessment("a", BETTER), gone("b")], day=1)
