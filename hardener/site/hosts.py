@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from hardener.comparison.previous_runs import Point
-from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Finding, Status
 from hardener.reports.lib.chart_data import trend
 from hardener.reports.lib.overview import workload_record
+from hardener.reports.lib.page import result_record, verdict_record
 from hardener.reports.lib.statuses import WORDS, headline, plain
 from hardener.site.fleet import STATUS_ORDER, Gathered, GroupHosts, HostRow
 from hardener.site.place import Place, RunRow, file_name
@@ -19,8 +19,6 @@ from hardener.site.rendering import File, fitting, paged, row, shown
 from hardener.summary import SEVERITIES, compliance
 from hardener.text import utc
 
-_OFFENDERS = 50
-_EVIDENCE = 20
 _NAMED = 10
 
 
@@ -139,24 +137,12 @@ def _findings(assessment: Assessment, place: Place) -> Iterator[tuple[str, str, 
 
 
 def _finding(each: Finding, benchmark: str) -> dict[str, Any]:
-    verdict = each.verdict
     return {
         "anchor": file_name(each.control.slug),
         "id": each.control.id_in(benchmark),
         "title": each.control.title_if(each.status),
         "severity": each.severity.value,
-        "status": each.status.value,
-        "word": WORDS[each.status],
-        "expected": shown(verdict.expected, 500),
-        "actual": shown(verdict.actual, 500),
-        "offenders": [
-            (shown(one.kind, 50), shown(one.name), shown(one.detail))
-            for one in verdict.offenders[:_OFFENDERS]
-        ],
-        "more": max(0, len(verdict.offenders) - _OFFENDERS),
-        "evidence": [shown(text, 500) for text in verdict.evidence[:_EVIDENCE]],
-        "more_evidence": max(0, len(verdict.evidence) - _EVIDENCE),
-        "remarks": [shown(text, 600) for text in remarks(each)[:_NAMED]],
+        **result_record(each.status, verdict_record(each), ()),
     }
 
 
