@@ -5,6 +5,7 @@ Every text here is one line that stands alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -82,7 +83,7 @@ class Due:
     @property
     def kind(self) -> str:
         """Return ``waiver`` or ``attestation``."""
-        return _kind(self.decision)
+        return kind_of(self.decision)
 
     def __str__(self) -> str:
         """Return ``waiver W-012 (daemon-icc-disabled, team-x) expires 2026-12-01, in 6 days``."""
@@ -112,8 +113,9 @@ class Tally:
     def __init__(self) -> None:
         self.partly = 0  # failing findings of which some objects are waived
         self.attested = 0
-        self._standings: dict[tuple[str, str], set[Standing]] = {}
-        self._decisions: dict[tuple[str, str], Waiver | Attestation] = {}
+        # By kind and id of a decision: the number of hosts by its effect, and the decision.
+        self.standings: dict[tuple[str, str], Counter[Standing]] = {}
+        self.decisions: dict[tuple[str, str], Waiver | Attestation] = {}
         self._hosts: set[str] = set()
         self._not_evaluated: dict[str, list[Place]] = {}  # hosts by the control that is an error there
 
@@ -133,8 +135,8 @@ class Tally:
 
     def stale(self) -> list[Waiver | Attestation]:
         """Return the decisions that no host needs; omit what a host that was not evaluated may need."""
-        unneeded = (key for key, found in self._standings.items() if found == {Standing.STALE})
-        return [each for each in map(self._decisions.__getitem__, unneeded) if not self._is_open(each)]
+        unneeded = (key for key, found in self.standings.items() if found.keys() == {Standing.STALE})
+        return [each for each in map(self.decisions.__getitem__, unneeded) if not self._is_open(each)]
 
     def _is_open(self, decision: Waiver | Attestation) -> bool:
         """Return whether a host that this run has not evaluated may need a decision."""
@@ -149,9 +151,9 @@ class Tally:
         return [*map(str, due(decisions)), *map(line, stale)]
 
     def _note(self, decision: Waiver | Attestation, standing: Standing) -> None:
-        key = (_kind(decision), decision.id)
-        self._decisions.setdefault(key, decision)
-        self._standings.setdefault(key, set()).add(standing)
+        key = (kind_of(decision), decision.id)
+        self.decisions.setdefault(key, decision)
+        self.standings.setdefault(key, Counter())[standing] += 1
 
 
 def in_force(waivers: Sequence[AppliedWaiver]) -> Iterator[AppliedWaiver]:
@@ -161,10 +163,11 @@ def in_force(waivers: Sequence[AppliedWaiver]) -> Iterator[AppliedWaiver]:
 
 def _title(decision: Waiver | Attestation) -> str:
     who = decision.owner if isinstance(decision, Waiver) else decision.attested_by
-    return f"{_kind(decision)} {decision.id} ({decision.control}, {who})"
+    return f"{kind_of(decision)} {decision.id} ({decision.control}, {who})"
 
 
-def _kind(decision: Waiver | Attestation) -> str:
+def kind_of(decision: Waiver | Attestation) -> str:
+    """Return ``waiver`` or ``attestation``."""
     return "waiver" if isinstance(decision, Waiver) else "attestation"
 
 

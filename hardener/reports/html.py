@@ -35,7 +35,7 @@ from hardener.reports.lib.page import (
 )
 from hardener.reports.lib.serial import compact
 from hardener.reports.lib.statuses import ORDER, WORDS, headline, plain, section_title
-from hardener.reports.lib.tables import MOST_HOSTS, DecisionTable, PlainFindings
+from hardener.reports.lib.tables import MOST_HOSTS, PlainFindings, decision_rows
 from hardener.run import RunInfo
 from hardener.summary import SEVERITIES, Summary, by_title, compliance, percentage
 from hardener.text import line, utc
@@ -63,7 +63,6 @@ class HtmlReport(Report):
         self._riskiest: list[tuple[str, WorkloadRisk]] = []
         self._groups: dict[str, int] = {}  # numbers of the groups
         self._totals = GroupTotals()
-        self._decisions = DecisionTable()
         self._plain = PlainFindings()
 
     def begin(self) -> str:
@@ -97,7 +96,6 @@ class HtmlReport(Report):
             self._tolls.append(tuple(severities[each] for each in SEVERITIES))
         self._take_workloads(assessment)
         self._totals.add(assessment)
-        self._decisions.add(assessment)
         findings = {finding.control.slug: finding for finding in assessment.findings}
         new: list[list[Any]] = []
         name = line(assessment.host)
@@ -179,7 +177,7 @@ class HtmlReport(Report):
             "notices": summary.decided.notices(self.run.decisions),
             "workloads": self._workloads(),
             "groups": [_group(each, whole=self.run.whole_hosts) for each in self._totals.several()],
-            "decisions": self._decisions.rows(self.run.decisions),
+            "decisions": decision_rows(summary.decided, self.run.decisions),
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
         }

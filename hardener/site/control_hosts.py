@@ -11,6 +11,7 @@ from hardener.comparison.previous_runs import Point
 from hardener.model import Decisions, Status
 from hardener.reports.lib.chart_data import trend
 from hardener.reports.lib.statuses import plain, section_title
+from hardener.reports.lib.tables import decision_rows
 from hardener.site.fleet import STATUS_ORDER, ControlHosts, Gathered
 from hardener.site.place import Place, file_name
 from hardener.site.rendering import File, paged, row
@@ -93,9 +94,8 @@ def control(
 
 def decisions(place: Place, gathered: Gathered, made: Decisions) -> Iterator[File]:
     """Yield the pages that list the waivers and attestations of the last run, by their last day."""
-    rows = (
-        row("decision", each, gathered.controls.get(each["slug"])) for each in gathered.decisions.rows(made)
-    )
+    listed = decision_rows(gathered.summary.decided, made)
+    rows = (row("decision", each, gathered.controls.get(each["slug"])) for each in listed)
     yield from place.files(
         "waivers",
         "waivers",

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Control, Finding, Severity, Status
-from hardener.reports.lib.tables import DecisionTable
 from hardener.site.place import file_name
 from hardener.site.rendering import shown
 from hardener.summary import SEVERITIES, Summary, compliance
@@ -129,12 +128,10 @@ class Gathered:
         self.hosts: list[HostRow] = []
         self.controls: dict[str, ControlHosts] = {}
         self.groups: dict[str, GroupHosts] = {}
-        self.decisions = DecisionTable()
 
     def add(self, assessment: Assessment) -> HostRow:
         """Add one host; return its row."""
         self.summary.add(assessment)
-        self.decisions.add(assessment)
         row = host_row(assessment)
         self.hosts.append(row)
         for place, finding in enumerate(assessment.findings):

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hardener import catalogue
-from hardener.decisions.remarks import SOON
-from hardener.model import Assessment, Attestation, Decisions, Scope, Standing, Waiver
+from hardener.decisions.remarks import SOON, Tally, kind_of
+from hardener.model import Attestation, Decisions, Scope, Standing, Waiver
 from hardener.reports.lib.page import CODES, result_record
 from hardener.reports.lib.statuses import ORDER, WORDS
 from hardener.text import first, line
@@ -16,67 +16,56 @@ from hardener.text import first, line
 _NAMED = 5  # hosts, groups and objects of a scope
 
 
-class DecisionTable:
-    """Counts the hosts of each decision while the hosts are written."""
+def decision_rows(tally: Tally, decisions: Decisions | None) -> list[dict[str, Any]]:
+    """Return the decisions of a run for templates, sorted by last day.
 
-    def __init__(self) -> None:
-        self._decisions: dict[tuple[str, str], Waiver | Attestation] = {}
-        self._hosts: dict[tuple[str, str], Counter[Standing]] = {}
+    Args:
+        tally: their effects on the hosts.
+        decisions: all of them: some bear on no host.
+    """
+    known = dict(tally.decisions)
+    every: list[Waiver | Attestation] = []
+    if decisions:
+        every += (*decisions.waivers, *decisions.attestations)
+    for each in every:
+        known.setdefault((kind_of(each), each.id), each)
+    ordered = sorted(known.items(), key=lambda item: (item[1].expires, item[0]))
+    return [_row(key, each, tally.standings.get(key, Counter()), decisions) for key, each in ordered]
 
-    def add(self, assessment: Assessment) -> None:
-        """Count one host."""
-        for finding in assessment.findings:
-            for waiver in finding.waivers:
-                self._note("waiver", waiver.waiver, waiver.standing)
-            for said in finding.attestations:
-                self._note("attestation", said.attestation, said.standing)
 
-    def rows(self, decisions: Decisions | None) -> list[dict[str, Any]]:
-        """Return the decisions for the template, sorted by last day."""
-        if decisions:  # some bear on no host
-            for waiver in decisions.waivers:
-                self._decisions.setdefault(("waiver", waiver.id), waiver)
-            for said in decisions.attestations:
-                self._decisions.setdefault(("attestation", said.id), said)
-        ordered = sorted(self._decisions.items(), key=lambda item: (item[1].expires, item[0]))
-        return [self._row(key, each, decisions) for key, each in ordered]
-
-    def _note(self, kind: str, decision: Waiver | Attestation, standing: Standing) -> None:
-        key = (kind, decision.id)
-        self._decisions.setdefault(key, decision)
-        self._hosts.setdefault(key, Counter())[standing] += 1
-
-    def _row(
-        self, key: tuple[str, str], decision: Waiver | Attestation, decisions: Decisions | None
-    ) -> dict[str, Any]:
-        hosts = self._hosts.get(key, Counter())
-        if isinstance(decision, Waiver):
-            who = f"{decision.owner}, approved by {decision.approved_by}"
-            why = "; ".join(filter(None, (decision.reason, decision.compensating_control, decision.ticket)))
-            seen = ""
-        else:
-            who, why = f"{decision.attested_by} on {decision.attested_on}", decision.looked_at
-            seen = ", SHA-256 ".join(filter(None, (decision.evidence, decision.sha256)))
-        return {
-            "kind": key[0],
-            "id": line(decision.id),
-            "slug": decision.control,
-            "who": line(who),
-            "why": line(why, 600),
-            "evidence": line(seen),
-            "scope": _scope(decision.scope),
-            "expires": decision.expires.isoformat(),
-            "state": _state(decision, decisions),
-            "hosts": [
-                (number, words)
-                for standing, words in (
-                    (Standing.IN_FORCE, "in force"),
-                    (Standing.EXPIRED, "expired, still needed"),
-                    (Standing.STALE, "not needed"),
-                )
-                if (number := hosts[standing])
-            ],
-        }
+def _row(
+    key: tuple[str, str],
+    decision: Waiver | Attestation,
+    hosts: Counter[Standing],
+    decisions: Decisions | None,
+) -> dict[str, Any]:
+    if isinstance(decision, Waiver):
+        who = f"{decision.owner}, approved by {decision.approved_by}"
+        why = "; ".join(filter(None, (decision.reason, decision.compensating_control, decision.ticket)))
+        seen = ""
+    else:
+        who, why = f"{decision.attested_by} on {decision.attested_on}", decision.looked_at
+        seen = ", SHA-256 ".join(filter(None, (decision.evidence, decision.sha256)))
+    return {
+        "kind": key[0],
+        "id": line(decision.id),
+        "slug": decision.control,
+        "who": line(who),
+        "why": line(why, 600),
+        "evidence": line(seen),
+        "scope": _scope(decision.scope),
+        "expires": decision.expires.isoformat(),
+        "state": _state(decision, decisions),
+        "hosts": [
+            (number, words)
+            for standing, words in (
+                (Standing.IN_FORCE, "in force"),
+                (Standing.EXPIRED, "expired, still needed"),
+                (Standing.STALE, "not needed"),
+            )
+            if (number := hosts[standing])
+        ],
+    }
 
 
 def _scope(scope: Scope) -> str:

@@ -4,19 +4,20 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from hardener.reports.lib.tables import MOST_HOSTS, DecisionTable, PlainFindings
+from hardener.decisions.remarks import Tally
+from hardener.reports.lib.tables import MOST_HOSTS, PlainFindings, decision_rows
 from tests.unit.reports.assessments import DECISIONS, assessment, decided
 
 
-def table(*hosts: str) -> DecisionTable:
-    made = DecisionTable()
+def tally(*hosts: str) -> Tally:
+    made = Tally()
     for host in hosts:
         made.add(decided(host))
     return made
 
 
 def test_every_decision_has_a_row_sorted_by_last_day() -> None:
-    rows = table("db01", "db02", "web").rows(DECISIONS)
+    rows = decision_rows(tally("db01", "db02", "web"), DECISIONS)
     assert [(row["id"], row["expires"], row["state"]) for row in rows] == [
         ("W-003", "2026-10-01", "expired"),
         ("A-002", "2026-11-01", "expired"),
@@ -37,13 +38,13 @@ def test_every_decision_has_a_row_sorted_by_last_day() -> None:
 
 def test_the_state_of_a_decision_is_that_on_the_day_of_the_run() -> None:
     later = replace(DECISIONS, today=date(2027, 2, 2))
-    assert {row["state"] for row in table("db01").rows(later)} == {"expired"}
+    assert {row["state"] for row in decision_rows(tally("db01"), later)} == {"expired"}
 
 
 def test_without_decisions_there_is_no_row() -> None:
-    made = DecisionTable()
+    made = Tally()
     made.add(assessment())
-    assert made.rows(None) == []
+    assert decision_rows(made, None) == []
 
 
 CATALOGUE: dict[str, Any] = {
