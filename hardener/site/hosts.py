@@ -67,6 +67,7 @@ def host(
     """
     title, verdict = headline(each.counts, 1, not_changed=each.is_not_changed)
     controls = {finding.control.slug: finding.control for finding in assessment.findings}
+    riskiest = assessment.workloads.riskiest if assessment.workloads else ()
     groups = [
         (f"../groups/{file_name(name)}.html" if name in place.groups else "", shown(name, 100))
         for name in each.groups[:_NAMED]
@@ -98,7 +99,7 @@ def host(
         trend=trend(_host_points(moves, ends)),
         runs=len(ends),
         changed=changed,
-        workloads=_workloads(assessment),
+        workloads=[workload_record(one) for one in riskiest[:20]],
         findings=list(_findings(assessment, place)),
     )
 
@@ -144,12 +145,6 @@ def _finding(each: Finding, benchmark: str) -> dict[str, Any]:
         "severity": each.severity.value,
         **result_record(each.status, verdict_record(each), ()),
     }
-
-
-def _workloads(assessment: Assessment) -> list[dict[str, Any]]:
-    if assessment.workloads is None:
-        return []
-    return [workload_record(each) for each in assessment.workloads.riskiest[:20]]
 
 
 def _host_points(moves: Sequence[Move], ends: Sequence[datetime]) -> list[Point]:

@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker import runt
 
 from hardener.checks.lib import fields
 from hardener.checks.lib.containers import SOURCE, Container
-from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+from hardener.snapshot import FactUnavailable, JSONObject
 from hardener.workload.identity import kernel_series
 
 _PROJECT = "com.docker.compose.project"
@@ -90,13 +90,9 @@ def _host(container: Container) -> dict[str, Any]:
         found["engine version"] = fields.text(versions, "Version", "docker.version")
         found["runtime"] = _runtime(container, versions)
     with suppress(FactUnavailable):
-        found["user namespaces"] = _remaps(snapshot)
+        options = fields.texts(snapshot.info, "SecurityOptions", "docker.info")
+        found["user namespaces"] = any("name=userns" in option for option in options)
     return {name: value for name, value in found.items() if value != ""}
-
-
-def _remaps(snapshot: Snapshot) -> bool:
-    options = fields.texts(snapshot.info, "SecurityOptions", "docker.info")
-    return any("name=userns" in option for option in options)
 
 
 def _runtime(container: Container, versions: JSONObject) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hardener.workload.apparmor import Rule
-from hardener.workload.container import Container
 from hardener.workload.merging import Merged, Seen
 from hardener.workload.profile import Profile, sites_apparmor
 from hardener.workload.profile_document import WRITABLE_ROOT, Document, SeccompPart, Why
@@ -79,7 +78,12 @@ def sections(made: Profile) -> Iterator[Section]:
 def _head(profile: Document, merged: Merged) -> Section:
     host, capabilities = profile.host, profile.capabilities
     sentences: list[Words] = [
-        ("image ", Name(profile.container.image), ", ", _count(merged.total, "recording")),
+        (
+            "image ",
+            Name(profile.container.image),
+            ", ",
+            f"{merged.total} recording{'' if merged.total == 1 else 's'}",
+        ),
         (
             "recorded with ",
             Name(f"{host.runtime.name} {host.runtime.version}"),
@@ -143,11 +147,12 @@ def _calls(profile: Document) -> Section:
             " Everything else is refused."
         )
     ]
+    own = any(option.startswith("seccomp=sha256:") for option in profile.container.security_options)
     if seccomp.basis and seccomp.basis.chosen:
         sentences.append(
             _say("What the container's own seccomp profile refuses stays refused, except on request.")
         )
-    elif _replaces_unread_seccomp(profile.container):
+    elif own and not profile.container.privileged:
         sentences.append(
             _say(
                 "The container's own seccomp profile could not be read: calls that it refuses may be"
@@ -184,12 +189,6 @@ def _calls(profile: Document) -> Section:
         )
         rows.append(Row(Name(name), (*_reason(why, len(profile.recordings)), *extra)))
     return Section(title=title, sentences=tuple(sentences), rows=tuple(rows), detail=True)
-
-
-def _replaces_unread_seccomp(container: Container) -> bool:
-    """Return whether the container has a seccomp profile of its own; no recording holds it."""
-    named = any(option.startswith("seccomp=sha256:") for option in container.security_options)
-    return named and not container.privileged
 
 
 def _refused(seccomp: SeccompPart, total: int) -> Section:
@@ -421,7 +420,3 @@ def _joined(parts: Sequence[Words]) -> Words:
 
 def _say(*words: str | Name) -> Words:
     return words
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

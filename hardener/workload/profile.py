@@ -101,7 +101,8 @@ def make(
     user = None if keep_user else other
     needed = frozenset() if user else frozenset(need.capability for need in required)
     useful = had if unseen else needed
-    had_it = _had_no_new_privileges(merged)
+    # Bits for other users had no effect in a container with no-new-privileges.
+    had_it = ("no-new-privileges", "true") in map(split, merged.one.container.security_options)
     hurdles = () if had_it else _hurdles(merged)
     kept = {GAINING_PRIVILEGES} if hurdles else set()
     if writes.obstacles and not merged.one.container.read_only:
@@ -286,12 +287,6 @@ def _calls(
         )
         for name in sorted(names)
     }
-
-
-def _had_no_new_privileges(merged: Merged) -> bool:
-    """Return whether the container had no-new-privileges: bits for other users had no effect in it then."""
-    options = merged.one.container.security_options
-    return any(split(option) == ("no-new-privileges", "true") for option in options)
 
 
 def _hurdles(merged: Merged) -> tuple[Hurdle, ...]:
