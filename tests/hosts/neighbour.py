@@ -35,7 +35,7 @@ ip netns exec neighbour ip link set eth0 up
 ip netns exec neighbour ip route add 172.17.0.0/16 via 10.77.0.1
 """
 _LOOK = r"""
-get() { timeout 3 ip netns exec neighbour busybox "$@" 2>/dev/null </dev/null; }
+get() { timeout 5 ip netns exec neighbour busybox "$@" 2>/dev/null </dev/null; }
 for url in 10.77.0.1:8080 10.77.0.1:8081 10.77.0.1:9999 172.17.0.2:80 \
   "[fd77::1]:8080" "[fd77::1]:8081" "[fd77::1]:9999"; do
   echo "$url $(get wget -q -O - "http://$url/")" &
