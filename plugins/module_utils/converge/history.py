@@ -211,7 +211,7 @@ def _left(store: Store, runs: Sequence[str]) -> list[str]:
         if any(roleparts.belongs(name, role) for name in names)
         for path in roleparts.outside(role)
     ]
-    return [*roleparts.packages(names), *modules.left, *written]
+    return [*roleparts.packages(names), *roleparts.in_kernel(names), *modules.left, *written]
 
 
 def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:

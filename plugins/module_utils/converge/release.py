@@ -159,7 +159,7 @@ class Release(Transaction):
         """Report the changes that a release does not undo, although no other program made them."""
         names = [activation.name for activation in performed]
         left = self._found["left"]
-        left += roleparts.packages(paths.documents)
+        left += [*roleparts.packages(paths.documents), *roleparts.in_kernel(paths.documents)]
         if "docker" not in names and plan.changed(paths.configurations):
             left.append("restart the engine yourself if it runs: its configuration changes")
         if "firewall" not in names and not self._role:

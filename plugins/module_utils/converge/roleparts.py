@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from typing import Any, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from .errors import Refused
 
 REMAP = "userns_remap"
 _ROLE = re.compile(r"[a-z][a-z0-9_]*")
+_LOCALNET = "/proc/sys/net/ipv4/conf/*/route_localnet"
 
 
 def checked(role: str) -> str:
@@ -66,6 +68,22 @@ def packages(documents: Iterable[str]) -> list[str]:
         if any(belongs(name, role) for name in names)
         and (system.installed(found_by) or os.path.isdir(found_by))
     ]
+
+
+def in_kernel(documents: Iterable[str]) -> list[str]:
+    """Return notes on what changes by these documents leave in the kernel until the next boot."""
+    names = set(documents)
+    found = []
+    if "docker_daemon_userland_proxy" in names:
+        found += [
+            f"net.ipv4.conf.{os.path.basename(os.path.dirname(path))}.route_localnet stays 1 until the next"
+            " boot: the engine has set it without the userland proxy"
+            for path in sorted(glob.glob(_LOCALNET))
+            if system.read(path) == "1"
+        ]
+    if any(belongs(name, "firewall") for name in names):
+        found.append("tables of iptables that hardener's rules alone needed stay until the next boot, empty")
+    return found
 
 
 def remap_record(files: Mapping[str, Any]) -> str:
