@@ -217,6 +217,22 @@ def inner(spaces: tuple[Space, Space, Space]) -> Space:
     return spaces[2]
 
 
+BEYOND = "10.8.0.2 80"
+
+
+@pytest.fixture
+def beyond(host: Host, peer: Space) -> Iterator[None]:
+    """Have another neighbour with a server, to which the host forwards."""
+    with Space() as other:
+        join(host.space, "eth1", other, "eth0")
+        address(host.space, "eth1", "10.8.0.1/24")
+        address(other, "eth0", "10.8.0.2/24")
+        other.run("ip", "route", "add", "default", "via", "10.8.0.1")
+        peer.run("ip", "route", "add", "10.8.0.0/24", "via", "10.9.0.1")
+        other.serve("10.8.0.2", 80)
+        yield
+
+
 @BOTH_KINDS
 def test_unlisted_ports_are_refused_over_ipv4_and_ipv6_and_open_connections_continue(
     host: Host, peer: Space
@@ -264,6 +280,7 @@ def test_containers_are_reachable_only_by_published_ports(host: Host, peer: Spac
     assert peer.connect(*published) == "open filtered"
 
 
+@pytest.mark.usefixtures("beyond")
 def test_published_ports_of_an_engine_that_filters_with_nftables_are_limited(
     host: Host, peer: Space, inner: Space
 ) -> None:
@@ -281,14 +298,7 @@ def test_published_ports_of_an_engine_that_filters_with_nftables_are_limited(
         assert host.converge(published=published, published_others="drop")["outcome"] == "changed"
         assert peer.connect(*places) == f"{reached} filtered filtered"
         assert inner.connect("10.9.0.2 443") == "open"
-    with Space() as other:
-        join(host.space, "eth1", other, "eth0")
-        address(host.space, "eth1", "10.8.0.1/24")
-        address(other, "eth0", "10.8.0.2/24")
-        other.run("ip", "route", "add", "default", "via", "10.8.0.1")
-        peer.run("ip", "route", "add", "10.8.0.0/24", "via", "10.9.0.1")
-        other.serve("10.8.0.2", 80)
-        assert peer.connect("10.8.0.2 80") == "filtered"
+    assert peer.connect(BEYOND) == "filtered"
     assert host.converge(published=published, published_others="drop")["outcome"] == "unchanged"
     host.converge(published_others="drop")
     assert peer.connect(*places) == "filtered filtered filtered"
@@ -302,21 +312,15 @@ def test_published_ports_of_an_engine_that_filters_with_nftables_are_limited(
     assert not any("HARDENER" in rule for rule in host.rules())
 
 
+@pytest.mark.usefixtures("beyond")
 def test_unlisted_forwarding_between_other_interfaces_is_refused(host: Host, peer: Space) -> None:
-    with Space() as other:
-        join(host.space, "eth1", other, "eth0")
-        address(host.space, "eth1", "10.8.0.1/24")
-        address(other, "eth0", "10.8.0.2/24")
-        other.run("ip", "route", "add", "default", "via", "10.8.0.1")
-        peer.run("ip", "route", "add", "10.8.0.0/24", "via", "10.9.0.1")
-        other.serve("10.8.0.2", 80)
-        assert peer.connect("10.8.0.2 80") == "open"
-        documents = host.documents()
-        assert "firewall_forward" in str(documents[1]["notes"])
-        host.converge()
-        assert peer.connect("10.8.0.2 80") == "filtered"
-        host.converge(forward=[{"from": "eth0", "to": "eth1", "sources": ["10.9.0.0/24"]}])
-        assert peer.connect("10.8.0.2 80") == "open"
+    assert peer.connect(BEYOND) == "open"
+    documents = host.documents()
+    assert "firewall_forward" in str(documents[1]["notes"])
+    host.converge()
+    assert peer.connect(BEYOND) == "filtered"
+    host.converge(forward=[{"from": "eth0", "to": "eth1", "sources": ["10.9.0.0/24"]}])
+    assert peer.connect(BEYOND) == "open"
 
 
 @BOTH_KINDS
