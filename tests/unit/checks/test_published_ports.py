@@ -666,6 +666,24 @@ def test_chains_of_nftables_may_redirect_to_docker_proxy(
     assert verdict.status is status, verdict
 
 
+@pytest.mark.parametrize(
+    ("prio", "status"), [(-99, Status.PASS), (-100, Status.MANUAL), (-101, Status.MANUAL)]
+)
+def test_a_chain_sees_the_port_that_a_rule_redirects_only_after_the_translation(
+    judge: Judge, prio: int, status: Status
+) -> None:
+    network = uplinked("eth0")
+    network.value["interfaces"][0]["addresses"] = ["198.51.100.7/24"]
+    place = {"family": "ip", "table": "site"}
+    chain = {**place, "name": "in", "type": "filter", "hook": "prerouting", "prio": prio, "policy": "accept"}
+    drop = [matched({"payload": {"protocol": "tcp", "field": "dport"}}, 8080), {"drop": None}]
+    tables = [{"chain": chain}, {"rule": {**place, "chain": "in", "expr": drop}}]
+    text = ahead_of_docker(REDIRECT.format("REDIRECT --to-ports 8080"))
+    verdict = judge(USER, filtered(text, nft=tables, network=network, **ports("0.0.0.0")))
+    assert verdict.status is status, verdict
+    assert ("whether ip site in is before the translation" in verdict.actual) == (prio == -100)
+
+
 def test_rules_that_could_not_be_read_may_lead_to_docker_proxy(judge: Judge) -> None:
     for policy in ("ACCEPT", "DROP"):
         snapshot = filtered(save(REFUSED, policy=policy), **ports("0.0.0.0"))

@@ -109,7 +109,15 @@ class Flow:
         Raises:
             FactUnavailable: the rules are too complex.
         """
-        self.through_all(_base_chains(sources, *hooks, nat=True))
+        early, tied, late = _around_translation(_base_chains(sources, *hooks, nat=True))
+        nat, others = ([pair for pair in tied if pair[1].translates is kind] for kind in (True, False))
+        self.through_all(early)
+        first = Flow(self.most, self.least)
+        self.through_all([*others, *nat])
+        if nat and others:
+            first.through_all([*nat, *others])
+            self.unite(first, _tie(others))
+        self.through_all(late)
         self.each(lambda box: in_state(box, NEW))
         return self
 
@@ -161,7 +169,7 @@ def to_container(
         flow.through_all([*tied, *chains])
         flow.each(translate)
         if tied:
-            flow.unite(first, f"whether {tied[0][1]} is before the translation, which has its priority")
+            flow.unite(first, _tie(tied))
     else:
         nat = (pair for pair in _base_chains(sources, "prerouting", nat=True) if pair[1].translates)
         flow.through_all([*tied, *nat])
@@ -174,10 +182,15 @@ def _around_translation(chains: Iterable[_Hooked]) -> tuple[list[_Hooked], ...]:
     """Return the chains before the translation of destinations, with its priority, and after it."""
     found: tuple[list[_Hooked], ...] = ([], [], [])
     for rules, chain in chains:
-        late = chain.hook == "forward" or (chain.hook == "prerouting" and chain.priority > _TRANSLATION)
+        routed = chain.hook in ("forward", "input")
+        late = routed or (chain.hook == "prerouting" and chain.priority > _TRANSLATION)
         tied = chain.hook == "prerouting" and chain.priority == _TRANSLATION
         found[2 if late else tied].append((rules, chain))
     return found
+
+
+def _tie(chains: Sequence[_Hooked]) -> str:
+    return f"whether {chains[0][1]} is before the translation, which has its priority"
 
 
 def into_host(
