@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, home_option, verbose_option
+from hardener.cli.common import Conversation, accept_loss_option, home_option, verbose_option
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line, utc
 
@@ -21,10 +21,13 @@ from hardener.text import line, utc
     metavar="N|P%",
     help="Number of hosts that may fail, instead of the limit of the run.",
 )
+@accept_loss_option
 @home_option
 @verbose_option
 @click.pass_context
-def resume(context: click.Context, *, run: str, max_fail: str, home: Path) -> ExitCode:
+def resume(
+    context: click.Context, *, run: str, max_fail: str, accept_loss: tuple[str, ...], home: Path
+) -> ExitCode:
     """Continue `harden`, `provision` or `drift --remediate` after too many failures, Ctrl-C or a crash.
 
     RUN is an id or its beginning, or `latest`; without RUN, the unfinished runs are listed. The state of each
@@ -35,6 +38,7 @@ def resume(context: click.Context, *, run: str, max_fail: str, home: Path) -> Ex
     \b
     hardener resume
     hardener resume latest --max-fail 3
+    hardener resume latest --accept-loss web
     """  # noqa: D301 - click reads the \b
     from hardener.history.home import Home
     from hardener.history.journal import unfinished_run, unfinished_runs
@@ -61,8 +65,9 @@ def resume(context: click.Context, *, run: str, max_fail: str, home: Path) -> Ex
         raise HardenerError(
             f"run {found.run} was started in {line(found.folder)}: {error.strerror}"
         ) from error
-    conversation.arguments, conversation.resumed = found.arguments, found
-    name, *options = (each for each in found.arguments)
+    accepted = [f"--accept-loss={each}" for each in accept_loss]  # in later attempts too
+    conversation.arguments, conversation.resumed = (*found.arguments, *accepted), found
+    name, *options = conversation.arguments
     options += ["--home", str(home), *(["--max-fail", max_fail] if max_fail else [])]
     group = context.find_root()
     command = group.command.get_command(group, name) if isinstance(group.command, click.Group) else None

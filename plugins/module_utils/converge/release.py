@@ -116,9 +116,12 @@ class Release(Transaction):
         self._request = self._request._replace(documents=(document,))
         return Selection((document,), {}, {}, plan, performed)
 
-    def _remember(self, choice: Selection) -> None:  # noqa: ARG002 - what is released
+    def _remember(self, choice: Selection) -> None:
         """Forget what the first run found: a later run of the role begins with what the host has then."""
         origin.forget(self._store, self._role, self._seen)
+        if not (choice.plan.changes or choice.due or self._parting):  # no worker will do it
+            for change in choice.plan.all_changes:
+                self._write(change)
 
     # --- state outside files --------------------------------------------------------------------------------
 

@@ -68,11 +68,14 @@ def test_a_run_stopped_by_a_canary_is_resumed(hardener: Hardener, fleet: FakeFle
     assert "confirmed: web1\n" in result.stderr
     assert hardened(fleet) == ["web2", "web3"], "the first two are canaries again, and one breaks again"
     fleet.converge = failing("web4", fleet=fleet)
-    result = hardener("resume", "latest", "--max-fail", "1")
+    result = hardener("resume", "latest", "--max-fail", "1", "--accept-loss", "shop")
     assert hardened(fleet) == ["web2", "web4"]
     assert result.exit_code == 5
     fleet.converge = changing(fleet)
-    assert hardener("resume", "latest").exit_code == 3, "web1 fails since it has drifted"
+    accepting = hardener("resume", "latest", "--accept-loss=db")
+    assert accepting.exit_code == 3, "web1 fails since it has drifted"
+    (asked,) = (options["variables"] for playbook, options in fleet.runs if playbook == "harden")
+    assert asked["converge_accept_losses"] == ["shop", "db"], "also what an earlier attempt has accepted"
     assert hardened(fleet) == ["web4"]
     assert list(unfinished_runs(Home(home))) == []
     result = hardener("resume", "latest")

@@ -234,6 +234,18 @@ def test_the_release_of_one_role_restores_only_its_files_and_keys(host: Host, ba
     assert {**visible(host), "d.json": None} == {**bare, "d.json": None}
 
 
+def test_the_release_of_a_role_that_changes_no_file_forgets_its_keys(host: Host) -> None:
+    host.write("d.json", '{"icc": true}')
+    harden_icc = {"name": "docker_daemon_icc", "resources": [host.json("d.json", {"icc": False})]}
+    host.converge_all(harden_icc)
+    host.write("d.json", '{"icc": true}')
+    assert release(host, role="docker_daemon")["outcome"] == "unchanged"
+    host.write("d.json", '{"debug": true}')
+    host.converge_all(harden_icc)
+    release(host, role="docker_daemon")
+    assert json.loads(host.read("d.json")) == {"debug": True}
+
+
 def test_the_release_of_a_role_can_be_rolled_back(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     before = visible(host)
