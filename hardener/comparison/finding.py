@@ -14,6 +14,7 @@ class ChangeKind(StrEnum):
     """The change of a control on a host, most urgent first."""
 
     BROKEN = "broken"  # it fails, and did not fail before
+    APPLIES = "applies now and fails"  # it did not apply before
     WORSE = "worse"  # it fails as before, with additional offenders
     QUESTION = "more to decide"  # a person has to decide as before, about additional objects
     UNDECIDED = "no longer decided"
@@ -28,7 +29,7 @@ class ChangeKind(StrEnum):
     @property
     def is_drift(self) -> bool:
         """Return whether the control is worse than before; an improved or waived control is no drift."""
-        return self in (ChangeKind.BROKEN, ChangeKind.WORSE, ChangeKind.QUESTION)
+        return self in (ChangeKind.BROKEN, ChangeKind.APPLIES, ChangeKind.WORSE, ChangeKind.QUESTION)
 
 
 # All kinds except unchanged ones, by urgency.
@@ -66,6 +67,8 @@ def change_kind(before: Finding, after: Finding) -> ChangeKind:
         is_same = kind is ChangeKind.UNCHANGED or kind is ChangeKind.STILL_FAILING
         return ChangeKind.DECIDED if is_same and not _same_decisions(before, after) else kind
     match old, new:
+        case Status.NOT_APPLICABLE, Status.FAIL:
+            return ChangeKind.APPLIES
         case _, Status.FAIL:
             return ChangeKind.BROKEN
         case (_, Status.ERROR) | (Status.PASS, Status.MANUAL):

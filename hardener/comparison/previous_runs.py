@@ -18,6 +18,7 @@ from hardener.text import line, scalar
 # The names of the kinds of change in reports, most urgent first.
 LABELS: Mapping[ChangeKind, str] = {
     ChangeKind.BROKEN: "newly failing",
+    ChangeKind.APPLIES: "applying now and failing",
     ChangeKind.WORSE: "failing for more objects",
     ChangeKind.QUESTION: "more for a person to decide",
     ChangeKind.UNDECIDED: "no longer evaluated",

@@ -36,6 +36,7 @@ from hardener.text import line
 # The order of the lists and of the result. The first kinds are counted even where there are none.
 _LISTED = (
     ChangeKind.BROKEN,
+    ChangeKind.APPLIES,
     ChangeKind.WORSE,
     ChangeKind.QUESTION,
     ChangeKind.UNDECIDED,
@@ -49,6 +50,7 @@ _LISTED = (
 _COUNTED = (
     ChangeKind.FIXED,
     ChangeKind.BROKEN,
+    ChangeKind.APPLIES,
     ChangeKind.STILL_FAILING,
     ChangeKind.QUESTION,
     ChangeKind.UNDECIDED,
@@ -148,7 +150,8 @@ def _verdict(comparison: Comparison) -> Iterator[RenderableType]:
             style = f"bold {KIND_STYLES[kind][1]}" if count else "bright_black"
             text.append("   " if text else "").append(f"{count} {kind}{more}", style=style)
     yield Padding(text, (0, 1, 0, 3))
-    failing = (*comparison.changes(ChangeKind.BROKEN), *comparison.changes(ChangeKind.STILL_FAILING))
+    kinds = (ChangeKind.BROKEN, ChangeKind.APPLIES, ChangeKind.STILL_FAILING)
+    failing = [each for kind in kinds for each in comparison.changes(kind)]
     yield from next_steps([explain_command(each.id, comparison.benchmark) for each in failing[:1]])
 
 

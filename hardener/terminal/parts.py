@@ -38,6 +38,7 @@ SEVERITY_STYLES = {
 }
 KIND_STYLES = {
     ChangeKind.BROKEN: ("▼", "red"),
+    ChangeKind.APPLIES: ("▼", "red"),
     ChangeKind.WORSE: ("▼", "red"),
     ChangeKind.QUESTION: ("▼", "cyan"),
     ChangeKind.UNDECIDED: ("!", "magenta"),

@@ -44,7 +44,7 @@ def move(before: Verdict, after: Verdict) -> FindingChange | None:
     ("before", "after", "kind", "drift"),
     [
         (Status.PASS, Status.FAIL, ChangeKind.BROKEN, True),
-        (Status.NOT_APPLICABLE, Status.FAIL, ChangeKind.BROKEN, True),
+        (Status.NOT_APPLICABLE, Status.FAIL, ChangeKind.APPLIES, True),
         (Status.WAIVED, Status.FAIL, ChangeKind.BROKEN, True),
         (Status.ERROR, Status.FAIL, ChangeKind.BROKEN, True),
         (Status.PASS, Status.ERROR, ChangeKind.UNDECIDED, False),
