@@ -317,9 +317,8 @@ def _as_published(rules: Ruleset, accepting: Collection[str]) -> Ruleset:
 
 
 def _with_tracking(loaded: Sequence[Ruleset]) -> list[Ruleset]:
-    """Return the rules, with the mark of tracked connections if one of them makes the kernel track them."""
-    every = [rule for rules in loaded for chain in rules.chains.values() for rule in chain.rules]
-    tracking = any(rule.moved or "-m conntrack" in rule.text for rule in every)
+    """Return the rules, with the mark of tracked connections if a rule makes the kernel track them."""
+    tracking = any(rule.tracks for rules in loaded for each in rules.chains.values() for rule in each.rules)
     return [
         Ruleset({key: replace(each, tracking=tracking) for key, each in rules.chains.items()}, rules.version)
         for rules in loaded

@@ -666,6 +666,44 @@ def test_chains_of_nftables_may_redirect_to_docker_proxy(
     assert verdict.status is status, verdict
 
 
+def matched(left: dict[str, Any], right: Any) -> dict[str, Any]:
+    return {"match": {"op": "==", "left": left, "right": right}}
+
+
+STATE = {"ct": {"key": "state"}}
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule", "status"),
+    [
+        (matched(STATE, "new"), "", Status.PASS),
+        (matched({"concat": [{"meta": {"key": "mark"}}, STATE]}, {"concat": [1, "new"]}), "", Status.PASS),
+        ({"vmap": {"key": STATE, "data": {"set": [["new", {"continue": None}]]}}}, "", Status.PASS),
+        ({"xt": {"type": "match", "name": "conntrack"}}, "", Status.PASS),
+        ({"masquerade": None}, "", Status.PASS),
+        (matched({"meta": {"key": "mark"}}, 1), "", Status.FAIL),
+        ({"accept": None}, "-A INPUT -m conntrack --ctstate NEW -j ACCEPT", Status.PASS),
+        ({"accept": None}, "-A INPUT -m state --state NEW -j ACCEPT", Status.PASS),
+        ({"accept": None}, '-A INPUT -m comment --comment "-m conntrack" -j ACCEPT', Status.FAIL),
+    ],
+)
+def test_chains_of_type_nat_refuse_packets_only_where_connections_are_tracked(
+    judge: Judge, statement: Any, rule: str, status: Status
+) -> None:
+    """The kernel tracks connections once a rule needs it, and asks no chain of type nat before."""
+    place = {"family": "ip", "table": "site"}
+    hook = {**place, "hook": "prerouting", "policy": "accept"}
+    tables = [
+        {"chain": {**hook, "name": "in", "type": "nat", "prio": -110}},
+        {"rule": {**place, "chain": "in", "expr": [{"drop": None}]}},
+        {"chain": {**place, "name": "unused"}},
+        {"rule": {**place, "chain": "unused", "expr": [statement]}},
+    ]
+    rules = f"*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n{rule}\nCOMMIT\n"
+    verdict = judge(USER, filtered(rules, nft=tables, **ports("0.0.0.0")))
+    assert verdict.status is status, verdict
+
+
 @pytest.mark.parametrize(
     ("prio", "status"), [(-99, Status.PASS), (-100, Status.MANUAL), (-101, Status.MANUAL)]
 )
@@ -820,10 +858,6 @@ def forward(*rules: list[Any], policy: str = "accept", family: str = "inet") -> 
     place = {"family": family, "table": "host", "chain": "in"}
     listed = [{"rule": {**place, "expr": expressions}} for expressions in rules]
     return [*inet(policy=policy, family=family, hook="forward"), *listed]
-
-
-def matched(left: dict[str, Any], right: Any) -> dict[str, Any]:
-    return {"match": {"op": "==", "left": left, "right": right}}
 
 
 NFTABLES = {"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}

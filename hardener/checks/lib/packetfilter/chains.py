@@ -49,7 +49,8 @@ class Rule:
     The verdict is ``accept``, ``drop``, ``return``, ``jump``, ``goto``, ``""`` for a rule that only counts or
     logs, ``away`` for one that takes packets from the followed way to another one, ``redirect`` for one that
     may translate their destination, and ``unknown`` for a target with any effect. A rule with ``untracks``
-    may take packets away from connection tracking, and one with ``moved`` gives them this destination.
+    may take packets away from connection tracking, one with ``tracks`` makes the kernel track connections,
+    and one with ``moved`` gives packets this destination.
     """
 
     text: str
@@ -58,6 +59,7 @@ class Rule:
     may: Condition | None = field(default_factory=dict)
     must: Condition | None = field(default_factory=dict)
     untracks: bool = False
+    tracks: bool = False
     moved: Condition = field(default_factory=dict)
     place: int = 0
     looks_up: bool = False
@@ -74,7 +76,7 @@ class Chain:
 
     A base chain sees packets that arrive on its ``devices``; of a hook, the lowest ``priority`` comes first.
     Those of type nat (``translates``) see only tracked packets that are not translated yet; they refuse none
-    unless connections are known to be tracked (``tracking``), as a rule that translates makes the kernel do.
+    unless connections are known to be tracked (``tracking``).
     """
 
     key: Key

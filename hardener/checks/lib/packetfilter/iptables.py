@@ -50,6 +50,10 @@ _OPTIONS = {
     "--ctorigsrc": Dimension.SOURCE,
     "--ctproto": Dimension.KIND,
 }
+# Modules and targets that make the kernel track connections.
+TRACKING = frozenset(
+    {"connbytes", "connmark", "conntrack", "state", "DNAT", "MASQUERADE", "REDIRECT", "SNAT"}
+)
 _OF_CONNECTIONS = frozenset({"--ctorigdstport", "--ctorigsrc", "--ctproto"})
 _FOR_OTHERS = frozenset({"ANYCAST", "BLACKHOLE", "BROADCAST", "MULTICAST", "PROHIBIT", "UNREACHABLE"})
 _WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
@@ -150,7 +154,7 @@ def _words(line: str) -> tuple[str, list[str]]:
 def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, IpSet]) -> Rule:
     may, must = ALL
     index = 0
-    negated = False
+    negated = tracks = False
     while index < len(words):
         word = words[index]
         index += 1
@@ -163,8 +167,8 @@ def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, IpSe
             untracks = "--notrack" in words or name == "NOTRACK"
             to = _TO.search(" ".join(words[index:])) if name in ("DNAT", "REDIRECT") else None
             if to and (change := moved(to[1] or to[2], to[3], version)):
-                return Rule(line, "accept", "", may, must, moved=change)
-            return Rule(line, verdict, target, may, must, untracks)
+                return Rule(line, "accept", "", may, must, tracks=True, moved=change)
+            return Rule(line, verdict, target, may, must, untracks, tracks or name in TRACKING)
         values: list[str] = []
         if word not in _WITHOUT_VALUE and index < len(words):
             takes_any = word in ("--comment", "-i", "-o")  # names that may begin with a dash
@@ -173,13 +177,14 @@ def _rule(line: str, words: Sequence[str], version: int, sets: Mapping[str, IpSe
             ):
                 values.append(words[index])
                 index += 1
+        tracks |= word == "-m" and not TRACKING.isdisjoint(values)
         if word == "--match-set":
             at_most, at_least = _in_set(values, version, sets, negated=negated)
         else:
             at_most, at_least = _condition(word, values, version, negated=negated)
         may, must = both(may, at_most), both(must, at_least)
         negated = False
-    return Rule(line, "", "", may, must)
+    return Rule(line, "", "", may, must, tracks=tracks)
 
 
 def _in_set(values: Sequence[str], version: int, sets: Mapping[str, IpSet], *, negated: bool) -> Taken:

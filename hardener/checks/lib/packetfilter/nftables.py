@@ -11,6 +11,7 @@ from hardener.checks.lib.packetfilter.ipsets import Taken
 from hardener.checks.lib.packetfilter.iptables import (
     ALL,
     NONE,
+    TRACKING,
     UNKNOWN,
     moved,
     restrict,
@@ -76,10 +77,12 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
                 statements = rule.get("expr")
                 listed = statements if isinstance(statements, list) else []
                 listed = [each for each in listed if isinstance(each, Mapping | str)]
-                untracks, looks_up = any(map(_untracks, listed)), any(map(_looks_up, listed))
+                untracks, tracks, looks_up = (
+                    any(map(has, listed)) for has in (_untracks, _tracks, _looks_up)
+                )
                 place = places[key] = places.get(key, -1) + 1
                 chains.setdefault(key, Chain(key)).rules.extend(
-                    replace(each, untracks=untracks, place=place, looks_up=looks_up)
+                    replace(each, untracks=untracks, tracks=tracks, place=place, looks_up=looks_up)
                     for each in reader.rules((family, table), listed)
                 )
     return Ruleset({key: chain for key, chain in chains.items() if key[:2] not in dormant}, version)
@@ -377,6 +380,29 @@ class _Reader:
                 return network(value, self._version)
             case _:
                 raise ValueError("a value in the rule is not an address")
+
+
+def _tracks(statement: Mapping[str, Any] | str) -> bool:
+    """Return whether a statement makes the kernel track connections."""
+    match statement:
+        case {"match": {"left": compared}} | {"vmap": {"key": compared}}:
+            return _is_of_connection(compared)
+        case {"xt": {"name": str(name)}}:
+            return name in TRACKING
+        case {"dnat": _} | {"redirect": _} | {"snat": _} | {"masquerade": _}:
+            return True
+        case _:
+            return False
+
+
+def _is_of_connection(compared: Any) -> bool:
+    match compared:
+        case {"ct": _}:
+            return True
+        case {"concat": list(parts)} | {"&": list(parts)}:
+            return any(map(_is_of_connection, parts))
+        case _:
+            return False
 
 
 def _untracks(statement: Mapping[str, Any] | str) -> bool:
