@@ -6,6 +6,7 @@ these variables and results of tasks, but neither the defaults of roles nor the 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from . import specification
 
 _ROLES = Path(__file__).parents[2] / "roles"
+_NEAR = 0.9  # how similar a name has to be to that of a variable to be a mistyped one
 _INSTALLS = "docker_engine"  # its variables are for hosts without an engine
 
 
@@ -50,8 +52,19 @@ def roles_of_site(task_vars: Mapping[str, Any]) -> list[str]:
         for role in roles
         if any(name.startswith(f"{role}_") for name in named)
         and (Path(__file__).parents[1] / "module_utils" / "render" / f"{role}.py").exists()
-        and not named.isdisjoint(specification.variables(_ROLES / role))
+        and _concerns(named, role, specification.variables(_ROLES / role))
     ]
+
+
+def _concerns(named: AbstractSet[str], role: str, variables: Mapping[str, Any]) -> bool:
+    return not named.isdisjoint(variables) or any(_mistyped(named, role, variables))
+
+
+def _mistyped(named: AbstractSet[str], role: str, variables: Mapping[str, Any]) -> Iterator[str]:
+    """Yield notes about names that are no variables of a role, and nearly the name of one."""
+    for name in sorted(each for each in named - variables.keys() if each.startswith(f"{role}_")):
+        for meant in difflib.get_close_matches(name, variables, n=1, cutoff=_NEAR):
+            yield f"{name} is no variable of the role {role}, and has no effect: is {meant} meant?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +107,11 @@ class Wishes:
         if named:  # a refusal is the answer to the site's wishes
             wish = self._wish_for(named)
             whole = [{**each, "wish": wish} if "refused" in each else each for each in whole]
-        if idle := self._idle():
+        idle = self._idle()
+        if idle:
             whole = [*whole, *([] if whole else [{"name": self.role}])]
             whole[0] = {**whole[0], "notes": [*whole[0].get("notes", ()), *idle]}
-        is_asked = own or named or any(name.startswith(f"{self.role}_") for name in self.only)
+        is_asked = own or named or idle or any(name.startswith(f"{self.role}_") for name in self.only)
         return [*whole, *own] if is_asked else []
 
     def _chosen(self, documents: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -111,17 +125,24 @@ class Wishes:
                 yield own
 
     def _idle(self) -> list[str]:
-        """Return notes about variables that the site has set, and that only modify what is not applied."""
+        """Return notes about variables that the site has set without an effect.
+
+        Their names are mistyped, or they only modify what is not applied.
+        """
         if self.inventory is None or self.if_applied:
             return []
         modified: dict[str, list[str]] = {}
         for document, variables in self.decided_by.items():
             for variable in self.named & {f"{self.role}_{each}" for each in variables}:
                 modified.setdefault(variable, []).append(f"{self.role}_{document}")
+        mistyped = _mistyped(self.named, self.role, self.options)
         return [
-            f"{variable} has no effect here, since {' and '.join(switches)} is not applied"
-            for variable, switches in sorted(modified.items())
-            if not any(map(self._is_on, switches))
+            *mistyped,
+            *(
+                f"{variable} has no effect here, since {' and '.join(switches)} is not applied"
+                for variable, switches in sorted(modified.items())
+                if not any(map(self._is_on, switches))
+            ),
         ]
 
     def _is_on(self, name: str) -> bool:

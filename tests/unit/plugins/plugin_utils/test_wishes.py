@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from ansible_collections.hardener.docker.plugins.plugin_utils.wishes import Wish
 
 from tests.unit.plugins.loading import LIBRARY, ROLES, render
 
+RENDERERS = sorted(path.stem for path in (LIBRARY / "render").glob("*.py") if (ROLES / path.stem).is_dir())
 OPTIONS: dict[str, dict[str, Any]] = {
     "x_on": {"type": "bool", "default": True},
     "x_ports": {"type": "list", "default": []},
@@ -180,10 +182,14 @@ def test_a_reviewed_plan_applies_the_wishes_that_it_names() -> None:
         ("x_ports", {"if_applied": True}, []),
         ("x_opts", {}, []),  # its document is no switch
         ("x_level", {}, []),
+        ("x_leveel", {}, ["x_leveel is no variable of the role x, and has no effect: is x_level meant?"]),
+        ("x_leveel", {"inventory": None}, []),
+        ("x_allowed_tcp_ports", {}, []),  # of another role with the same prefix
+        ("y_leveel", {}, []),
     ],
 )
 @pytest.mark.parametrize("documents", [DOCUMENTS, DOCUMENTS[1:]])
-def test_a_variable_that_modifies_what_is_not_applied_is_named(
+def test_a_variable_without_effect_is_named(
     named: str, terms: dict[str, Any], idle: list[str], documents: list[dict[str, Any]]
 ) -> None:
     found = Wishes(
@@ -202,8 +208,15 @@ def test_a_variable_that_modifies_what_is_not_applied_is_named(
     assert [note for each in found for note in each.get("notes", ())] == idle
 
 
+@pytest.mark.parametrize("role", RENDERERS)
+def test_results_of_tasks_are_not_mistyped_variables(role: str) -> None:
+    """Ansible adds them to the variables of the host, for the roles that follow."""
+    texts = [file.read_text() for file in (ROLES / role).rglob("*.yml")]
+    results = {name for text in texts for name in re.findall(r"\b(?:register: |loop_var: )(\w+)", text)}
+    assert [*wishes._mistyped(results, role, specification.variables(ROLES / role))] == []
+
+
 VARIABLES = ("x_on", "x_level", "x_port", "x_other")
-RENDERERS = sorted(path.stem for path in (LIBRARY / "render").glob("*.py") if (ROLES / path.stem).is_dir())
 
 
 @pytest.mark.parametrize(
