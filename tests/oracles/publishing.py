@@ -459,8 +459,12 @@ def _differences(
             yield f"{shown} fails, and nothing arrives"
         if shown in doubtful and not any(each in text for each in DOUBTFUL):
             yield f"{shown} is for a person, and all conditions are understood"
-        inbound = [line for line in text.splitlines() if "-A INPUT" in line and line.endswith("ACCEPT")]
-        if any(str(NAMED[0] + int(name[-1])) in line for line in inbound):
+        opening = [
+            line
+            for line in text.splitlines()
+            if line.endswith("--notrack") or ("-A INPUT" in line and line.endswith("ACCEPT"))
+        ]
+        if any(str(NAMED[0] + int(name[-1])) in line for line in opening):
             continue  # docker-proxy may serve the port by a rule that names it, and the kernel the other one
         if shown not in open_ports | doubtful and ways_in[0] & ways_in[1]:
             yield f"{shown} passes, and {arrived[0]} arrives, and so does {others[0]}"
