@@ -7,6 +7,7 @@ In some cases rules keep packets from Docker's translation, and sockets of the h
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -459,11 +460,9 @@ def _differences(
             yield f"{shown} fails, and nothing arrives"
         if shown in doubtful and not any(each in text for each in DOUBTFUL):
             yield f"{shown} is for a person, and all conditions are understood"
-        opening = [
-            line
-            for line in text.splitlines()
-            if line.endswith("--notrack") or ("-A INPUT" in line and line.endswith("ACCEPT"))
-        ]
+        opening = re.findall(
+            r"^(?:.*--notrack|-A INPUT.*ACCEPT|-A PREROUTING.*(?:REDIRECT|DNAT) .*)$", text, re.MULTILINE
+        )
         if any(str(NAMED[0] + int(name[-1])) in line for line in opening):
             continue  # docker-proxy may serve the port by a rule that names it, and the kernel the other one
         if shown not in open_ports | doubtful and ways_in[0] & ways_in[1]:
