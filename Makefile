@@ -24,9 +24,9 @@ BUILT = $(PYTHON) -c 'from hardener import lab; lab.build(lab.release_named("$(1
 LOWEST := PYTHON=$(OLDEST_PYTHON) VENV=.venv-lowest EXTRA=test CONSTRAINTS=.ci/constraints-lowest.txt
 ANSIBLE_2_20 := VENV=.venv-2.20 EXTRA=test CONSTRAINTS=.ci/constraints-ansible-2.20.txt
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
-LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
+LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client curl
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
-    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor \
+    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool docker-compose apparmor \
     mandoc unattended-upgrades
 # For tests that make test leaves out.
 SLOW_PACKAGES := crun
@@ -42,9 +42,9 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: lab-packages ## boot a throw-away Docker host, audit it, harden it, audit it again
+demo: lab-packages ## harden a small shop on a throw-away Docker host, take back a lock-out, prove a profile
 	@$(TOGETHER) image="$(MAKE) --no-print-directory lab-image" environment="$(MAKE) --no-print-directory environment"
-	@BIN=$(BIN) RESULTS=$(RESULTS) .ci/demo
+	@BIN=$(BIN) RESULTS=$(RESULTS) tools/demo/demo
 
 .PHONY: test
 test: test-packages ## unit and integration tests, and the product's promise on real guests (root)
