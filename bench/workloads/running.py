@@ -126,6 +126,8 @@ def prove(
             operations.succeeds(engine, name, workload.exercise)
         before = attacks(engine, name)
         worked = operations.worked(engine, workload, name) if operate else frozenset()
+        if operate and (failed := workload.operations.keys() - worked):
+            print(f"{name}: fails under the defaults: {', '.join(sorted(failed))}", file=sys.stderr)
         with confined(engine, name, profile) as under:
             if operate:
                 operations.succeeds(engine, under, workload.exercise)
