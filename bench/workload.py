@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bench.workloads import catalogue, guest, images, operations, others, running
+from bench.workloads import catalogue, guest, images, operations, others, running, strangers
 from bench.workloads.overhead import inserts, overhead
 from bench.workloads.running import ATTACKS, Proven
 from hardener.workload.proof import ProofDocument
@@ -51,9 +51,8 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.overhead:
         return measure()
-    workloads = [
-        each for each in (*catalogue.ALL, *others.ALL) if not chosen.names or each.name in chosen.names
-    ]
+    known = (*catalogue.ALL, *others.ALL, *strangers.ALL)
+    workloads = [each for each in known if not chosen.names or each.name in chosen.names]
     found: list[Proven] = []
     failed = 0
     built = images.programs()

@@ -25,6 +25,7 @@ _PACKAGES = {
     "others": """apache2 bind9 busybox-static cron haproxy libcap2-bin lighttpd mariadb-server memcached
         mosquitto nodejs openjdk-21-jdk-headless openssh-server php8.4-fpm prometheus python3 rsyslog slapd
         squid supervisor unbound varnish""",
+    "strangers": "busybox-static dovecot-imapd exim4-daemon-light libcap2-bin ngircd procps python3",
 }
 _WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
