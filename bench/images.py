@@ -3,7 +3,7 @@
     python -m bench.images [--images 100] [--runs 5]
 
 Starts a private dockerd and a registry with TLS, pushes and signs N images of their own (cosign), and times
-what `hardener images verify` does on the host, without Ansible. Needs root, docker-registry and cosign.
+what `hardener scan verify` does on the host, without Ansible. Needs root, docker-registry and cosign.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def record(home: Path, hosts: int, weeks: range, runs: int) -> None:
 
 def write(home: Path, out: Path) -> tuple[float, float]:
     """Write the site in its own process; return its CPU seconds, and its peak memory in MiB."""
-    command = [sys.executable, "-m", "hardener", "site", "--home", str(home), "--out", str(out)]
+    command = [sys.executable, "-m", "hardener", "report", "site", "--home", str(home), "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -121,7 +121,7 @@ def diff_document(before: StoredRun, after: StoredRun, drift: Drift, chosen: Res
 
 
 def trend_document(runs: Sequence[StoredRun]) -> dict[str, Any]:
-    """Return the series of ``hardener trend``, oldest run first."""
+    """Return the series of ``hardener runs trend``, oldest run first."""
     return {
         "schema": "hardener/trend/1",
         "runs": [

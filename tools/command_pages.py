@@ -35,8 +35,9 @@ def _index(root: click.Context) -> Iterator[str]:
     yield from ("", "| command | |", "| --- | --- |")
     assert isinstance(root.command, click.Group)
     for name in root.command.list_commands(root):
-        short = _child(root, name).command.get_short_help_str(limit=200)
-        yield f"| [`hardener {name}`]({name}.md) | {_cell(short)} |"
+        command = _child(root, name).command
+        if not command.hidden:
+            yield f"| [`hardener {name}`]({name}.md) | {_cell(command.get_short_help_str(limit=200))} |"
     yield from ("", "Options that every command has:", "", *_options(root))
 
 

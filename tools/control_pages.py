@@ -25,7 +25,7 @@ def pages() -> dict[str, str]:
 def _index(benchmark: str) -> Iterator[str]:
     yield from ("# Controls", "", ORIGIN, "")
     yield f"The controls of {benchmark}, and our own. The page of each control also has its ids in"
-    yield "other versions. `hardener explain SLUG` shows the same in a terminal."
+    yield "other versions. `hardener controls SLUG` shows the same in a terminal."
     for section, title in catalogue.sections(benchmark).items():
         rows = [
             f"| {control.id_in(benchmark)} | [{control.slug}]({control.slug}.md) | {control.title} "

@@ -64,8 +64,8 @@ CMD ["dovecot", "-F"]
             "a mail is searched": f"""{_LOG_IN} visitor 'mail.search(None, "ALL")'""",
             "a mail is removed": f"""{_LOG_IN} visitor 'mail.store("1", "+FLAGS", r"(\\Deleted)")' """
             "'mail.expunge()'",
-            "a folder is made and renamed": f"""{_LOG_IN} visitor 'mail.create("b")' 'mail.rename("b", "c")' """
-            """'mail.delete("c")'""",
+            "a folder is made and renamed": f"{_LOG_IN} visitor"
+            """ 'mail.create("b")' 'mail.rename("b", "c")' 'mail.delete("c")'""",
             "60 clients": f"seq 60 | xargs -P 60 -I {{}} {_LOG_IN} visitor",
             "a wrong password": f"! {_LOG_IN} wrong",
             **inside("users by a command", "doveadm user visitor"),
@@ -106,9 +106,9 @@ CMD ["exim4", "-bdf", "-q30m"]
     ),
     _stranger(
         "ngircd",
-        r"""RUN printf '%s\n' '[Global]' 'Name = irc.test' 'Info = here' 'AdminInfo1 = a' 'MotdPhrase = here' \
-    '[Limits]' 'MaxConnectionsIP = 0' '[Options]' 'PAM = no' '[Operator]' 'Name = o' 'Password = o' \
-    >/etc/ngircd/ngircd.conf
+        r"""RUN printf '%s\n' '[Global]' 'Name = irc.test' 'Info = here' 'AdminInfo1 = a' \
+    'MotdPhrase = here' '[Limits]' 'MaxConnectionsIP = 0' '[Options]' 'PAM = no' '[Operator]' \
+    'Name = o' 'Password = o' >/etc/ngircd/ngircd.conf
 EXPOSE 6667
 CMD ["ngircd", "-n"]
 """,

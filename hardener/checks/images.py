@@ -118,7 +118,7 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
         elif places and origins and by_tag and not (record and image.id in record.images):
             yield Question(
                 f"is named {', '.join(origins)}; the containerd image store takes that name from the tag, "
-                "whatever the origin: run `hardener images verify`"
+                "whatever the origin: run `hardener scan verify`"
             )
 
     return judge_all(

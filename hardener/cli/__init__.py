@@ -30,11 +30,8 @@ COMMANDS = (
     "diff",
     "drift",
     "evidence",
-    "explain",
     "harden",
-    "images",
     "lab",
-    "metrics",
     "plan",
     "provision",
     "release",
@@ -45,11 +42,16 @@ COMMANDS = (
     "scan",
     "schedule",
     "show",
-    "site",
-    "trend",
     "waivers",
     "workload",
 )
+_RENAMED = {
+    "explain": "controls",
+    "images": "scan verify",
+    "metrics": "report metrics",
+    "site": "report site",
+    "trend": "runs trend",
+}
 
 # click does not wrap what follows the \b.
 _HELP = "\n".join(
@@ -63,6 +65,14 @@ _HELP = "\n".join(
 
 class _Hardener(LazyCommandGroup):
     """The group of all commands; it turns every result and error into an exit code."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the new one for a command of 0.2."""
+        if new := _RENAMED.get(args[0]):
+            raise click.UsageError(f"`hardener {args[0]}` is now `hardener {new}`", ctx)
+        return super().resolve_command(ctx, args)
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any

@@ -10,7 +10,7 @@ _RETURN = "\n    return 0\n"
 _NO_SPACE = "\n    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace"
 
 
-@click.command(short_help="Print shell completion for bash, zsh or fish.")
+@click.command(short_help="Print shell completion for bash, zsh or fish.", hidden=True)
 @click.argument("shell", type=click.Choice(SHELLS), metavar="bash|zsh|fish")
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

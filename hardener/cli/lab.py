@@ -21,7 +21,7 @@ _bare = click.option("--bare", is_flag=True, help="A guest without Docker.")
 _name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian, release and kind]")
 
 
-@click.group(cls=CommandGroup, short_help="Disposable Docker hosts for tests.")
+@click.group(cls=CommandGroup, short_help="Disposable Docker hosts for tests.", hidden=True)
 def lab() -> None:
     """Disposable Docker hosts: Debian virtual machines under QEMU, reachable on loopback only.
 

@@ -1,7 +1,8 @@
-"""``hardener runs``: list the runs of the history, forget some, choose a baseline."""
+"""``hardener runs``: list the runs of the history, forget some, choose a baseline, show a trend."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from hardener.history import StoredRun
 
 _ID_SHOWN = 8
+_TREND = 40
 _HEADINGS = ("run", "ended", "command", "hosts", "pass", "fail", "error", "waived", "exit", "inventory")
 _NUMBERS = slice(3, 9)
 
 
-@click.group(cls=CommandGroup, short_help="List the runs of the history, forget runs, choose a baseline.")
+@click.group(cls=CommandGroup, short_help="List and forget runs; choose a baseline; show a trend.")
 def runs() -> None:
     """Manage the runs of audit, harden, provision and drift in the history.
 
@@ -118,6 +120,28 @@ def forget(*, names: tuple[str, ...], kept: Runs) -> None:
     forgotten = history.forget({run.number: run for run in found}.values())
     left = sum(1 for _ in history.runs())
     click.echo(f"{forgotten} {'run' if forgotten == 1 else 'runs'} forgotten, {left} left", err=True)
+
+
+@runs.command(short_help="Show compliance over time, by section.")
+@click.argument("run", metavar="[RUN]", default="latest", shell_complete=completers.run)
+@runs_options
+@json_option
+def trend(*, run: str, kept: Runs, json_file: Path | None) -> None:
+    """Show the share of passing controls over the runs up to RUN, by default the latest.
+
+    The trend has at most 40 runs over the same inventory by the same controls. The share is pass / (pass +
+    fail + waived + error); manual and not applicable controls do not count.
+    """
+    from hardener.documents import trend_document
+    from hardener.terminal.console import console
+    from hardener.terminal.trend import heading, sections
+
+    series = kept.history.series(kept.run(run), _TREND)
+    if write_json(trend_document(series), json_file):
+        return
+    for text in heading(series):
+        click.echo(text)
+    console(sys.stdout).print(sections(series))
 
 
 def _row(run: StoredRun, shown: int, *, baseline: bool) -> Sequence[str]:

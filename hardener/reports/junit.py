@@ -255,7 +255,7 @@ def _fix(finding: Finding, explained: set[str]) -> list[str]:
     if finding.status not in (Status.FAIL, Status.WAIVED, Status.MANUAL):
         return []
     if control.slug in explained:
-        lines = [f"fix: `hardener explain {control.slug}`, or the first such case of this file"]
+        lines = [f"fix: `hardener controls {control.slug}`, or the first such case of this file"]
     else:
         lines = [f"fix: {block(control.fix, 2000)}"]
         explained.add(control.slug)

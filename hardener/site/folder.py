@@ -146,7 +146,7 @@ class SiteFolder:
                 self._listed = self._read_list()
             elif found:
                 raise HardenerError(
-                    f"{self._shown()} holds files that `hardener site` did not write",
+                    f"{self._shown()} holds files that `hardener report site` did not write",
                     hint="name an empty folder, or one that does not exist",
                 )
             else:
@@ -179,7 +179,7 @@ class SiteFolder:
 
     def _refusal(self) -> HardenerError:
         return HardenerError(
-            f"{self._shown()}/{LIST} is not a list that `hardener site` wrote",
+            f"{self._shown()}/{LIST} is not a list that `hardener report site` wrote",
             hint="name an empty folder, or one that does not exist",
         )
 
@@ -187,7 +187,7 @@ class SiteFolder:
         """Add a file to the list before it is written."""
         assert self._journal
         if not _OURS.fullmatch(path):
-            raise ValueError(f"{path[:300]!r} is not a path that `hardener site` writes")
+            raise ValueError(f"{path[:300]!r} is not a path that `hardener report site` writes")
         self._journal.write(json.dumps([path, *entry]) + "\n")
         self._journal.flush()
 

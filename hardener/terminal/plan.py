@@ -133,7 +133,7 @@ def _parts(section: _Section, *, narrow: bool) -> Iterator[RenderableType]:
     if section.beyond:
         beyond = Text(f"Not remediated by any role ({len(section.beyond)})", style="bold red")
         beyond.append(f"  {', '.join(section.beyond)}\n", style="not bold default")
-        beyond.append("`hardener explain ID` says what to do", style="not bold bright_black")
+        beyond.append("`hardener controls ID` says what to do", style="not bold bright_black")
         yield Padding(beyond, (1, 1, 0, 1))
     if not (section.steps or section.withheld or section.beyond or section.failure):
         yield Padding(Text("Nothing fails.", style="green"), (0, 1))

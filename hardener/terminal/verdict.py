@@ -97,7 +97,7 @@ def next_steps(commands: Sequence[str]) -> Iterator[RenderableType]:
 def explain_command(control_id: str, benchmark: str) -> str:
     """Return the command that explains a control."""
     chosen = "" if benchmark == catalogue.DEFAULT_BENCHMARK else f" --benchmark {shlex.quote(benchmark)}"
-    return f"hardener explain {shlex.quote(control_id)}{chosen}"
+    return f"hardener controls {shlex.quote(control_id)}{chosen}"
 
 
 def cause_line(cause: Cause, *, is_fleet: bool) -> str:

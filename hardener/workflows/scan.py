@@ -43,7 +43,7 @@ class ScanRequest:
         images: the images of the hosts' engines too.
         cves: name the CVE ids that updates close.
         openscap: have OpenSCAP evaluate the hosts too.
-        reports: files of other scanners' reports.
+        reports: files of other scanners' reports, which are matched with the images.
         vex: files of VEX statements; with them the CVE ids are named, since statements are matched by these.
         json_file: the file for all records; None writes none.
     """
@@ -82,11 +82,12 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
     Raises:
         HardenerError: a report or a VEX document cannot be read, or Ansible stopped before any host.
     """
-    images = request.images or bool(request.reports)  # a report is matched with the images on the host
     reports = [imports.load(path) for path in request.reports]
     statements = Statements(each for path in request.vex for each in vex.load(path))
     cves = request.cves or bool(request.vex)
-    answers = requests.scan(reach(), images=images, cves=cves, openscap=request.openscap, reports=reports)
+    answers = requests.scan(
+        reach(), images=request.images, cves=cves, openscap=request.openscap, reports=reports
+    )
     scans: dict[str, Scan] = {}
     raw: dict[str, Any] = {}
     with answers, listener.phase("scan") as phase:
@@ -107,10 +108,10 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
     code = exit_codes.of_scans(
         scans.values(),
         all_hosts=scans.keys() >= answers.outcomes.keys(),
-        images=images,
+        images=request.images,
         openscap=request.openscap,
     )
-    return ScanResult(scans, images, code, said, statements.unused)
+    return ScanResult(scans, request.images, code, said, statements.unused)
 
 
 def _match_document(match: Match) -> dict[str, str]:

@@ -141,7 +141,7 @@ def test_the_next_audit_judges_the_result_of_the_verification(
         f"registries:\n  - prefix: {supply.registry.name}\n    keys: [cosign.pub]\n"
     )
     report = tmp_path / "images.json"
-    verb = [sys.executable, "-m", "hardener", "images", "verify", "-i", str(inventory), "--json", str(report)]
+    verb = [sys.executable, "-m", "hardener", "scan", "verify", "-i", str(inventory), "--json", str(report)]
     said = machine.run(*verb, NO_COLOR="1")
     assert said.returncode == 3, said.stderr
     assert "unsigned" in said.stdout

@@ -103,13 +103,14 @@ REACH_HOSTS = {
     "audit": Command(result=_AUDITED),
     "drift": Command(("--against", "latest"), r"1 host compared: \d+ unchanged"),
     "harden": Command(result=_AUDITED),
-    "images verify": Command(("--policy", "trust.yml"), "registry.example.com/web:1"),
     "plan": Command(result=r"good\s+Nothing fails\."),
     "provision": Command(result=_AUDITED),
     "release": Command(result="good: nothing to do"),
     "resume": Command(("latest",), "untouched: good\n"),  # by the inventory of its run
     "rollback": Command(result="good: there is no run to roll back"),
-    "scan": Command(result=r"good\s+the host\s+clean"),
+    "scan hosts": Command(result=r"good\s+the host\s+clean"),
+    "scan images": Command(result=r"good\s+the host\s+clean"),
+    "scan verify": Command(("--policy", "trust.yml"), "registry.example.com/web:1"),
     "workload audit": Command(result="good: engine could not be read: not in this snapshot"),
     "workload prove": Command(("profile", "--run-in", "web", "true")),
     "workload record": Command(("web", "--run-in", "web", "true")),
@@ -118,11 +119,11 @@ REACH_HOSTS = {
 CONTACT_NO_HOST = {
     "diff": (),
     "evidence export": ("latest", "--out", "bundle.tar.gz"),
-    "report": ("latest", "--format", "csv"),
+    "report write": ("latest", "--format", "csv"),
     "runs baseline": ("latest",),
     "runs list": (),
+    "runs trend": (),
     "show": ("latest",),
-    "trend": (),
     "waivers lint": ("waivers.yml",),
     "runs forget": (),  # the last one: nothing is left for the others
 }

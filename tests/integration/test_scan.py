@@ -348,10 +348,8 @@ def test_the_next_audit_reports_findings_from_the_record_of_the_scan_command(
         [
             *apart,
             *hardener,
-            "scan",
-            "-i",
+            *("scan", "images", "-i"),
             inventory,
-            "--images",
             "--import",
             report,
             "--json",

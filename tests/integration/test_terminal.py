@@ -53,7 +53,7 @@ def test_the_verdict_fits_the_last_screen_of_80_by_24(hosts: str) -> None:
     assert re.search(r"^ (lab|4 hosts)  \d+% compliant  █", text, re.MULTILINE)
     assert re.search(r"\d+ pass, \d+ fail \(\d+ high", text)
     assert "2 controls" in text  # a cause
-    assert re.search(r"next: hardener explain [\dH.]+", text)
+    assert re.search(r"next: hardener controls [\dH.]+", text)
 
 
 @pytest.fixture(params=["closed", "no reader", "full disk"])

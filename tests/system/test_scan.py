@@ -54,7 +54,7 @@ def test_the_next_audit_reports_findings_of_openscap_and_of_the_image_scan(
     hosts = yaml.safe_load(openscap.inventory.read_text())["all"]["hosts"]
     variables = {"vulnerability_scan_openscap_profile": PROFILE}
     inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": variables}}))
-    scanned = hardener("scan", inventory, "--images", "--openscap", "--json", tmp_path / "scan.json")
+    scanned = hardener("scan images", inventory, "--openscap", "--json", tmp_path / "scan.json")
     assert scanned.returncode == 3, scanned.stderr
     (found,) = json.loads((tmp_path / "scan.json").read_text()).values()
     assert found["host"]["index"]["state"] == "fresh"

@@ -132,7 +132,7 @@ def test_schedules_of_0_1_0_run_and_drift_is_repaired(
     assert (
         shell(host, "systemctl is-active hardener-scan.timer hardener-verify-images.timer") == "active\n" * 2
     )
-    # Images that are not trusted are 3, as for `hardener images verify`.
+    # Images that are not trusted are 3, as for `hardener scan verify`.
     for unit, codes in (("scan", ("0",)), ("verify-images", ("0", "3"))):
         shell(host, f"systemctl start hardener-{unit}.service")
         code = shell(

@@ -70,17 +70,17 @@ def test_files_are_completed() -> None:
 
 def test_controls_sections_and_benchmarks_are_completed() -> None:
     assert values("audit", "--benchmark", "cis") == list(catalogue.benchmarks())
-    assert values("explain", "5.5") == ["5.5"]
+    assert values("controls", "5.5") == ["5.5"]
     assert values("show", "--section", "ru") == ["runtime"]
     assert set(values("audit", "--only", "runtime")) == {"runtime"}
     old = catalogue.load("cis-docker-1.6.0")
-    assert len(values("explain", "--benchmark", "cis-docker-1.6.0", "")) == 2 * len(old)
-    assert len(values("explain", "")) == 2 * len(catalogue.load(catalogue.DEFAULT_BENCHMARK))
+    assert len(values("controls", "--benchmark", "cis-docker-1.6.0", "")) == 2 * len(old)
+    assert len(values("controls", "")) == 2 * len(catalogue.load(catalogue.DEFAULT_BENCHMARK))
 
 
 def test_report_formats_are_completed() -> None:
     known = [*FORMATS, *FOLDERS]
-    assert values("report", "--format", "") == known
+    assert values("report", "write", "--format", "") == known
     assert values("audit", "--report", "") == [f"{name}=" for name in known]
 
 

@@ -24,14 +24,14 @@ Damage = Callable[[Path], None]
 
 COMMANDS = (
     ("show", "latest", "--json", "-"),
-    ("trend", "-i", "inv,"),
-    ("site", "--out", "OUT"),
+    ("runs", "trend", "-i", "inv,"),
+    ("report", "site", "--out", "OUT"),
     ("evidence", "export", "latest", "--out", "OUT"),
-    ("metrics",),
+    ("report", "metrics"),
     ("diff", "latest~1", "latest"),
     DRIFT,
     ("runs", "list", "--json", "-"),
-    ("report", "latest", "--format", "html", "--out", "OUT"),
+    ("report", "write", "latest", "--format", "html", "--out", "OUT"),
     ("show", "latest", "--host", "a"),
     ("audit", "-i", "inv,"),
     ("runs", "baseline", "latest"),

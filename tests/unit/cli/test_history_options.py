@@ -37,8 +37,8 @@ def two(
         ("show",),
         ("show", "latest~1"),
         ("diff",),
-        ("trend",),
-        ("report", "--format", "csv"),
+        ("runs", "trend"),
+        ("report", "write", "--format", "csv"),
         ("runs", "baseline", "latest", "--part"),
         ("evidence", "export", "latest", "--out", "x.tar.gz"),
     ],
@@ -178,7 +178,7 @@ def test_filtered_results_show_no_compliance_percentage(hardener: Hardener, flee
 
 @pytest.mark.parametrize(
     "command",
-    [("show",), ("report", "--format", "html"), ("report", "--format", "markdown")],
+    [("show",), ("report", "write", "--format", "html"), ("report", "write", "--format", "markdown")],
     ids=" ".join,
 )
 def test_only_a_choice_of_whole_hosts_has_a_compliance_percentage(
@@ -194,7 +194,7 @@ def test_hosts_with_unknown_groups_are_counted(hardener: Hardener, fleet_of_thre
     assert "left out" not in hardener("show", "--host", "a").stdout
 
 
-@pytest.mark.parametrize("verb", [("show",), ("diff",), ("report", "--format", "csv")], ids=" ".join)
+@pytest.mark.parametrize("verb", [("show",), ("diff",), ("report", "write", "--format", "csv")], ids=" ".join)
 @pytest.mark.parametrize(
     ("option", "value"), [("--host", "d"), ("--group", "d"), ("--section", "d"), ("--control", "9.9")]
 )
@@ -209,7 +209,7 @@ def test_a_filter_that_matches_nothing_is_refused(
 def test_a_filtered_report_has_only_the_chosen_results(
     hardener: Hardener, fleet_of_three: None, tmp_path: Path
 ) -> None:
-    result = hardener("report", "--format", "json", "--status", "fail", "--host", "a")
+    result = hardener("report", "write", "--format", "json", "--status", "fail", "--host", "a")
     document = json.loads(result.stdout)
     assert document["run"]["filter"] == "--host a --status fail"
     [only] = document["hosts"]
@@ -217,7 +217,9 @@ def test_a_filtered_report_has_only_the_chosen_results(
     assert document["summary"]["findings"] == 1
     assert "chosen     1 of 6 results" in result.stderr
     out = tmp_path / "part.json"
-    assert hardener("report", "--format", "json", "--status", "fail", "--host", "a", "--out", str(out))
+    assert hardener(
+        "report", "write", "--format", "json", "--status", "fail", "--host", "a", "--out", str(out)
+    )
     assert out.read_text() == result.stdout
 
 
@@ -226,9 +228,9 @@ def test_a_filtered_report_has_only_the_chosen_results(
     [
         (("show",), r"^ \S+ +(3\.\d+) "),
         (("show", "--json", "-"), r'"id": "(3\.\d+)"'),
-        (("report", "--format", "markdown"), r"\b(3\.1\d)\b"),
-        (("report", "--format", "html"), r'<span class="id">(3\.\d+)<'),
-        (("report", "--format", "oscal"), r'"target-id":"(file-daemon-json-\w+)"'),
+        (("report", "write", "--format", "markdown"), r"\b(3\.1\d)\b"),
+        (("report", "write", "--format", "html"), r'<span class="id">(3\.\d+)<'),
+        (("report", "write", "--format", "oscal"), r'"target-id":"(file-daemon-json-\w+)"'),
     ],
     ids=" ".join,
 )
@@ -245,8 +247,8 @@ def test_the_controls_of_a_part_of_a_run_are_in_the_order_of_the_benchmark(
 def test_a_filtered_report_is_not_compared_with_complete_runs(
     hardener: Hardener, fleet_of_three: None
 ) -> None:
-    assert "Since the last run" in hardener("report", "--format", "markdown").stdout
-    part = hardener("report", "--format", "markdown", "--host", "a").stdout
+    assert "Since the last run" in hardener("report", "write", "--format", "markdown").stdout
+    part = hardener("report", "write", "--format", "markdown", "--host", "a").stdout
     assert "Since the last run" not in part
     assert "Filtered: this report has a part of the run, chosen by `--host a`" in part
 
@@ -256,7 +258,7 @@ def test_a_filtered_report_is_not_compared_with_complete_runs(
 def test_a_filtered_report_does_not_call_a_run_compliant(
     hardener: Hardener, fleet_of_three: None, name: str, options: tuple[str, ...]
 ) -> None:
-    text = hardener("report", "--format", name, *options).stdout
+    text = hardener("report", "write", "--format", name, *options).stdout
     assert "No failure among the chosen results" in text
     assert "Compliant" not in text
 

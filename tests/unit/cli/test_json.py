@@ -18,7 +18,7 @@ from tests.unit.reports.schemas import validator
 
 VALIDATE = validator(json.loads((Path(package.__file__).parent / "documents.schema.json").read_text()))
 ONLY = ("--only", "3.17", "--only", "3.18")
-QUERIES = [("runs", "list"), ("show",), ("diff",), ("trend",), ("controls",)]
+QUERIES = [("runs", "list"), ("show",), ("diff",), ("runs", "trend"), ("controls",)]
 
 
 def document(hardener: Hardener, *command: str, exit_code: int = 0) -> Any:
@@ -76,7 +76,7 @@ def test_the_json_of_a_diff_follows_its_schema(hardener: Hardener, two_runs: Non
 
 
 def test_the_json_of_a_trend_follows_its_schema(hardener: Hardener, two_runs: None) -> None:
-    found = document(hardener, "trend")["runs"]
+    found = document(hardener, "runs", "trend")["runs"]
     assert [each["sections"][0]["counts"]["fail"] for each in found] == [1, 2]
 
 
@@ -151,7 +151,7 @@ def test_a_json_report_is_alone_on_standard_output(
     assert result.exit_code == 3
     assert json.loads(result.stdout)["schema"] == "hardener/assessment/1"
     assert "compliant" in result.stderr
-    assert hardener("report", "--format", "json").stdout == result.stdout
+    assert hardener("report", "write", "--format", "json").stdout == result.stdout
     assert not (Path.cwd() / "-").exists()
 
 

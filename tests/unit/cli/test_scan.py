@@ -35,7 +35,7 @@ def test_the_exit_code_of_a_scan_is_3_for_pending_updates_and_4_for_unknown_resu
 ) -> None:
     fleet.snapshots = {"web1": ""}
     fleet.scan = lambda _: found
-    assert hardener("scan", "-i", "inv,", *(["--images"] * images)).exit_code == code
+    assert hardener("scan", "images" if images else "hosts", "-i", "inv,").exit_code == code
 
 
 def test_every_scanned_object_has_a_line(hardener: Hardener, fleet: FakeFleet) -> None:
@@ -48,7 +48,7 @@ def test_every_scanned_object_has_a_line(hardener: Hardener, fleet: FakeFleet) -
     )
     found["host"].update(restarts=[restart], reboot={"required": True})
     fleet.scan = lambda _: found
-    shown = hardener("scan", "-i", "inv,", "--images", env={"COLUMNS": "200"}).stdout
+    shown = hardener("scan", "images", "-i", "inv,", env={"COLUMNS": "200"}).stdout
     assert "openssl 3.0.22-1~deb12u2, and 3 more; closes 2 CVE ids" in shown
     assert "according to the index of 2026-11-24" in shown
     assert "ssh.service" in shown
@@ -71,18 +71,18 @@ def test_results_of_openscap_are_shown(hardener: Hardener, fleet: FakeFleet, fou
     fleet.snapshots = {"web1": ""}
     said = {"evaluated_at": SCANNED, "content": "ds.xml", "profile": "cis_level1_server", "more": 0, **found}
     fleet.scan = lambda _: record(openscap=said)
-    done = hardener("scan", "-i", "inv,", "--openscap", env={"COLUMNS": "200"})
+    done = hardener("scan", "hosts", "-i", "inv,", "--openscap", env={"COLUMNS": "200"})
     assert done.exit_code == code
     assert "OpenSCAP, 2026-11-25T11:00:00Z: " in done.stdout
     assert found.get("error", "rules of cis_level1_server fail") in done.stdout
-    assert hardener("scan", "-i", "inv,").exit_code == 0  # of an earlier run, when nobody asks
+    assert hardener("scan", "hosts", "-i", "inv,").exit_code == 0  # of an earlier run, when nobody asks
 
 
 def test_text_from_hosts_is_escaped(hardener: Hardener, fleet: FakeFleet) -> None:
     fleet.snapshots = {"web1": ""}
     evil = {**OPENSSL, "name": "\x1b[2J", "fixed": "\u202e"}
     fleet.scan = lambda _: record({IMAGE: result(evil, names=["\x1b]0;x\x07"])})
-    shown = hardener("scan", "-i", "inv,", "--images").stdout
+    shown = hardener("scan", "images", "-i", "inv,").stdout
     assert not set("\x1b\x07\u202e") & set(shown)
 
 
@@ -92,7 +92,7 @@ def test_a_host_that_fails_or_gives_an_invalid_answer_makes_the_scan_incomplete(
     fleet.snapshots = {"web1": "", "web2": "", "web3": ""}
     answers = {"web1": record(), "web2": {"failed": True, "msg": "no Python"}, "web3": {"format": "x"}}
     fleet.scan = answers.__getitem__
-    done = hardener("scan", "-i", "inv,")
+    done = hardener("scan", "hosts", "-i", "inv,")
     assert done.exit_code == 4
     assert "web2: failed: no Python" in done.stderr
     assert "web3: the record's format is 'x'" in done.stderr
@@ -105,7 +105,9 @@ def test_records_are_written_as_json_and_reports_imported(
     fleet.scan = lambda _: record()
     (tmp_path / "trivy.json").write_text(json.dumps(trivy()))
     out = tmp_path / "out.json"
-    done = hardener("scan", "-i", "inv,", "--import", str(tmp_path / "trivy.json"), "--json", str(out))
+    done = hardener(
+        "scan", "images", "-i", "inv,", "--import", str(tmp_path / "trivy.json"), "--json", str(out)
+    )
     assert done.exit_code == 0
     assert f"hardener: warning: no host has the image of {tmp_path}/trivy.json\n" in done.stderr
     assert json.loads(out.read_text())["web1"]["format"] == "hardener/scan/1"
@@ -121,7 +123,7 @@ def test_an_invalid_file_is_refused_before_any_host_is_contacted(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     for option, path in (("--import", tmp_path / "none.json"), ("--json", tmp_path / "none" / "out.json")):
-        done = hardener("scan", "-i", "inv,", option, str(path))
+        done = hardener("scan", "images", "-i", "inv,", option, str(path))
         assert done.exit_code == 2
         assert done.stderr.count("\n") == 1
     assert fleet.runs == []
@@ -131,7 +133,9 @@ def test_an_unreadable_report_is_refused_before_a_password_is_asked_for(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path
 ) -> None:
     (tmp_path / "report.json").write_text("{}")
-    result = hardener("scan", "-i", "inv,", "-K", "--import", str(tmp_path / "report.json"), input="secret\n")
+    result = hardener(
+        "scan", "images", "-i", "inv,", "-K", "--import", str(tmp_path / "report.json"), input="secret\n"
+    )
     assert (result.exit_code, fleet.runs) == (2, [])
     assert "password" not in result.stderr
 
@@ -159,7 +163,7 @@ def test_a_vex_statement_is_shown_without_changing_findings(
     vex, told = tmp_path / "vendor.json", tmp_path / "scan.json"
     vex.write_text(json.dumps({"@context": "https://openvex.dev/ns/v0.2.0", "statements": statements}))
     done = hardener(
-        "scan", "-i", "inv,", "--images", "--vex", str(vex), "--json", str(told), env={"COLUMNS": width}
+        "scan", "images", "-i", "inv,", "--vex", str(vex), "--json", str(told), env={"COLUMNS": width}
     )
     assert done.exit_code == (3 if waits else 0)
     shown = "".join(done.stdout.split())

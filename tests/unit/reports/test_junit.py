@@ -95,7 +95,7 @@ def test_a_fix_is_written_out_only_in_its_first_case_of_a_file(write: Write) -> 
     first, second = suites(check(write(assessment("a"), assessment("b"))))
     again = case(second, "1.1.3").result[0].text.splitlines()
     assert "fix: Set it for audit-dockerd." in case(first, "1.1.3").result[0].text.splitlines()
-    assert again[2] == "fix: `hardener explain audit-dockerd`, or the first such case of this file"
+    assert again[2] == "fix: `hardener controls audit-dockerd`, or the first such case of this file"
     assert again[3] == "role: audit_rules (audit_rules_audit-dockerd), impact: daemon-restart"
 
 

@@ -47,7 +47,7 @@ def test_obsolete_files_are_removed_with_empty_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["index.html", ".htaccess", "folder"])
 def test_a_folder_with_foreign_files_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir() if name == "folder" else (tmp_path / name).write_text("x")
-    with pytest.raises(HardenerError, match="holds files that `hardener site` did not write"):
+    with pytest.raises(HardenerError, match="holds files that `hardener report site` did not write"):
         SiteFolder(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
@@ -55,7 +55,7 @@ def test_a_folder_with_foreign_files_is_refused(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00\xff", b'["a.html","k",1]\n'])
 def test_an_invalid_list_of_the_sites_files_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LIST).write_bytes(content)
-    with pytest.raises(HardenerError, match="is not a list that `hardener site` wrote"):
+    with pytest.raises(HardenerError, match="is not a list that `hardener report site` wrote"):
         SiteFolder(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_paths_in_the_list_never_lead_outside(tmp_path: Path, path: str) -> None
     assert outside.read_text() == "of others"
     with (
         SiteFolder(site) as folder,
-        pytest.raises(ValueError, match="is not a path that `hardener site` writes"),
+        pytest.raises(ValueError, match="is not a path that `hardener report site` writes"),
     ):
         folder.write(path, "text")
 

@@ -368,12 +368,15 @@ def test_the_verdict_comes_last_and_fits_on_one_screen() -> None:
     assert "0 pass, 80 fail (40 high, 40 medium)" in last
     assert "and for other reasons" in last
     assert "next: hardener plan" not in last  # no role remediates what fails
-    assert "next: hardener explain H.7" in last
+    assert "next: hardener controls H.7" in last
 
 
 def test_the_next_step_is_the_plan_if_a_role_remediates_a_failure() -> None:
     last = summary_text(assessment()).splitlines()[-2:]
-    assert [each.strip() for each in last] == ["next: hardener plan -i inventory.yml", "hardener explain 5.5"]
+    assert [each.strip() for each in last] == [
+        "next: hardener plan -i inventory.yml",
+        "hardener controls 5.5",
+    ]
     assert "next:" not in summary_text(assessment("a", statuses(*[P] * 7)))
 
 

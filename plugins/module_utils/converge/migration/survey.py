@@ -249,7 +249,7 @@ def _of_engine(info: Mapping[str, Any]) -> list[str]:
     if "containerd" in status.get("driver-type", ""):
         found.append(
             "the engine keeps images in containerd's store, which excludes user namespaces"
-            " (`hardener explain daemon-userns-remap` names the steps to leave it)"
+            " (`hardener controls daemon-userns-remap` names the steps to leave it)"
         )
     options = " ".join(map(str, info.get("SecurityOptions") or ()))
     if "name=rootless" in options:

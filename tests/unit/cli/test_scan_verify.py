@@ -53,8 +53,8 @@ def test_the_worst_image_determines_the_exit_code(
 ) -> None:
     fleet.snapshots = {"web1": ""}
     fleet.verify_images = lambda _: record(*map(image, statuses))
-    assert hardener("images", "verify", "-i", "inv,", "--policy", policy).exit_code == code
-    assert hardener("images", "verify", "-i", "inv,", "--policy", policy, "--exit-zero").exit_code == 0
+    assert hardener("scan", "verify", "-i", "inv,", "--policy", policy).exit_code == code
+    assert hardener("scan", "verify", "-i", "inv,", "--policy", policy, "--exit-zero").exit_code == 0
     ((playbook, options), _) = fleet.runs
     assert playbook == "verify_images"
     assert options["variables"]["content_trust_policy"] == {
@@ -69,7 +69,7 @@ def test_a_host_without_an_answer_is_named_and_makes_the_run_incomplete(
     fleet.snapshots = {"web1": "", "web2": ""}
     fleet.verify_images = lambda host: "openssl is missing" if host == "web1" else record(image("verified"))
     report = tmp_path / "images.json"
-    result = hardener("images", "verify", "-i", "inv,", "--policy", policy, "--json", str(report))
+    result = hardener("scan", "verify", "-i", "inv,", "--policy", policy, "--json", str(report))
     assert result.exit_code == 4
     assert "web1: failed: openssl is missing" in result.stderr
     assert json.loads(report.read_text()) == {
@@ -85,7 +85,7 @@ def test_text_from_hosts_is_escaped(hardener: Hardener, fleet: FakeFleet, policy
     containers = [{"name": "a\x1b[2J", "running": True, "by_digest": False}]
     fleet.snapshots = {"web1": ""}
     fleet.verify_images = lambda _: record(image("[bold]unsigned", "evil\x1b[2J\n", containers=containers))
-    said = hardener("images", "verify", "-i", "inv,", "--policy", policy).stdout
+    said = hardener("scan", "verify", "-i", "inv,", "--policy", policy).stdout
     assert "\x1b" not in said
     assert "[bold]unsigned" in said
     assert "used by a" in said
@@ -96,13 +96,13 @@ def test_the_policy_beside_the_inventory_is_used(
 ) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("{}")
-    result = hardener("images", "verify", "-i", str(inventory))
+    result = hardener("scan", "verify", "-i", str(inventory))
     assert (result.exit_code, "there is no policy" in result.stderr) == (2, True)
     (tmp_path / "trust.yml").write_text(POLICY)
-    result = hardener("images", "verify", "-i", str(inventory))
+    result = hardener("scan", "verify", "-i", str(inventory))
     assert result.exit_code == 0
     assert "policy: " in result.stderr
     (tmp_path / "trust.yml").write_text("registries:\n  - prefix: r.example.com\n    keyes: [a]\n")
-    result = hardener("images", "verify", "-i", str(inventory))
+    result = hardener("scan", "verify", "-i", str(inventory))
     assert result.exit_code == 2
     assert "trust.yml:3: keyes: unknown key; did you mean keys?" in result.stderr

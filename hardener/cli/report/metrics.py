@@ -1,4 +1,4 @@
-"""``hardener metrics``: write the results of the last runs as metrics for Prometheus."""
+"""``hardener report metrics``: write the results of the last runs as metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def metrics(*, out: Path | None, home: Path) -> None:
     *.prom files of one folder. docs/schedule.md lists the metrics, and examples of alerts.
 
     \b
-    hardener metrics --out /var/lib/prometheus/node-exporter/hardener.prom
+    hardener report metrics --out /var/lib/prometheus/node-exporter/hardener.prom
     """  # noqa: D301 - click reads the \b
     from hardener.files import write_text
     from hardener.workflows.report import metrics_of_history

@@ -1,4 +1,4 @@
-"""``hardener site``: write static pages about the history."""
+"""``hardener report site``: write static pages about the history."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def site(*, out: Path, home: Path) -> None:
 
     \b
     install -d -m 755 /srv/www/hardener
-    hardener site --out /srv/www/hardener
+    hardener report site --out /srv/www/hardener
     """  # noqa: D301 - click reads the \b
     from hardener.files import STANDARD_OUTPUT, require_folder
     from hardener.text import line

@@ -27,16 +27,16 @@ def test_a_stored_run_gives_the_same_report_bytes_in_every_format(
     hardener("audit", "-i", "inv,", *options)
     for name in FORMATS:
         written = (tmp_path / name).read_bytes()
-        assert hardener("report", "latest", "--format", name, "--out", str(again)).exit_code == 0
+        assert hardener("report", "write", "latest", "--format", name, "--out", str(again)).exit_code == 0
         assert again.read_bytes() == written, name
-        assert hardener("report", "--format", name).stdout_bytes == written, name
+        assert hardener("report", "write", "--format", name).stdout_bytes == written, name
 
 
 def test_a_report_into_a_missing_folder_is_an_error(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})
-    result = hardener("report", "--format", "csv", "--out", str(tmp_path / "no" / "report.csv"))
+    result = hardener("report", "write", "--format", "csv", "--out", str(tmp_path / "no" / "report.csv"))
     assert result.exit_code == 2
     assert "there is no folder" in result.stderr
 
@@ -49,7 +49,7 @@ def test_a_damaged_run_is_reported(hardener: Hardener, fleet: FakeFleet, home: P
     connection.execute("UPDATE host SET assessment = x'00'")
     connection.commit()
     connection.close()
-    result = hardener("report", "--format", "csv")
+    result = hardener("report", "write", "--format", "csv")
     assert result.exit_code == 2
     assert "is damaged in the history" in result.stderr
 
@@ -73,8 +73,8 @@ def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_command(
         (("audit", "-i", "inv,", *option), out),
         (("drift", "-i", "inv,", *option), out),
         (("harden", "-i", "inv,", *option), out),
-        (("report", "--format", name, "--out", str(out)), out),
-        (("report", "--format", name), "standard output"),
+        (("report", "write", "--format", name, "--out", str(out)), out),
+        (("report", "write", "--format", name), "standard output"),
     ):
         said = hardener(*words).stderr
         assert said.count(f"hardener: warning: {target}: ") == 1, words
@@ -85,10 +85,10 @@ def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_command(
 @pytest.mark.parametrize(
     "command",
     [
-        "report --format junit --split host --out -",
-        "report --format html-dir --out -",
-        "site --out -",
-        "site --out /dev/null",
+        "report write --format junit --split host --out -",
+        "report write --format html-dir --out -",
+        "report site --out -",
+        "report site --out /dev/null",
     ],
 )
 @pytest.mark.usefixtures("home")

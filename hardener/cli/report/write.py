@@ -1,4 +1,4 @@
-"""``hardener report``: write a report of a run of the history, in any format."""
+"""``hardener report write``: write a report of a run of the history, in any format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from hardener.result_filter import ResultFilter
 @split_option
 @filter_options
 @runs_options
-def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFilter, kept: Runs) -> None:
+def write(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFilter, kept: Runs) -> None:
     """Write a report of a run, byte for byte as the run itself would have written it.
 
     Filter options work as in `hardener show`; every format except CSV names the filter. A filtered report
@@ -43,9 +43,9 @@ def report(*, run: str, name: str, out: Path | None, split: str, chosen: ResultF
     are still kept.
 
     \b
-    hardener report latest --format html --out report.html
-    hardener report 3f1c164a --format csv | column -ts,
-    hardener report --format markdown --group web --status fail
+    hardener report write latest --format html --out report.html
+    hardener report write 3f1c164a --format csv | column -ts,
+    hardener report write --format markdown --group web --status fail
     """  # noqa: D301 - click reads the \b
     from hardener.history import SelectedResults
     from hardener.history.previous import previous_runs
