@@ -1,4 +1,4 @@
-"""Filter the results of a run by host, group, status, severity, section and control.
+"""Filter the results of a run by host, status, severity and control.
 
 Pure. A result must match every option, and one of the values of an option. A host without a chosen result is
 omitted.
@@ -6,10 +6,10 @@ omitted.
 
 from __future__ import annotations
 
+import fnmatch
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from hardener import catalogue
 from hardener.errors import HardenerError
@@ -17,6 +17,7 @@ from hardener.model import Assessment, Control, Finding, Severity, Status
 from hardener.text import first, line
 
 _NAMED = 20
+_SIGNS = "!&"
 
 Groups = Mapping[str, Collection[str] | None]  # of each host; None where they are not known
 
@@ -26,42 +27,42 @@ class ResultFilter:
     """The results that are chosen; an empty field chooses everything.
 
     Args:
-        hosts: globs of the names of hosts.
-        groups: groups of the inventory.
+        limit: names, globs and groups of hosts, separated by commas; ``!`` leaves hosts out, ``&`` takes only
+            hosts that match too, as in a pattern of Ansible.
         statuses: results of controls.
         severities: severities of results.
-        sections: sections of the benchmark.
-        controls: slugs, ids, or beginnings of ids.
+        only: slugs, ids, beginnings of ids, sections or roles, as ``catalogue.select`` takes them.
     """
 
-    hosts: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
+    limit: str = ""
     statuses: tuple[Status, ...] = ()
     severities: tuple[Severity, ...] = ()
-    sections: tuple[str, ...] = ()
-    controls: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return self.of_hosts or self.of_findings
+        return bool(self.limit) or self.of_findings
 
     def __str__(self) -> str:
         """Return the options of this filter on one line."""
         return line(shlex.join(self._words()), 2000)
 
     @property
-    def of_hosts(self) -> bool:
-        """Return whether the filter selects hosts."""
-        return bool(self.hosts or self.groups)
-
-    @property
     def of_findings(self) -> bool:
         """Return whether the filter selects results of a host."""
-        return bool(self.statuses or self.severities or self.sections or self.controls)
+        return bool(self.statuses or self.severities or self.only)
+
+    def names_groups(self, hosts: Collection[str]) -> bool:
+        """Return whether a part of the limit names none of these hosts, so that it has to be a group."""
+        return any(not fnmatch.filter(hosts, each.lstrip(_SIGNS)) for each in self._terms)
 
     def takes_host(self, host: str, groups: Collection[str] | None) -> bool:
         """Return whether a host is chosen; a host whose groups are unknown matches no group."""
-        named = not self.hosts or any(fnmatchcase(host, glob) for glob in self.hosts)
-        return named and (not self.groups or bool({*self.groups} & {*(groups or ())}))
+        names = ("all", host, *(groups or ()))
+        matching = {each for each in self._terms if fnmatch.filter(names, each.lstrip(_SIGNS))}
+        added = [each for each in self._terms if not each.startswith(tuple(_SIGNS))]
+        return (not added or not matching.isdisjoint(added)) and all(
+            (each in matching) is each.startswith("&") for each in self._terms if each not in added
+        )
 
     def takes(self, finding: Finding, benchmark: str) -> bool:
         """Return whether a result is chosen, independent of its host."""
@@ -94,28 +95,24 @@ class ResultFilter:
         Raises:
             HardenerError: a value matches nothing.
         """
-        for glob in self.hosts:
-            if not any(fnmatchcase(host, glob) for host in groups):
-                raise _unknown("host", glob, "matches", groups)
-        known = {name for each in groups.values() for name in each or ()}
-        for group in self.groups:
-            if group not in known:
-                raise _unknown("host", group, "is known to be in the group", known)
-        sections = {control.section for control in controls}
-        for section in self.sections:
-            if section not in sections:
-                raise _unknown("control", section, "is in the section", sections)
-        catalogue.select(controls, benchmark=benchmark, only=self.controls)
+        names = {"all", *groups, *(name for each in groups.values() for name in each or ())}
+        for each in self._terms or ([self.limit] if self.limit else []):
+            if not fnmatch.filter(names, each.lstrip(_SIGNS)):
+                raise _unknown("host or group", each, names - {"all"})
+        for each in self.only:
+            if not catalogue.selects_controls(each):
+                raise _unknown("control", each, {control.section for control in controls})
+        catalogue.select(controls, benchmark=benchmark, only=self.only)
 
     def _chosen(self, assessment: Assessment) -> Iterator[Finding]:
         return (each for each in assessment.findings if self.takes(each, assessment.benchmark))
 
     def _takes_control(self, control: Control, benchmark: str) -> bool:
-        if self.sections and control.section not in self.sections:
-            return False
-        return not self.controls or any(
-            catalogue.matches(control, selector, benchmark) for selector in self.controls
-        )
+        return not self.only or any(catalogue.matches(control, each, benchmark) for each in self.only)
+
+    @property
+    def _terms(self) -> Sequence[str]:
+        return [term for each in self.limit.split(",") if (term := each.strip())]
 
     def _with(self, assessment: Assessment, slugs: Collection[str]) -> Assessment:
         findings = (each for each in assessment.findings if each.control.slug in slugs)
@@ -123,19 +120,17 @@ class ResultFilter:
 
     def _words(self) -> Iterator[str]:
         for option, values in (
-            ("--host", self.hosts),
-            ("--group", self.groups),
+            ("--limit", (self.limit,) if self.limit else ()),
             ("--status", self.statuses),
             ("--severity", self.severities),
-            ("--section", self.sections),
-            ("--control", self.controls),
+            ("--only", self.only),
         ):
             for value in values:
                 yield from (option, str(value))
 
 
-def _unknown(what: str, value: str, relation: str, known: Iterable[str]) -> HardenerError:
+def _unknown(what: str, value: str, known: Iterable[str]) -> HardenerError:
     names = ", ".join(first([line(each, 60) for each in sorted(known)], _NAMED))
     return HardenerError(
-        f"no {what} of the run {relation} {line(repr(value))}", hint=f"there are {names}" if names else ""
+        f"no {what} of the run matches {line(repr(value))}", hint=f"there are {names}" if names else ""
     )

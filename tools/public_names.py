@@ -43,7 +43,7 @@ def _command(command: click.Command, name: str) -> Iterator[str]:
     if isinstance(command, click.Group):
         context = click.Context(command)
         for each in command.list_commands(context):
-            if (below := command.get_command(context, each)) and not below.hidden:
+            if below := command.get_command(context, each):
                 yield from _command(below, f"{name} {each}")
 
 

@@ -78,7 +78,8 @@ CMD ["dovecot", "-F"]
     _stranger(
         "exim",
         r"""RUN useradd --create-home visitor && printf '%s\n' 'primary_hostname = mail.test' \
-    'acl_smtp_rcpt = check' 'begin acl' 'check:' '  accept' 'begin routers' 'local:' '  driver = accept' \
+    'smtp_accept_max = 100' 'acl_smtp_rcpt = check' 'begin acl' 'check:' '  accept' \
+    'begin routers' 'local:' '  driver = accept' \
     '  domains = mail.test' '  check_local_user' '  transport = box' 'others:' '  driver = dnslookup' \
     '  transport = smtp' 'begin transports' 'box:' '  driver = appendfile' \
     '  file = /var/mail/$local_part_data' '  group = mail' '  mode = 0660' 'smtp:' '  driver = smtp' \

@@ -89,7 +89,6 @@ def _formats(_context: click.Context, _typed: str) -> Iterator[tuple[str, str]]:
 
 benchmark = _completer(_benchmarks)
 control = _completer(_controls)
-section = _completer(_sections)
 selector = _completer(_selectors)
 run = _completer(_runs)
 report = _completer(_formats)

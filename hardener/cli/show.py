@@ -27,7 +27,7 @@ def show(*, run: str, chosen: ResultFilter, kept: Runs, json_file: Path | None) 
 
     \b
     hardener show --status fail --severity critical
-    hardener show latest~1 --host 'db*' --section runtime
+    hardener show latest~1 --limit 'db*' --only runtime
     hardener show --status fail --json - | jq -r '.controls[].id'
     """  # noqa: D301 - click reads the \b
     from hardener.documents import RunDocument

@@ -261,7 +261,8 @@ class SelectedResults:
         self.run = run
         self.filter = chosen
         self.hosts = self.chosen_hosts = self.results = self.chosen_results = 0
-        self._groups = groups_of(run, known=bool(chosen.groups)) if chosen else {}
+        self._by_group = bool(chosen.limit) and chosen.names_groups([*map(scalar, run.names())])
+        self._groups = groups_of(run, known=self._by_group) if chosen else {}
         chosen.check(run.controls, run.info.benchmark, self._groups)
 
     @property
@@ -271,7 +272,7 @@ class SelectedResults:
 
     def takes_host(self, host: str) -> bool:
         """Return whether a host is chosen, whatever its results are."""
-        return not self.filter.of_hosts or self.filter.takes_host(host, self._groups.get(scalar(host)))
+        return not self.filter.limit or self.filter.takes_host(host, self._groups.get(scalar(host)))
 
     def assessments(self) -> Iterator[Assessment]:
         """Yield the chosen hosts with their chosen results; update the counts of hosts and results."""
@@ -287,8 +288,10 @@ class SelectedResults:
 
     @property
     def without_groups(self) -> int:
-        """Return the number of hosts whose groups are unknown, if the filter is by group."""
-        return sum(1 for groups in self._groups.values() if groups is None) if self.filter.groups else 0
+        """Return the number of hosts that are left out although their groups are unknown, and decide."""
+        if not self._by_group:
+            return 0
+        return sum(groups is None and not self.takes_host(host) for host, groups in self._groups.items())
 
 
 def groups_of(run: StoredRun, *, known: bool) -> Groups:

@@ -80,7 +80,7 @@ def _changes(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
         if others := one[_ALIKE_SHOWN:]:
             hosts = sum(len(each.hosts) for each in others)
             where = "1 more host" if hosts == 1 else f"{hosts} more hosts"
-            what.append(f"\nother changes on {where}: see `hardener diff --host HOST`", "bright_black")
+            what.append(f"\nother changes on {where}: see `hardener diff --limit HOST`", "bright_black")
         table.add_row(Text(mark, style=colour), Text(line(one[0].change.id)), what)
     yield Padding(table, (0, 1))
 

@@ -25,12 +25,10 @@ def some(values: Any) -> Any:
 
 filters = st.builds(
     ResultFilter,
-    hosts=some(["*", "db*", "web?", "x"]),
-    groups=some(GROUPS),
+    limit=some(["*", "all", "db*", "web?", "x", *GROUPS, "!db01", "!web", "&edge", "&db*"]).map(",".join),
     statuses=some(list(Status)),
     severities=some(list(Severity)),
-    sections=some(SECTIONS),
-    controls=some(["5", "5.5", "1.1", "daemon-icc", "H.7", "2.2"]),
+    only=some(["5", "5.5", "1.1", "daemon-icc", "H.7", "2.2", *SECTIONS]),
 )
 hosts = st.sampled_from(
     [assessment("db01"), assessment("web1"), gone("db02"), assessment("x", VERDICTS[::-1])]
@@ -41,13 +39,13 @@ def expected(chosen: ResultFilter, finding: Finding) -> bool:
     """What the options say, written out."""
     control = finding.control
     place = control.id_in(BENCHMARK)
-    by_control = [each in {control.slug, place} or place.startswith(f"{each}.") for each in chosen.controls]
+    names = {control.slug, place, control.section}
+    by_control = [each in names or place.startswith(f"{each}.") for each in chosen.only]
     return all(
         (
             not chosen.statuses or finding.verdict.status in chosen.statuses,
             not chosen.severities or finding.severity in chosen.severities,
-            not chosen.sections or control.section in chosen.sections,
-            not chosen.controls or any(by_control),
+            not chosen.only or any(by_control),
         )
     )
 
@@ -62,9 +60,15 @@ def test_exactly_the_chosen_results_remain(chosen: ResultFilter, host: Assessmen
 def test_a_host_is_chosen_by_name_and_by_group(
     chosen: ResultFilter, host: str, groups: set[str] | None
 ) -> None:
-    by_name = not chosen.hosts or any(fnmatchcase(host, glob) for glob in chosen.hosts)
-    by_group = not chosen.groups or bool(set(chosen.groups) & (groups or set()))
-    assert chosen.takes_host(host, groups) is (by_name and by_group)
+    def holds(term: str) -> bool:
+        return term == "all" or term in (groups or ()) or fnmatchcase(host, term)
+
+    terms = [each for each in chosen.limit.split(",") if each]
+    added = [each for each in terms if each[0] not in "!&"]
+    expected = (not added or any(map(holds, added))) and not any(
+        holds(each[1:]) is (each[0] == "!") for each in terms if each not in added
+    )
+    assert chosen.takes_host(host, groups) is expected
 
 
 @given(filters, hosts, hosts)
@@ -87,18 +91,20 @@ def test_a_result_chosen_in_one_of_two_runs_is_kept_in_both(
 @given(filters)
 def test_the_text_of_a_filter_is_its_command_line_options(chosen: ResultFilter) -> None:
     words = iter(shlex.split(str(chosen)))
-    fields = {"host": "hosts", "group": "groups", "status": "statuses", "severity": "severities"}
-    fields |= {"section": "sections", "control": "controls"}
+    fields = {"limit": "limit", "status": "statuses", "severity": "severities", "only": "only"}
     found: dict[str, list[str]] = {}
     for option in words:
         found.setdefault(fields[option.removeprefix("--")], []).append(next(words))
-    assert found == {name: list(values) for name in fields.values() if (values := getattr(chosen, name))}
+    wanted = {
+        name: list(values) for name in ("statuses", "severities", "only") if (values := getattr(chosen, name))
+    }
+    assert found == wanted | ({"limit": [chosen.limit]} if chosen.limit else {})
     assert bool(chosen) is bool(found)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_text_of_a_filter_is_one_safe_line(text: str) -> None:
-    shown = str(ResultFilter(hosts=(text,)))
+    shown = str(ResultFilter(limit=text))
     assert shown.isprintable()
     assert len(shown) < 2100
 
@@ -114,14 +120,17 @@ def test_filtering_uses_the_severity_of_the_result_and_not_of_the_control() -> N
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (ResultFilter(hosts=("db*", "wbe*")), r"no host of the run matches 'wbe\*' \(there are db01, web1\)"),
-        (ResultFilter(groups=("dbs",)), r"known to be in the group 'dbs' \(there are db, prod\)"),
         (
-            ResultFilter(sections=("runtim",)),
-            r"no control of the run is in the section 'runtim' \(there are ",
+            ResultFilter(limit="db*,wbe*"),
+            r"no host or group of the run matches 'wbe\*' \(there are db, db01, prod, web1\)",
         ),
-        (ResultFilter(controls=("5.99",)), "no control matches '5.99' in cis-docker"),
-        (ResultFilter(hosts=("\x1b[31m",)), r"\\x1b"),
+        (ResultFilter(limit="all,!dbs"), "matches '!dbs'"),
+        (ResultFilter(limit="db:prod"), "matches 'db:prod'"),
+        (ResultFilter(limit=" , "), "matches ' , '"),
+        (ResultFilter(only=("runtim",)), "no control matches 'runtim' in cis-docker"),
+        (ResultFilter(only=("5.99",)), "no control matches '5.99' in cis-docker"),
+        (ResultFilter(only=("wishes",)), "no control of the run matches 'wishes'"),
+        (ResultFilter(limit="\x1b[31m"), r"\\x1b"),
     ],
 )
 def test_a_value_that_matches_nothing_is_refused(chosen: ResultFilter, message: str) -> None:
@@ -132,7 +141,7 @@ def test_a_value_that_matches_nothing_is_refused(chosen: ResultFilter, message: 
 
 def test_values_that_match_are_accepted(check: Callable[[ResultFilter], None]) -> None:
     check(ResultFilter())
-    check(ResultFilter(hosts=("*1",), groups=("db",), sections=("runtime",), controls=("5", "daemon-icc")))
+    check(ResultFilter(limit="*1,&db", only=("runtime", "5", "daemon-icc")))
 
 
 @pytest.fixture

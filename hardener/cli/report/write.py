@@ -45,7 +45,7 @@ def write(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFi
     \b
     hardener report write latest --format html --out report.html
     hardener report write 3f1c164a --format csv | column -ts,
-    hardener report write --format markdown --group web --status fail
+    hardener report write --format markdown --limit web --status fail
     """  # noqa: D301 - click reads the \b
     from hardener.history import SelectedResults
     from hardener.history.previous import previous_runs

@@ -36,7 +36,6 @@ OTHERS = ("resume", "workload")  # their runs and proofs are not those of the hi
 BY_METAVAR = {
     "INVENTORY": completers.inventory,
     "RUN": completers.run,
-    "SECTION": completers.section,
     "SLUG|CIS-ID": completers.control,
     "SLUG|CIS-ID|SECTION": completers.selector,
     "FORMAT=PATH": completers.report,
@@ -71,7 +70,7 @@ def test_files_are_completed() -> None:
 def test_controls_sections_and_benchmarks_are_completed() -> None:
     assert values("audit", "--benchmark", "cis") == list(catalogue.benchmarks())
     assert values("controls", "5.5") == ["5.5"]
-    assert values("show", "--section", "ru") == ["runtime"]
+    assert values("show", "--only", "ru") == ["runtime"]
     assert set(values("audit", "--only", "runtime")) == {"runtime"}
     old = catalogue.load("cis-docker-1.6.0")
     assert len(values("controls", "--benchmark", "cis-docker-1.6.0", "")) == 2 * len(old)

@@ -32,7 +32,7 @@ COMMANDS = (
     DRIFT,
     ("runs", "list", "--json", "-"),
     ("report", "write", "latest", "--format", "html", "--out", "OUT"),
-    ("show", "latest", "--host", "a"),
+    ("show", "latest", "--limit", "a"),
     ("audit", "-i", "inv,"),
     ("runs", "baseline", "latest"),
 )

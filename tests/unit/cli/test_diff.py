@@ -59,7 +59,7 @@ def test_a_control_that_changed_in_many_ways_is_listed_once(
     assert shown.count("file-daemon-json-mode") == 1
     assert shown.count("after  fail:") == 3
     assert "other changes on 4 more hosts" in shown
-    assert "after  fail: /etc/docker/daemon.json has mode 0676" in hardener("diff", "--host", "web7").stdout
+    assert "after  fail: /etc/docker/daemon.json has mode 0676" in hardener("diff", "--limit", "web7").stdout
 
 
 def test_hosts_that_are_lost_for_the_same_reason_are_listed_together(

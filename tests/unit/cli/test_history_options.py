@@ -151,11 +151,11 @@ def member(snapshot: Snapshot, *groups: str) -> Snapshot:
     [
         (("--status", "fail"), "2 of 6 results, 2 of 3 hosts"),
         (("--status", "fail", "--status", "error"), "4 of 6 results, 3 of 3 hosts"),
-        (("--host", "[ab]"), "4 of 6 results, 2 of 3 hosts"),
-        (("--host", "a", "--host", "c"), "4 of 6 results, 2 of 3 hosts"),
-        (("--group", "db"), "2 of 6 results, 1 of 3 hosts"),
-        (("--group", "prod", "--status", "pass"), "2 of 6 results, 2 of 3 hosts"),
-        (("--section", "files", "--control", "3.18"), "3 of 6 results, 3 of 3 hosts"),
+        (("--limit", "[ab]"), "4 of 6 results, 2 of 3 hosts"),
+        (("--limit", "a,c"), "4 of 6 results, 2 of 3 hosts"),
+        (("--limit", "db"), "2 of 6 results, 1 of 3 hosts"),
+        (("--limit", "prod", "--status", "pass"), "2 of 6 results, 2 of 3 hosts"),
+        (("--only", "3.18"), "3 of 6 results, 3 of 3 hosts"),
         (("--severity", "low"), "0 of 6 results, 0 of 3 hosts"),
     ],
 )
@@ -185,18 +185,18 @@ def test_only_a_choice_of_whole_hosts_has_a_compliance_percentage(
     hardener: Hardener, fleet_of_three: None, command: tuple[str, ...]
 ) -> None:
     said = re.compile(r"\d+% compliant|[Cc]ompliance \d+%")
-    assert said.search(hardener(*command, "--group", "prod").stdout)
-    assert not said.search(hardener(*command, "--group", "prod", "--status", "fail").stdout)
+    assert said.search(hardener(*command, "--limit", "prod").stdout)
+    assert not said.search(hardener(*command, "--limit", "prod", "--status", "fail").stdout)
 
 
 def test_hosts_with_unknown_groups_are_counted(hardener: Hardener, fleet_of_three: None) -> None:
-    assert "left out   1 host whose groups" in hardener("show", "--group", "web").stdout
-    assert "left out" not in hardener("show", "--host", "a").stdout
+    assert "left out   1 host whose groups" in hardener("show", "--limit", "web").stdout
+    assert "left out" not in hardener("show", "--limit", "a").stdout
 
 
 @pytest.mark.parametrize("verb", [("show",), ("diff",), ("report", "write", "--format", "csv")], ids=" ".join)
 @pytest.mark.parametrize(
-    ("option", "value"), [("--host", "d"), ("--group", "d"), ("--section", "d"), ("--control", "9.9")]
+    ("option", "value"), [("--limit", "d"), ("--limit", "!d"), ("--only", "d"), ("--only", "9.9")]
 )
 def test_a_filter_that_matches_nothing_is_refused(
     hardener: Hardener, fleet_of_three: None, verb: tuple[str, ...], option: str, value: str
@@ -209,16 +209,16 @@ def test_a_filter_that_matches_nothing_is_refused(
 def test_a_filtered_report_has_only_the_chosen_results(
     hardener: Hardener, fleet_of_three: None, tmp_path: Path
 ) -> None:
-    result = hardener("report", "write", "--format", "json", "--status", "fail", "--host", "a")
+    result = hardener("report", "write", "--format", "json", "--status", "fail", "--limit", "a")
     document = json.loads(result.stdout)
-    assert document["run"]["filter"] == "--host a --status fail"
+    assert document["run"]["filter"] == "--limit a --status fail"
     [only] = document["hosts"]
     assert [each["id"] for each in only["findings"]] == ["3.18"]
     assert document["summary"]["findings"] == 1
     assert "chosen     1 of 6 results" in result.stderr
     out = tmp_path / "part.json"
     assert hardener(
-        "report", "write", "--format", "json", "--status", "fail", "--host", "a", "--out", str(out)
+        "report", "write", "--format", "json", "--status", "fail", "--limit", "a", "--out", str(out)
     )
     assert out.read_text() == result.stdout
 
@@ -248,9 +248,9 @@ def test_a_filtered_report_is_not_compared_with_complete_runs(
     hardener: Hardener, fleet_of_three: None
 ) -> None:
     assert "Since the last run" in hardener("report", "write", "--format", "markdown").stdout
-    part = hardener("report", "write", "--format", "markdown", "--host", "a").stdout
+    part = hardener("report", "write", "--format", "markdown", "--limit", "a").stdout
     assert "Since the last run" not in part
-    assert "Filtered: this report has a part of the run, chosen by `--host a`" in part
+    assert "Filtered: this report has a part of the run, chosen by `--limit a`" in part
 
 
 @pytest.mark.parametrize("name", ["html", "markdown"])
@@ -268,9 +268,9 @@ def test_a_filtered_report_does_not_call_a_run_compliant(
     [
         ((), "2 hosts compared: 1 broken, 3 unchanged (1 of them failing)"),
         (("--status", "fail"), "2 hosts compared: 1 broken, 1 unchanged (1 of them failing)"),
-        (("--status", "fail", "--host", "b"), "1 host compared: 1 broken, 0 unchanged"),
-        (("--group", "web"), "1 host compared: 2 unchanged (1 of them failing)"),
-        (("--control", "3.17"), "2 hosts compared: 2 unchanged (0 of them failing)"),
+        (("--status", "fail", "--limit", "b"), "1 host compared: 1 broken, 0 unchanged"),
+        (("--limit", "web"), "1 host compared: 2 unchanged (1 of them failing)"),
+        (("--only", "3.17"), "2 hosts compared: 2 unchanged (0 of them failing)"),
     ],
 )
 def test_a_filtered_diff_compares_the_chosen_results(
@@ -285,4 +285,4 @@ def test_a_filtered_diff_names_only_selected_hosts_that_were_not_compared(
     hardener: Hardener, fleet_of_three: None
 ) -> None:
     assert "c: was not audited: timed out" in hardener("diff", "--status", "fail").stdout
-    assert "c: was not audited" not in hardener("diff", "--host", "a").stdout
+    assert "c: was not audited" not in hardener("diff", "--limit", "a").stdout

@@ -59,8 +59,8 @@ def test_the_json_of_a_shown_run_follows_its_schema(hardener: Hardener, two_runs
     assert found["unreachable"] == [{"host": "c", "reason": "timed out"}]
     failing = [each for each in found["controls"] if each["status"] == "fail"]
     assert [(each["id"], each["hosts"]) for each in failing] == [("3.18", ["a", "b"])]
-    part = document(hardener, "show", "--status", "fail", "--host", "b")
-    assert part["filter"] == "--host b --status fail"
+    part = document(hardener, "show", "--status", "fail", "--limit", "b")
+    assert part["filter"] == "--limit b --status fail"
     assert [each["hosts"] for each in part["controls"]] == [["b"]]
     assert (part["chosen"]["hosts"], part["run"]["hosts"]) == (1, 3)
 

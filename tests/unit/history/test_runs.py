@@ -42,7 +42,7 @@ def test_groups_are_read_from_the_assessment_or_the_snapshot(
         ],
         snapshots={"old": old, "bad": snapshot("not JSON")},
     )
-    results = SelectedResults(run, ResultFilter(groups=("web",)))
+    results = SelectedResults(run, ResultFilter(limit="web"))
     assert [each.host for each in results.assessments()] == ["new", "old"]
     assert results.without_groups == 2  # of bad and c
 
@@ -52,5 +52,5 @@ def test_a_host_with_an_unstorable_name_is_filtered(history: History, host: str)
     run = put(
         history, "one", [replace(assessment(host), groups=("g",)), replace(assessment("other"), groups=())]
     )
-    results = SelectedResults(run, ResultFilter(groups=("g",), statuses=(Status.FAIL,)))
+    results = SelectedResults(run, ResultFilter(limit="g", statuses=(Status.FAIL,)))
     assert [each.host for each in results.assessments()] == [host]
