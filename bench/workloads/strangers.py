@@ -113,7 +113,7 @@ CMD ["exim4", "-bdf", "-q30m"]
 EXPOSE 6667
 CMD ["ngircd", "-n"]
 """,
-        f"{_CHAT} smoke :here",
+        f"{_CHAT} smoke ' 376 '",
         {
             **hang_up(6667),
             "100 clients": f"seq 100 | xargs -P 100 -I {{}} {_CHAT} 'n{{}}' 'JOIN #a' JOIN",

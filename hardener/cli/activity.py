@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, verbose_option
+from hardener.cli.common import Conversation, seconds_callback, verbose_option
 from hardener.cli.fleet_options import FleetOptions, fleet_options
 from hardener.errors import ExitCode
 from hardener.files import require_writable
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-_LONGEST = 24 * 3600
-
-
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    found = re.fullmatch(r"(\d{1,6})([smh])", value)
-    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-    if not 1 <= seconds <= _LONGEST:
-        raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 30s, 10m, 2h")
-    return seconds
 
 
 @click.command(short_help="Show which accesses containers are denied.")
@@ -31,7 +19,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
     "seconds",
     default="1m",
     show_default=True,
-    callback=_seconds,
+    callback=seconds_callback(most="24h", examples="30s, 10m, 2h"),
     metavar="TIME",
     help="How long each host is observed: 30s, 10m, 2h.",
 )

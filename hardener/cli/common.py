@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -242,6 +243,27 @@ change_options = option_group(
 )
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(value: str) -> int:
+    found = re.fullmatch(r"(\d{1,6})([smhd])", value)
+    return int(found[1]) * _UNITS[found[2]] if found else 0
+
+
+def seconds_callback(
+    *, most: str, examples: str
+) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """Return a callback that parses a time such as ``10m`` or ``7d`` into seconds."""
+
+    def parse(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+        if value is not None and not 1 <= _seconds(value) <= _seconds(most):
+            raise click.BadParameter(f"{value!r} is not a time from 1s to {most}, such as {examples}")
+        return None if value is None else _seconds(value)
+
+    return parse
+
+
 def _share(*, least: int) -> Callable[[click.Context, click.Parameter, str | None], Share | None]:
     """Return a callback that parses a number of hosts or a percentage."""
 
@@ -311,6 +333,13 @@ json_option = click.option(
     metavar="PATH",
     help="Write the result as JSON; - is standard output, instead of the text.",
 )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the rows of a table as lines, with columns that are as wide as their longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def write_json(document: Mapping[str, Any], path: Path | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 
@@ -14,7 +14,7 @@ import click
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.cli import completers
-from hardener.cli.common import json_option, write_json
+from hardener.cli.common import aligned, json_option, write_json
 from hardener.model import Control
 
 COLUMNS = ("ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED BY", "TITLE")
@@ -53,7 +53,7 @@ def controls(*, control: str | None, benchmark: str, json_file: Path | None) -> 
         width = min(shutil.get_terminal_size().columns, MAX_WIDTH) if sys.stdout.isatty() else MAX_WIDTH
         lines = _describe(found[0], benchmark, width)
     else:
-        lines = _aligned([COLUMNS, *(_row(each, benchmark) for each in found)])
+        lines = aligned([COLUMNS, *(_row(each, benchmark) for each in found)])
     click.echo("\n".join(lines), color=False if os.environ.get("NO_COLOR") else None)
 
 
@@ -61,12 +61,6 @@ def _row(control: Control, benchmark: str) -> tuple[str, ...]:
     place = control.benchmarks[benchmark]
     role = control.remediation.role if control.remediation else "-"
     return (place.id, str(place.level), control.severity, control.slug, role, control.title)
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _describe(control: Control, benchmark: str, width: int) -> Iterator[str]:

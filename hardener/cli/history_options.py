@@ -17,9 +17,11 @@ from hardener.cli.fleet_options import only_one_inventory
 from hardener.errors import HardenerError
 from hardener.model import Severity, Status
 from hardener.result_filter import ResultFilter
-from hardener.text import line
+from hardener.text import line, utc
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from hardener.history import History, StoredRun
 
 
@@ -63,6 +65,22 @@ class Runs:
                 hint="omit -i, or name a run of that inventory",
             )
         return run
+
+    def run_before(self, moment: datetime) -> StoredRun:
+        """Return the latest state of the inventory at a moment.
+
+        Raises:
+            HardenerError: no run had ended then.
+        """
+        name = self._used_last if self.name is None else self.name
+        ended = [run.info.ended for run in self.history.runs(name)]
+        later = sum(each > moment for each in ended)
+        if ended and later == len(ended):
+            raise HardenerError(
+                f"no run of the inventory {line(name or '', 1000)} had ended at {utc(moment)}",
+                hint=f"the first one that is kept ended at {utc(ended[-1])}",
+            )
+        return self.run(f"latest~{later}")
 
     @cached_property
     def _used_last(self) -> str | None:

@@ -1,4 +1,4 @@
-"""``hardener waivers``: check the files of waivers and attestations, and add a waiver."""
+"""``hardener waivers``: check and list files of waivers and attestations, and add a waiver."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import click
 
 from hardener.cli import completers
 from hardener.cli.command_groups import CommandGroup
-from hardener.cli.common import json_option, write_json
+from hardener.cli.common import aligned, json_option, write_json
 from hardener.errors import ExitCode
+from hardener.model import Waiver
 from hardener.text import line
 
 if TYPE_CHECKING:
     from hardener.decisions.attestations import Attestations
     from hardener.decisions.document import Document, Problem
     from hardener.decisions.waivers import Waivers
-    from hardener.model import Attestation, Waiver
+    from hardener.model import Attestation
 
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
 
-@click.group(cls=CommandGroup, short_help="Check the file of waivers, and add a waiver.")
+@click.group(cls=CommandGroup, short_help="Check and list waivers, and add a waiver.")
 def waivers() -> None:
-    """Check the file of waivers, and add a waiver; docs/waivers.md describes the file."""
+    """Check and list the file of waivers, and add a waiver; docs/waivers.md describes the file."""
 
 
 @waivers.command(short_help="Check a file of waivers or attestations.")
@@ -82,6 +83,29 @@ def lint(file: Path, inventory: str | None, json_file: Path | None) -> ExitCode:
         f"{line(str(file))}: {total} {key if total != 1 else key[:-1]}, {expired or 'none'} expired", err=True
     )
     return exit_codes.of_waivers(unreadable=False, expired=bool(expired))
+
+
+@waivers.command("list", short_help="List the waivers or attestations of a file.")
+@_file_argument
+@json_option
+def list_decisions(file: Path, json_file: Path | None) -> None:
+    """List the waivers or attestations of a file: id, control, where it applies, owner, last day."""
+    from hardener.decisions.document import read
+    from hardener.documents import waivers_document
+    from hardener.reports.lib.tables import scope_text
+
+    today = datetime.now(UTC).date()
+    key, found = _decisions(read(file), today)
+    if write_json(waivers_document(str(file), key, found.entries, (), today=today), json_file):
+        return
+    rows = [("ID", "CONTROL", "OWNER", "EXPIRES", "WHERE")]
+    entries: Sequence[Waiver | Attestation] = found.entries
+    for each in sorted(entries, key=lambda each: each.expires):
+        left = (each.expires - today).days
+        until = f"{each.expires} ({f'{left} days' if left >= 0 else 'expired'})"
+        owner = each.owner if isinstance(each, Waiver) else each.attested_by
+        rows.append((line(each.id, 60), each.control, line(owner, 60), until, scope_text(each.scope)))
+    click.echo("\n".join(aligned(rows)))
 
 
 @waivers.command(short_help="Add a waiver to the file.")

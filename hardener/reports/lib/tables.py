@@ -53,7 +53,7 @@ def _row(
         "who": line(who),
         "why": line(why, 600),
         "evidence": line(seen),
-        "scope": _scope(decision.scope),
+        "scope": scope_text(decision.scope),
         "expires": decision.expires.isoformat(),
         "state": _state(decision, decisions),
         "hosts": [
@@ -68,7 +68,8 @@ def _row(
     }
 
 
-def _scope(scope: Scope) -> str:
+def scope_text(scope: Scope) -> str:
+    """Return the hosts, groups and objects of a decision."""
     objects = [f"{kind} {name}" for kind, name in scope.objects]
     parts = [line(", ".join(first(each, _NAMED))) for each in (scope.hosts, scope.groups, objects) if each]
     return "; ".join(parts)

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import Result
 
 from tests.unit.cli.fake_fleet import FakeFleet
-from tests.unit.cli.histories import Hardener, audited, host
+from tests.unit.cli.histories import Hardener, audited, host, kept
 from tests.unit.snapshots import hardened, with_containers
 
 
@@ -60,6 +65,27 @@ def test_a_control_that_changed_in_many_ways_is_listed_once(
     assert shown.count("after  fail:") == 3
     assert "other changes on 4 more hosts" in shown
     assert "after  fail: /etc/docker/daemon.json has mode 0676" in hardener("diff", "--limit", "web7").stdout
+
+
+def test_since_compares_with_the_state_of_that_time(
+    hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mode in ("0666", "0644", "0600"):
+        audited(hardener, fleet, {"a": host(mode)})
+    week = timedelta(days=7)
+    *_, second, first = kept(home)
+
+    def since(moment: datetime) -> Result:
+        monkeypatch.setattr("hardener.cli.diff.datetime", SimpleNamespace(now=lambda _zone: moment + week))
+        return hardener("diff", "--since", "7d")
+
+    for run in (first, second):
+        assert since(run.info.ended).stdout == hardener("diff", run.id, "latest").stdout
+    early = since(first.info.ended - timedelta(microseconds=1))
+    assert early.exit_code == 2
+    assert "no run of the inventory inv, had ended at " in early.stderr
+    assert hardener("diff", "latest~1", "--since", "4d").exit_code == 2
+    assert "is not a time from 1s" in hardener("diff", "--since", "7").stderr
 
 
 def test_hosts_that_are_lost_for_the_same_reason_are_listed_together(

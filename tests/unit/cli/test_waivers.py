@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -224,6 +225,22 @@ def test_an_attested_control_passes_and_is_reported(
     assert "manual:" not in result.stdout
     assert "1 passing by attestation" in result.stdout
     assert "attestation A-001 (image-trusted-base, J. Doe) expires" in result.stdout
+
+
+# --- waivers list ---------------------------------------------------------------------------------------
+
+
+def test_the_waivers_of_a_file_are_listed_in_the_order_of_their_end(hardener: Hardener, file: Path) -> None:
+    written(file, [entry(), entry("W-002", days=-1)])
+    done = hardener("waivers", "list", str(file))
+    header, first, second = done.stdout.splitlines()
+    assert (done.exit_code, header.split()) == (0, ["ID", "CONTROL", "OWNER", "EXPIRES", "WHERE"])
+    assert "(expired)" in first
+    assert re.search(r"\(\d+ days\)", second)
+    linted = hardener("waivers", "lint", str(file), "--json", "-").stdout
+    assert hardener("waivers", "list", str(file), "--json", "-").stdout == linted
+    file.write_text("waivers: 3\n")
+    assert hardener("waivers", "list", str(file)).exit_code == 2
 
 
 # --- lint -----------------------------------------------------------------------------------------------
