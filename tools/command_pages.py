@@ -38,7 +38,26 @@ def _index(root: click.Context) -> Iterator[str]:
         command = _child(root, name).command
         if not command.hidden:
             yield f"| [`hardener {name}`]({name}.md) | {_cell(command.get_short_help_str(limit=200))} |"
+    yield from ("", "Options of several commands:", "")
+    yield from ("| option | commands |", "| --- | --- |")
+    found: dict[str, list[str]] = {}
+    for each in _commands(root):
+        for option in each.command.params:
+            if option.opts[-1].startswith("--"):
+                found.setdefault(option.opts[-1], []).append(each.command_path.partition(" ")[2])
+    yield from (
+        f"| `{name}` | {', '.join(verbs)} |" for name, verbs in sorted(found.items()) if len(verbs) > 1
+    )
     yield from ("", "Options that every command has:", "", *_options(root))
+
+
+def _commands(context: click.Context) -> Iterator[click.Context]:
+    """Yield the commands of a group that are no groups themselves."""
+    if not isinstance(context.command, click.Group):
+        yield context
+        return
+    for name in context.command.list_commands(context):
+        yield from _commands(_child(context, name))
 
 
 def _page(context: click.Context, depth: int = 1) -> Iterator[str]:

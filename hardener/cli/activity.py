@@ -24,7 +24,7 @@ from hardener.files import require_writable
     help="How long each host is observed: 30s, 10m, 2h.",
 )
 @click.option(
-    "--json", type=click.Path(path_type=Path), metavar="FILE", help="Write all observations as JSON."
+    "--json", type=click.Path(path_type=Path), metavar="PATH", help="Write all observations as JSON."
 )
 @verbose_option
 @click.pass_obj

@@ -34,7 +34,7 @@ from hardener.workflows.options import DecisionFiles, Selection, accepted_contro
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    metavar="FILE",
+    metavar="PATH",
     help="Write the plan as JSON; `hardener harden --plan FILE` applies exactly this plan.",
 )
 @fail_on_option

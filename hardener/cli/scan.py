@@ -50,6 +50,7 @@ def _scan_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="PATH",
             help="Write all records as JSON.",
         ),
+        exit_zero_option,
         verbose_option,
         click.pass_obj,
     )
@@ -99,8 +100,9 @@ def scan_images(conversation: Conversation, *, hosts: FleetOptions, **options: A
     return _scan(conversation, hosts, images=True, **options)
 
 
-def _scan(conversation: Conversation, hosts: FleetOptions, **options: Any) -> ExitCode:
+def _scan(conversation: Conversation, hosts: FleetOptions, *, exit_zero: bool, **options: Any) -> ExitCode:
     from hardener.terminal.console import console
+    from hardener.workflows.exit_codes import unless_exit_zero
     from hardener.workflows.scan import ScanRequest
     from hardener.workflows.scan import scan as carry_out
 
@@ -115,7 +117,7 @@ def _scan(conversation: Conversation, hosts: FleetOptions, **options: Any) -> Ex
     console(screen_beside(request.json_file)).print(
         scan_screen(result.scans, images=result.images, said=result.said, unused=result.unused)
     )
-    return result.exit_code
+    return unless_exit_zero(result.exit_code, exit_zero)
 
 
 @scan.command(short_help="Verify every image of every host.")
@@ -131,7 +133,7 @@ def _scan(conversation: Conversation, hosts: FleetOptions, **options: Any) -> Ex
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
+    metavar="PATH",
     help="Write the results as JSON.",
 )
 @exit_zero_option

@@ -43,7 +43,7 @@ from hardener.workload.starts import LEAST_STARTS, MOST_STARTS, STARTS
 @click.option(
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
+    metavar="PATH",
     help="Write a JUnit report.",
 )
 @home_option

@@ -16,6 +16,7 @@ from click.testing import Result
 from hardener import __version__
 from hardener.cli import COMMANDS, main
 from hardener.errors import ExitCode, HardenerError, InternalError
+from tests.unit.cli.every_command import commands
 from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]
@@ -104,6 +105,16 @@ def test_without_a_command_the_help_is_shown(hardener: Hardener, arguments: list
     assert result.exit_code == ExitCode.USAGE
     assert "Commands:" in result.stderr
     assert not result.stdout
+
+
+def test_an_option_has_one_form_in_every_command() -> None:
+    forms: dict[str, set[str]] = {}
+    for _, command in commands():
+        for option in command.params:
+            for name in option.opts if isinstance(option, click.Option) else ():
+                forms.setdefault(name, set()).add(option.make_metavar(click.Context(command)))
+    several = {name for name, found in forms.items() if len(found) > 1}
+    assert several == {"--at", "--out", "--run"}
 
 
 def test_all_groups_of_commands_are_tested() -> None:

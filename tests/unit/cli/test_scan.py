@@ -36,6 +36,7 @@ def test_the_exit_code_of_a_scan_is_3_for_pending_updates_and_4_for_unknown_resu
     fleet.snapshots = {"web1": ""}
     fleet.scan = lambda _: found
     assert hardener("scan", "images" if images else "hosts", "-i", "inv,").exit_code == code
+    assert hardener("scan", "images", "-i", "inv,", "--exit-zero").exit_code == 0
 
 
 def test_every_scanned_object_has_a_line(hardener: Hardener, fleet: FakeFleet) -> None:
