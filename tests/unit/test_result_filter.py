@@ -61,7 +61,7 @@ def test_a_host_is_chosen_by_name_and_by_group(
     chosen: ResultFilter, host: str, groups: set[str] | None
 ) -> None:
     def holds(term: str) -> bool:
-        return term == "all" or term in (groups or ()) or fnmatchcase(host, term)
+        return any(fnmatchcase(each, term) for each in ("all", host, *(groups or ())))
 
     terms = [each for each in chosen.limit.split(",") if each]
     added = [each for each in terms if each[0] not in "!&"]
