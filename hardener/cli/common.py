@@ -143,13 +143,6 @@ selection_options = option_group(
     ),
 )
 
-split_option = click.option(
-    "--split",
-    type=click.Choice(["host", "group"]),
-    callback=lambda _context, _parameter, value: value or "",
-    help="Write JUnit and SARIF as a file for each host or group: report-web.xml beside report.xml.",
-)
-
 report_options = option_group(
     "files",
     ReportFiles,
@@ -166,7 +159,12 @@ report_options = option_group(
         help=f"Write a report; repeatable. Formats: {', '.join(FORMATS)};"
         " html-dir=DIR writes a page for each host.",
     ),
-    split_option,
+    click.option(
+        "--split",
+        type=click.Choice(["host", "group"]),
+        callback=lambda _context, _parameter, value: value or "",
+        help="Write JUnit and SARIF as a file for each host or group: report-web.xml beside report.xml.",
+    ),
 )
 
 decision_options = option_group(

@@ -92,19 +92,7 @@ def write_reports(
         for output in outputs:
             output.discard()
     return [
-        too_large(str(path), report)
+        f"{line(str(path))}: {report.excess}: --split host or --split group writes several smaller files"
         for path, report in reports.items()
         if isinstance(report, Report) and report.excess
     ]
-
-
-def too_large(name: str, report: Report) -> str:
-    """Return the warning about a file that a reader refuses."""
-    return f"{line(name)}: {report.excess}: --split host or --split group writes several smaller files"
-
-
-def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
-    """Yield the text of a report in pieces, for outputs other than files."""
-    yield report.begin()
-    yield from map(report.host, assessments)
-    yield from report.end()

@@ -237,7 +237,8 @@ class ReportFiles:
         if isinstance(each, FolderFormat):
             return each.folder(run, previous)
         if self.split and each.splits:
-            return split_report(each, self.split, run, assessments)
+            make = partial(each.report, run)
+            return by_host(make) if self.split == "host" else by_group(make, assessments)
         return each.report(run, previous)
 
     @property
@@ -250,12 +251,6 @@ class ReportFiles:
     def _chosen(self) -> tuple[tuple[Format, Path], ...]:
         short = ((FORMATS["junit"], self.junit), (FORMATS["json"], self.json))
         return (*((each, path) for each, path in short if path), *self.report)
-
-
-def split_report(format_: Format, split: str, run: RunInfo, assessments: Iterable[Assessment]) -> Parts:
-    """Return a report that is split into a file for each host or each group."""
-    make = partial(format_.report, run)
-    return by_host(make) if split == "host" else by_group(make, assessments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ REACH_HOSTS = {
 CONTACT_NO_HOST = {
     "diff": (),
     "evidence export": ("latest", "--out", "bundle.tar.gz"),
-    "report write": ("latest", "--format", "csv"),
+    "report write": ("latest", "--report", "csv=-"),
     "runs baseline": ("latest",),
     "runs list": (),
     "runs trend": (),

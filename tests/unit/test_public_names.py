@@ -37,7 +37,13 @@ CHANGED = {
     "verb hardener baseline": "hardener runs baseline",
     "option hardener baseline --home": "hardener runs baseline --home",
     "option hardener runs --home": "hardener runs list --home",
-    "choice hardener report write --format defectdojo": "hardener report write --format sarif",
+    **{
+        name: "hardener report write --report FORMAT=PATH"
+        for name in RECORDED
+        if name.startswith("choice hardener report write --format ")
+    },
+    "option hardener report write --format": "hardener report write --report FORMAT=PATH",
+    "option hardener report write --out": "hardener report write --report FORMAT=PATH",
     "option hardener scan images --images": "hardener scan images",
 }
 KINDS = {name.partition(" ")[0] for name in RECORDED}

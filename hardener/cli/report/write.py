@@ -1,40 +1,23 @@
-"""``hardener report write``: write a report of a run of the history, in any format."""
+"""``hardener report write``: write reports of a run of the history, in any format."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import click
 
 from hardener.cli import completers
-from hardener.cli.common import split_option
+from hardener.cli.common import report_options
 from hardener.cli.history_options import Runs, filter_options, runs_options
-from hardener.files import STANDARD_OUTPUT, require_folder, require_writable
-from hardener.reports.formats import FOLDERS, FORMATS, Format
 from hardener.result_filter import ResultFilter
+from hardener.workflows.options import ReportFiles
 
 
-@click.command(short_help="Write a report of a run of the history.")
+@click.command(short_help="Write reports of a run of the history.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=completers.run)
-@click.option(
-    "--format",
-    "name",
-    type=click.Choice([*FORMATS, *FOLDERS]),
-    required=True,
-    help="Format of the report.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="File to write, or folder for html-dir.  [default: standard output]",
-)
-@split_option
+@report_options
 @filter_options
 @runs_options
-def write(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFilter, kept: Runs) -> None:
-    """Write a report of a run, byte for byte as the run itself would have written it.
+def write(*, run: str, files: ReportFiles, chosen: ResultFilter, kept: Runs) -> None:
+    """Write reports of a run, byte for byte as the run itself would have written them.
 
     Filter options work as in `hardener show`; every format except CSV names the filter. A filtered report
     does not compare with earlier runs: `hardener diff` has the same options.
@@ -43,39 +26,23 @@ def write(*, run: str, name: str, out: Path | None, split: str, chosen: ResultFi
     are still kept.
 
     \b
-    hardener report write latest --format html --out report.html
-    hardener report write 3f1c164a --format csv | column -ts,
-    hardener report write --format markdown --limit web --status fail
+    hardener report write latest --report html=report.html
+    hardener report write 3f1c164a --report csv=- | column -ts,
+    hardener report write --report markdown=- --limit web --status fail
     """  # noqa: D301 - click reads the \b
     from hardener.history import SelectedResults
     from hardener.history.previous import previous_runs
-    from hardener.reports.interface import pieces, too_large, write_reports
+    from hardener.reports.interface import write_reports
     from hardener.terminal.run import selection_lines
-    from hardener.workflows.options import split_report
 
-    format_: Format = FOLDERS[name] if name in FOLDERS else FORMATS[name]
-    if split and (out in (None, STANDARD_OUTPUT) or not format_.splits):
-        raise click.UsageError("--split needs a file name for --out, and --format junit or sarif")
-    if name in FOLDERS and not out:
-        raise click.UsageError(f"the format {name} writes a folder, and needs --out")
-    if out:
-        (require_folder if name in FOLDERS else require_writable)(out)
+    if not files.named():
+        raise click.UsageError("no report is requested: add --report FORMAT=PATH, --junit or --json")
     stored = kept.run(run)
     results = SelectedResults(stored, chosen)
-    looks_back = format_.looks_back and not chosen  # earlier totals are of whole runs
+    looks_back = files.look_back and not chosen  # earlier totals are of whole runs
     earlier = previous_runs(kept.history, stored.record, before=stored.number) if looks_back else None
-    warnings: list[str] = []
-    if out and split:
-        parts = split_report(format_, split, results.info, results.assessments())
-        write_reports(results.assessments(), {out: parts})
-    elif out and name in FOLDERS:
-        write_reports(results.assessments(), {out: FOLDERS[name].folder(results.info, earlier)})
-    elif out:
-        warnings = write_reports(results.assessments(), {out: format_.report(results.info, earlier)})
-    else:
-        whole = format_.report(results.info, earlier)
-        for text in pieces(whole, results.assessments()):
-            sys.stdout.buffer.write(text.encode())  # write the bytes of the file, independent of the locale
-        warnings = [too_large("standard output", whole)] if whole.excess else []
-    for text in (*(f"hardener: warning: {each}" for each in warnings), *selection_lines(results)):
+    reports = files.reports(results.info, results.assessments(), earlier)
+    for warning in write_reports(results.assessments(), reports):
+        click.echo(f"hardener: warning: {warning}", err=True)
+    for text in selection_lines(results):
         click.echo(text, err=True)

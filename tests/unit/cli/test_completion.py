@@ -79,7 +79,6 @@ def test_controls_sections_and_benchmarks_are_completed() -> None:
 
 def test_report_formats_are_completed() -> None:
     known = [*FORMATS, *FOLDERS]
-    assert values("report", "write", "--format", "") == known
     assert values("audit", "--report", "") == [f"{name}=" for name in known]
 
 

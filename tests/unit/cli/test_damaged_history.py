@@ -31,7 +31,7 @@ COMMANDS = (
     ("diff", "latest~1", "latest"),
     DRIFT,
     ("runs", "list", "--json", "-"),
-    ("report", "write", "latest", "--format", "html", "--out", "OUT"),
+    ("report", "write", "latest", "--report", "html=OUT"),
     ("show", "latest", "--limit", "a"),
     ("audit", "-i", "inv,"),
     ("runs", "baseline", "latest"),
@@ -156,7 +156,7 @@ def test_a_damaged_history_gives_no_internal_error(
         words = COMMANDS[turn % len(COMMANDS)]
         turn += 1
         out = str(tmp_path / f"out{turn}")
-        done = hardener(*(out if word == "OUT" else word for word in words))
+        done = hardener(*(word.replace("OUT", out) for word in words))
         assert done.exit_code != 1, (words, turn, done.stderr)
         refused += done.exit_code == 2
         if done.exit_code == 2:

@@ -38,7 +38,7 @@ def two(
         ("show", "latest~1"),
         ("diff",),
         ("runs", "trend"),
-        ("report", "write", "--format", "csv"),
+        ("report", "write", "--report", "csv=-"),
         ("runs", "baseline", "latest", "--part"),
         ("evidence", "export", "latest", "--out", "x.tar.gz"),
     ],
@@ -178,7 +178,7 @@ def test_filtered_results_show_no_compliance_percentage(hardener: Hardener, flee
 
 @pytest.mark.parametrize(
     "command",
-    [("show",), ("report", "write", "--format", "html"), ("report", "write", "--format", "markdown")],
+    [("show",), ("report", "write", "--report", "html=-"), ("report", "write", "--report", "markdown=-")],
     ids=" ".join,
 )
 def test_only_a_choice_of_whole_hosts_has_a_compliance_percentage(
@@ -194,7 +194,9 @@ def test_hosts_with_unknown_groups_are_counted(hardener: Hardener, fleet_of_thre
     assert "left out" not in hardener("show", "--limit", "a").stdout
 
 
-@pytest.mark.parametrize("verb", [("show",), ("diff",), ("report", "write", "--format", "csv")], ids=" ".join)
+@pytest.mark.parametrize(
+    "verb", [("show",), ("diff",), ("report", "write", "--report", "csv=-")], ids=" ".join
+)
 @pytest.mark.parametrize(
     ("option", "value"), [("--limit", "d"), ("--limit", "!d"), ("--only", "d"), ("--only", "9.9")]
 )
@@ -209,7 +211,7 @@ def test_a_filter_that_matches_nothing_is_refused(
 def test_a_filtered_report_has_only_the_chosen_results(
     hardener: Hardener, fleet_of_three: None, tmp_path: Path
 ) -> None:
-    result = hardener("report", "write", "--format", "json", "--status", "fail", "--limit", "a")
+    result = hardener("report", "write", "--report", "json=-", "--status", "fail", "--limit", "a")
     document = json.loads(result.stdout)
     assert document["run"]["filter"] == "--limit a --status fail"
     [only] = document["hosts"]
@@ -217,9 +219,7 @@ def test_a_filtered_report_has_only_the_chosen_results(
     assert document["summary"]["findings"] == 1
     assert "chosen     1 of 6 results" in result.stderr
     out = tmp_path / "part.json"
-    assert hardener(
-        "report", "write", "--format", "json", "--status", "fail", "--limit", "a", "--out", str(out)
-    )
+    assert hardener("report", "write", "--report", f"json={out}", "--status", "fail", "--limit", "a")
     assert out.read_text() == result.stdout
 
 
@@ -228,9 +228,9 @@ def test_a_filtered_report_has_only_the_chosen_results(
     [
         (("show",), r"^ \S+ +(3\.\d+) "),
         (("show", "--json", "-"), r'"id": "(3\.\d+)"'),
-        (("report", "write", "--format", "markdown"), r"\b(3\.1\d)\b"),
-        (("report", "write", "--format", "html"), r'<span class="id">(3\.\d+)<'),
-        (("report", "write", "--format", "oscal"), r'"target-id":"(file-daemon-json-\w+)"'),
+        (("report", "write", "--report", "markdown=-"), r"\b(3\.1\d)\b"),
+        (("report", "write", "--report", "html=-"), r'<span class="id">(3\.\d+)<'),
+        (("report", "write", "--report", "oscal=-"), r'"target-id":"(file-daemon-json-\w+)"'),
     ],
     ids=" ".join,
 )
@@ -240,15 +240,17 @@ def test_the_controls_of_a_part_of_a_run_are_in_the_order_of_the_benchmark(
     of_a_user = make(files={"/etc/docker/daemon.json": {**DAEMON_JSON, "uid": 1000, "owner": "joe"}})
     audited(hardener, fleet, {"a": host("0666"), "b": of_a_user}, *ONLY)
     shown = hardener(*command, "--status", "fail").stdout
-    expected = ["file-daemon-json-owner", "file-daemon-json-mode"] if "oscal" in command else ["3.17", "3.18"]
+    expected = (
+        ["file-daemon-json-owner", "file-daemon-json-mode"] if "oscal=-" in command else ["3.17", "3.18"]
+    )
     assert list(dict.fromkeys(re.findall(pattern, shown, re.MULTILINE))) == expected
 
 
 def test_a_filtered_report_is_not_compared_with_complete_runs(
     hardener: Hardener, fleet_of_three: None
 ) -> None:
-    assert "Since the last run" in hardener("report", "write", "--format", "markdown").stdout
-    part = hardener("report", "write", "--format", "markdown", "--limit", "a").stdout
+    assert "Since the last run" in hardener("report", "write", "--report", "markdown=-").stdout
+    part = hardener("report", "write", "--report", "markdown=-", "--limit", "a").stdout
     assert "Since the last run" not in part
     assert "Filtered: this report has a part of the run, chosen by `--limit a`" in part
 
@@ -258,7 +260,7 @@ def test_a_filtered_report_is_not_compared_with_complete_runs(
 def test_a_filtered_report_does_not_call_a_run_compliant(
     hardener: Hardener, fleet_of_three: None, name: str, options: tuple[str, ...]
 ) -> None:
-    text = hardener("report", "write", "--format", name, *options).stdout
+    text = hardener("report", "write", "--report", f"{name}=-", *options).stdout
     assert "No failure among the chosen results" in text
     assert "Compliant" not in text
 

@@ -151,7 +151,7 @@ def test_a_json_report_is_alone_on_standard_output(
     assert result.exit_code == 3
     assert json.loads(result.stdout)["schema"] == "hardener/assessment/1"
     assert "compliant" in result.stderr
-    assert hardener("report", "write", "--format", "json").stdout == result.stdout
+    assert hardener("report", "write", "--report", "json=-").stdout == result.stdout
     assert not (Path.cwd() / "-").exists()
 
 

@@ -27,18 +27,25 @@ def test_a_stored_run_gives_the_same_report_bytes_in_every_format(
     hardener("audit", "-i", "inv,", *options)
     for name in FORMATS:
         written = (tmp_path / name).read_bytes()
-        assert hardener("report", "write", "latest", "--format", name, "--out", str(again)).exit_code == 0
+        assert hardener("report", "write", "latest", "--report", f"{name}={again}").exit_code == 0
         assert again.read_bytes() == written, name
-        assert hardener("report", "write", "--format", name).stdout_bytes == written, name
+        assert hardener("report", "write", "--report", f"{name}=-").stdout_bytes == written, name
 
 
 def test_a_report_into_a_missing_folder_is_an_error(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
     audited(hardener, fleet, {"a": host()})
-    result = hardener("report", "write", "--format", "csv", "--out", str(tmp_path / "no" / "report.csv"))
+    result = hardener("report", "write", "--report", f"csv={tmp_path / 'file' / 'report.csv'}")
     assert result.exit_code == 2
     assert "there is no folder" in result.stderr
+
+
+def test_a_report_has_to_be_requested(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host()})
+    result = hardener("report", "write", "latest")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "add --report FORMAT=PATH" in result.stderr
 
 
 def test_a_damaged_run_is_reported(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
@@ -49,7 +56,7 @@ def test_a_damaged_run_is_reported(hardener: Hardener, fleet: FakeFleet, home: P
     connection.execute("UPDATE host SET assessment = x'00'")
     connection.commit()
     connection.close()
-    result = hardener("report", "write", "--format", "csv")
+    result = hardener("report", "write", "--report", "csv=-")
     assert result.exit_code == 2
     assert "is damaged in the history" in result.stderr
 
@@ -73,8 +80,8 @@ def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_command(
         (("audit", "-i", "inv,", *option), out),
         (("drift", "-i", "inv,", *option), out),
         (("harden", "-i", "inv,", *option), out),
-        (("report", "write", "--format", name, "--out", str(out)), out),
-        (("report", "write", "--format", name), "standard output"),
+        (("report", "write", *option), out),
+        (("report", "write", "--report", f"{name}=-"), "-"),
     ):
         said = hardener(*words).stderr
         assert said.count(f"hardener: warning: {target}: ") == 1, words
@@ -85,8 +92,8 @@ def test_a_report_larger_than_its_reader_accepts_is_a_warning_of_every_command(
 @pytest.mark.parametrize(
     "command",
     [
-        "report write --format junit --split host --out -",
-        "report write --format html-dir --out -",
+        "report write --report junit=- --split host",
+        "report write --report html-dir=-",
         "report site --out -",
         "report site --out /dev/null",
     ],
@@ -101,4 +108,4 @@ def test_several_files_are_not_written_to_standard_output(
     monkeypatch.chdir(empty)
     result = hardener(*command.split())
     assert (result.exit_code, result.stdout, list(empty.iterdir())) == (2, "", [])
-    assert re.search("--split needs a file name|it is not a folder", result.stderr)
+    assert re.search("--split writes several files|it is not a folder", result.stderr)

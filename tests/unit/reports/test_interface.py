@@ -12,7 +12,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.files import write_text
 from hardener.model import Assessment
-from hardener.reports.interface import Report, pieces, write_reports
+from hardener.reports.interface import Report, write_reports
 from hardener.reports.junit import JUnitReport
 from hardener.run import RunInfo
 from tests.small_disk import no_file_past
@@ -38,12 +38,6 @@ def test_all_reports_are_written_in_one_pass(tmp_path: Path, run: RunInfo) -> No
     assert (tmp_path / "one").read_text() == "begin\na\nb\nend\n"
     assert (tmp_path / "deep/er/two").read_text() == "begin\na\nb\nend\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "one"]
-
-
-def test_a_report_can_be_yielded_in_pieces_instead_of_a_file(run: RunInfo) -> None:
-    text = pieces(Names(run), (assessment(name) for name in ("a", "b")))
-    assert next(text) == "begin\n"
-    assert list(text) == ["a\n", "b\n", "end\n"]
 
 
 def test_only_the_owner_can_read_a_report(tmp_path: Path, run: RunInfo) -> None:
