@@ -75,6 +75,25 @@ class ControlCases:
     # the hosts by the text of their finding, for the first 20 texts
     actual: dict[str, HostNames] = field(default_factory=dict)
 
+    def found(self, hosts: int, most: int) -> list[str]:
+        """Return the most frequent findings as lines, which name their hosts if the run has several.
+
+        Args:
+            hosts: the number of hosts of the run.
+            most: how many lines; one more counts the others.
+        """
+        by_hosts = sorted(self.actual.items(), key=lambda case: -case[1].hosts)
+        return list(first([_on_hosts(text, names, hosts) for text, names in by_hosts], most))
+
+
+def _on_hosts(actual: str, found: HostNames, hosts: int) -> str:
+    text = line(actual, 200) or "no detail"
+    if hosts == 1:
+        return text
+    more = f" +{found.hosts - len(found.names)} more" if found.hosts > len(found.names) else ""
+    names = ", ".join(line(name, 60) for name in found.names) + more
+    return f"{'all hosts' if found.hosts == hosts else names}: {text}"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class HostScore:

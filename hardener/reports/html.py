@@ -21,7 +21,14 @@ from hardener.model import Assessment, Control, Finding, Severity, WorkloadRisk
 from hardener.reports.interface import Report
 from hardener.reports.lib.chart_data import columns, trend
 from hardener.reports.lib.groups import Group, GroupTotals
-from hardener.reports.lib.overview import kind_key, lead, section_records, since_record, workload_record
+from hardener.reports.lib.overview import (
+    kind_key,
+    lead,
+    section_records,
+    severe_records,
+    since_record,
+    workload_record,
+)
 from hardener.reports.lib.page import (
     CODES,
     control_record,
@@ -158,6 +165,7 @@ class HtmlReport(Report):
             "ended": utc(self.run.ended),
             "headline": title,
             "verdict": verdict,
+            "severe": severe_records(summary, lambda slug: view(f"#control-{slug}")),
             "lead": lead(summary, len(self._controls)),
             "only": self._only and {"name": self._only[0], "facts": self._only[1]},
             "hosts": summary.hosts,

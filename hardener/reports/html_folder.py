@@ -145,10 +145,8 @@ class HtmlFolder(Folder):
     def _place(self, view: str) -> str:
         """Return the page of the folder that corresponds to a view of the single-page report."""
         values = parse_qs(view.removeprefix("#"))
-        if view.startswith("#section-"):
+        if view.startswith(("#section-", "#control-")):
             return f"{_CONTROLS}{view}"
-        if slugs := values.get("control"):
-            return f"{_CONTROLS}#control-{slugs[0]}"
         if values.get("group") == ["host"]:
             return self._pages.get(values.get("text", [""])[0], "#hosts")
         return _CONTROLS

@@ -19,7 +19,7 @@ from hardener.reports.interface import Report
 from hardener.reports.lib.groups import Group, GroupTotals
 from hardener.reports.lib.text import code
 from hardener.run import RunInfo
-from hardener.summary import ControlCases, Summary, compliance, hosts_by_reason, percentage
+from hardener.summary import SEVERITIES, ControlCases, Summary, compliance, hosts_by_reason, percentage
 from hardener.text import first, utc
 
 _LIST = 12_000  # characters of each list, so that none displaces the others
@@ -61,11 +61,14 @@ class MarkdownReport(Report):
     def end(self) -> Iterator[str]:
         """Return the summary."""
         summary = self._summary
-        yield f"## {self._headline()}\n\n"
+        yield f"## {self._headline()}\n"
         if self.run.filtered:
-            yield f"Filtered: this report has a part of the run, chosen by {code(self.run.filtered)}\n\n"
+            yield f"\nFiltered: this report has a part of the run, chosen by {code(self.run.filtered)}\n"
         if self.run.runs:
-            yield f"State: the newest results of several runs: {code(self.run.runs)}\n\n"
+            yield f"\nState: the newest results of several runs: {code(self.run.runs)}\n"
+        failing = summary.cases(Status.FAIL)
+        yield from _list(f"Failing: {_count(len(failing), 'control')}", self._cases(failing))
+        yield "\n"
         yield from _table(summary.sections, summary.counts)
         groups = self._groups.several()
         yield from _list(
@@ -74,8 +77,6 @@ class MarkdownReport(Report):
         )
         if self._since:
             yield from self._changes(self._since)
-        failing = summary.cases(Status.FAIL)
-        yield from _list(f"Failing: {_count(len(failing), 'control')}", self._cases(failing))
         waived = summary.cases(Status.WAIVED)
         yield from _list(f"Waived: {_count(len(waived), 'control')}", self._decided(waived))
         attested = summary.cases(Status.PASS)
@@ -103,7 +104,10 @@ class MarkdownReport(Report):
     def _headline(self) -> str:
         counts, hosts = self._summary.counts, _count(self._summary.hosts, "host")
         if failing := counts[Status.FAIL]:
-            return f"Not compliant: {_count(failing, 'finding')} on {hosts}"
+            by = ", ".join(
+                f"{number} {each}" for each in SEVERITIES if (number := self._summary.failing[each])
+            )
+            return f"Not compliant: {_count(failing, 'finding')} on {hosts} ({by})"
         if errors := counts[Status.ERROR]:
             return f"Incomplete: {_count(errors, 'control')} not evaluated on {hosts}"
         if failed := len(self._summary.not_changed.failed):

@@ -10,10 +10,10 @@ from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.previous_runs import LABELS, Point, Since
 from hardener.model import Status
 from hardener.reports.lib.chart_data import columns, trend
-from hardener.reports.lib.overview import kind_key, lead, section_records, since_record
+from hardener.reports.lib.overview import kind_key, lead, section_records, severe_records, since_record
 from hardener.reports.lib.statuses import headline, plain
 from hardener.site.fleet import Gathered
-from hardener.site.place import INVENTORIES, Place, RunRow, file_name, numbered, pager
+from hardener.site.place import Place, RunRow, file_name, inventory_folder, numbered, pager
 from hardener.site.rendering import ICON, STYLE, File, page, paged, row, shown
 from hardener.summary import SEVERITIES, Summary, by_title, compliance
 from hardener.text import scalar, utc
@@ -35,7 +35,7 @@ class InventoryRow(NamedTuple):
     @property
     def file(self) -> str:
         """Return the address of the inventory's first page."""
-        return f"{INVENTORIES}/{file_name(self.key)}/index.html"
+        return f"{inventory_folder(self.key)}/index.html"
 
 
 def front(inventories: Sequence[InventoryRow]) -> Iterator[File]:
@@ -77,7 +77,8 @@ def overview(
     """Return the first page of an inventory."""
     summary = gathered.summary
     title, verdict = last.headline
-    worst = [each for each in gathered.sorted_hosts() if any(each.toll)]
+    worst = [each for each in gathered.sorted_hosts() if any(each.toll)][:_WORST]
+    highest = max((sum(each.toll) for each in worst), default=0)
     return place.file(
         "index",
         "index",
@@ -87,6 +88,7 @@ def overview(
         verdict=verdict,
         run=last,
         share=compliance(last.counts),
+        severe=severe_records(summary, lambda slug: f"controls/{file_name(slug)}.html"),
         lead=lead(summary, len(gathered.controls)),
         counts=plain(last.counts),
         sections=list(section_records(summary, summary.benchmark)),
@@ -94,7 +96,7 @@ def overview(
         trend=trend(points),
         columns=columns([each.toll for each in gathered.hosts if not each.unreachable], len(SEVERITIES)),
         hosts=last.hosts,
-        worst=[row("host", each, "hosts/", plain(each.counts), False) for each in worst[:_WORST]],
+        worst=[row("host", each, "hosts/", plain(each.counts), highest) for each in worst],
         unreachable=[
             (f"hosts/{each.file}.html", each.name, each.unreachable)
             for each in gathered.hosts

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from hardener.history.inventories import short_names
 from hardener.model import Status
 from hardener.reports.lib.statuses import headline
 from hardener.run import RunInfo
@@ -89,7 +90,7 @@ class Place:
     @property
     def folder(self) -> str:
         """Return the folder of the inventory's pages."""
-        return f"{INVENTORIES}/{file_name(self.key)}"
+        return inventory_folder(self.key)
 
     def file(self, name: str, tab: str, template: str, *, title: str, **values: Any) -> File:
         """Return a page of the inventory.
@@ -149,6 +150,12 @@ def pager(name: str, number: int, pages: int) -> list[tuple[Link, bool]]:
     return [(Link(f"{numbered(name, each)}.html", str(each)), each == number) for each in range(1, pages + 1)]
 
 
+def inventory_folder(key: str) -> str:
+    """Return the folder of an inventory's pages, whose name does not tell where the inventory is."""
+    name = short_names([key])[key]
+    return f"{INVENTORIES}/{file_name(name) if name == key else _with_digest(name, key)}"
+
+
 def file_name(name: str) -> str:
     """Return a file name without its ending; different names in the history have different file names.
 
@@ -158,8 +165,12 @@ def file_name(name: str) -> str:
     name = scalar(name)
     if len(name) <= _LONGEST and _PLAIN.fullmatch(name):
         return name
+    return _with_digest(name, name)
+
+
+def _with_digest(name: str, of: str) -> str:
     readable = _OTHERS.sub("-", name[:_LONGEST].lower()).strip("-")[:_READABLE].strip("-")
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+    digest = hashlib.sha256(scalar(of).encode()).hexdigest()[:_DIGITS]
     return f"{readable}~{digest}"
 
 

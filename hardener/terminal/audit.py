@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.model import Decisions, Status
-from hardener.summary import SEVERITIES, Cause, ControlCases, HostNames, HostScore, Summary, hosts_by_reason
+from hardener.summary import SEVERITIES, Cause, ControlCases, HostScore, Summary, hosts_by_reason
 from hardener.terminal.parts import (
     SEVERITY_STYLES,
     STATUS_COLOURS,
@@ -25,7 +25,6 @@ from hardener.terminal.parts import (
     host_list,
     legend,
     sections_frame,
-    verdict_detail,
 )
 from hardener.terminal.verdict import cause_line, totals, verdict
 from hardener.text import first, line
@@ -137,26 +136,12 @@ def _shared_causes(summary: Summary) -> list[Cause]:
 
 def _row(each: ControlCases, summary: Summary) -> tuple[Text, Text, Text]:
     what = Text(line(each.title))
-    if summary.hosts == 1:
-        found = [verdict_detail(each.examples[0][1])]
-    else:
-        most_common = sorted(each.actual.items(), key=lambda case: -case[1].hosts)
-        found = list(
-            first([_finding_line(text, hosts, summary.hosts) for text, hosts in most_common], _SHOWN)
-        )
-    for text in found:
+    for text in each.found(summary.hosts, _SHOWN):
         what.append(f"\n{text}", style="bright_black")
     for said in first(list(each.remarks), _REMARKS_SHOWN):
         what.append(f"\n{line(said, 200)}", style=STATUS_COLOURS[Status.WAIVED])
     mark = Text(f"{each.severity:<8}", style=SEVERITY_STYLES[each.severity])
     return mark, Text(each.id), what
-
-
-def _finding_line(actual: str, found: HostNames, hosts: int) -> str:
-    """Describe a finding, and on which hosts of a fleet it occurs."""
-    more = f" +{found.hosts - len(found.names)} more" if found.hosts > len(found.names) else ""
-    names = "all hosts" if found.hosts == hosts else ", ".join(line(name, 60) for name in found.names) + more
-    return f"{names}: {line(actual, 200) or 'no detail'}"
 
 
 def _worst(summary: Summary) -> Iterator[RenderableType]:

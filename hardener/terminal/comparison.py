@@ -28,7 +28,6 @@ from hardener.terminal.parts import (
     host_list,
     legend,
     sections_frame,
-    verdict_detail,
 )
 from hardener.terminal.verdict import explain_command, next_steps, score, totals
 from hardener.text import line
@@ -170,6 +169,6 @@ def _changes(kind: ChangeKind, changes: Iterable[ControlChange], hosts: int) -> 
             what.append(f"  {change.before.status} → {change.after.status}", style=colour)
         if change.after.status is not Status.PASS:
             where = f"{change.host}: " if hosts > 1 else ""
-            what.append(f"\n{where}{verdict_detail(change.after)}", style="bright_black")
+            what.append(f"\n{where}{line(change.after.actual, 200) or 'no detail'}", style="bright_black")
         table.add_row(Text(mark, style=colour), Text(change.id), what)
     yield Padding(table, (0, 1))

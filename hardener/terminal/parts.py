@@ -18,7 +18,7 @@ from rich.text import Text
 
 from hardener.comparison.finding import ChangeKind
 from hardener.decisions.remarks import Tally
-from hardener.model import Assessment, Decisions, Severity, Status, Verdict
+from hardener.model import Assessment, Decisions, Severity, Status
 from hardener.text import first, line
 
 REST = (Status.MANUAL, Status.NOT_APPLICABLE, Status.WAIVED)
@@ -199,8 +199,3 @@ def files_written(files: Mapping[str, Path]) -> Iterator[RenderableType]:
         for name, path in files.items():
             table.add_row(Text(name, style="bright_black"), Text(line(str(path), 4096), overflow="fold"))
         yield Padding(table, (1, 1, 0, 1))
-
-
-def verdict_detail(verdict: Verdict) -> str:
-    """Return the ``actual`` of a verdict, without the offenders, which the reports list."""
-    return line(verdict.actual, 200) or "no detail"

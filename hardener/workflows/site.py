@@ -12,7 +12,7 @@ from hardener.comparison.finding import CHANGES
 from hardener.comparison.previous_runs import Since
 from hardener.errors import HardenerError
 from hardener.history import History, StoredRun
-from hardener.history.inventories import inventory_key
+from hardener.history.inventories import inventory_key, short_names
 from hardener.history.previous import point, preceding
 from hardener.history.timeline import Timeline
 from hardener.model import Assessment, Status
@@ -50,8 +50,10 @@ def write_site(home: Path, out: Path, *, begun: Callable[[str, int, int], None])
         for file in rendering.assets():
             folder.write(file.path, file.text)
         rows = []
+        names = short_names(runs[0].record.inventory for runs in inventories.values())
         for key, runs in inventories.items():
-            inventory, name = _Inventory(history, key, runs), runs[0].record.inventory
+            name = names[runs[0].record.inventory]
+            inventory = _Inventory(history, key, name, runs)
             if not inventory.keep(folder):
                 begun(name, inventory.last.hosts, len(runs))
                 inventory.write(folder)
@@ -67,14 +69,15 @@ class _Inventory:
     Args:
         history: where its runs are.
         key: the same for all names of the inventory.
+        name: as the pages call it.
         runs: all of them, newest first.
     """
 
-    def __init__(self, history: History, key: str, runs: Sequence[StoredRun]) -> None:
+    def __init__(self, history: History, key: str, name: str, runs: Sequence[StoredRun]) -> None:
         self._runs = runs
-        self._name = runs[0].record.inventory
+        self._name = name
         self._inventory = key
-        state = history.state(self._name)
+        state = history.state(recorded := runs[0].record.inventory)
         self.last = state if state and state.is_whole else runs[0]
         kind = self.last.record.kind
         alike = [each for each in runs if each.number <= self.last.number and each.record.kind == kind]
@@ -82,7 +85,7 @@ class _Inventory:
         self._timeline = Timeline(history.path, self._series)
         self._ends = [each.info.ended for each in self._series]
         self.points = [point(each) for each in self._series]
-        baseline = history.baseline(self._name)
+        baseline = history.baseline(recorded)
         self._baseline = baseline.id if baseline else ""
         self._folder = Place(self._name, key, self.last.info.ended, frozenset(), frozenset(), False).folder
         self._key = _digest(self._name, self._baseline, *(each.id for each in runs))

@@ -43,6 +43,7 @@ chown           fchown
 lchown32        chown32 fchown32
 chown32         fchown32
 utimensat       futimesat utime utimes
+chdir           fchdir
 
 newfstatat      access faccessat faccessat2 fstat lstat stat statx
 fstatat64       access faccessat faccessat2 fstat64 lstat64 stat64 statx
@@ -63,6 +64,9 @@ read            pread64 preadv preadv2 readv
 readv           pread64 preadv preadv2 read
 write           pwrite64 pwritev pwritev2 writev
 writev          pwrite64 pwritev pwritev2 write
+pwritev2        fdatasync fsync
+fdatasync       fsync
+fsync           fdatasync
 fcntl           dup dup2 dup3 flock
 fcntl64         dup dup2 dup3 flock
 dup2            dup dup3

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from hardener.catalogue.words import IMPACTS
 from hardener.comparison.finding import ChangeKind
 from hardener.comparison.previous_runs import LABELS, Since
 from hardener.comparison.runs import ControlChange
-from hardener.model import Status, WorkloadRisk
+from hardener.model import Severity, Status, WorkloadRisk
 from hardener.reports.lib.statuses import WORDS, plain, section_title
 from hardener.summary import Summary
 from hardener.text import line, utc
 
 _NAMES_SHOWN = 5
+_SEVERE = (Severity.CRITICAL, Severity.HIGH)
+_SEVERE_SHOWN = 6
+_FOUND_SHOWN = 2
 
 
 def lead(summary: Summary, controls: int) -> str:
@@ -37,6 +41,31 @@ def lead(summary: Summary, controls: int) -> str:
     if undecided := len(summary.cases(Status.ERROR)):
         parts.append(f"{undecided} {'control' if undecided == 1 else 'controls'} could not be evaluated")
     return f"{'; '.join(parts)}."
+
+
+def severe_records(summary: Summary, href: Callable[[str], str]) -> dict[str, Any]:
+    """Return the controls that fail with a critical or high severity: what was found, where, what mends it.
+
+    Args:
+        summary: the run.
+        href: returns the address of a control's findings, by its slug.
+    """
+    cases = [each for each in summary.cases(Status.FAIL) if each.severity in _SEVERE]
+    return {
+        "counts": [(each.value, summary.failing[each]) for each in _SEVERE if summary.failing[each]],
+        "rows": [
+            {
+                "id": each.id,
+                "title": each.title,
+                "href": href(each.control.slug),
+                "severity": each.severity.value,
+                "found": each.found(summary.hosts, _FOUND_SHOWN),
+                "cost": IMPACTS[each.control.remediation.impact] if each.control.remediation else "",
+            }
+            for each in cases[:_SEVERE_SHOWN]
+        ],
+        "more": max(0, len(cases) - _SEVERE_SHOWN),
+    }
 
 
 def section_records(summary: Summary, benchmark: str) -> Iterator[dict[str, Any]]:

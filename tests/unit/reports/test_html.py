@@ -190,6 +190,20 @@ def test_the_page_lists_the_riskiest_containers_and_counts_the_others(written: W
     assert "And 880 more:" in page
 
 
+def test_the_page_begins_with_the_most_severe_failures_and_names_every_bar_of_a_host(
+    written: Written,
+) -> None:
+    page = written(assessment("db01"), assessment("db02", statuses(*[Status.PASS] * len(CONTROLS))))
+    severe = page.index("Most severe: 1 critical, 1 high")
+    assert (
+        page.index("<h1") < severe < page.index("db01: privileged containers") < page.index('class="totals"')
+    )
+    assert "next: <code>hardener plan --only 1.1.3</code>; cost of the repair: the daemon restarts" in page
+    assert page.count('class="bar toll"') == page.count(
+        '<tr><th scope="row"><a href="#group=host&amp;text=db'
+    )
+
+
 def test_without_containers_their_section_is_omitted(written: Written) -> None:
     assert section(written(assessment())) == ""
     assert section(written(replace(assessment(), workloads=Workloads({"low": 0}, ())))) == ""

@@ -40,7 +40,7 @@ def test_the_report_of_one_host_matches_the_golden_file(
 @pytest.mark.parametrize(
     ("status", "headline"),
     [
-        (Status.FAIL, "Not compliant: 7 findings on 1 host"),
+        (Status.FAIL, "Not compliant: 7 findings on 1 host (1 critical, 2 high, 3 medium, 1 low)"),
         (Status.ERROR, "Incomplete: 7 controls not evaluated on 1 host"),
         (Status.WAIVED, "Compliant: 1 host"),
     ],

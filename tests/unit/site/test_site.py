@@ -28,7 +28,7 @@ from tests.unit.reports.assessments import (
 )
 from tests.unit.site.sites import LARGEST, Page, dead_links, grouped, pages, record, written
 
-PROD = "inventories/srv-prod-yml~"
+PROD = "inventories/prod~"
 BETTER = (Verdict(Status.PASS, "a rule", "a rule"), *VERDICTS[1:])
 
 
@@ -289,6 +289,14 @@ def test_the_pages_show_the_latest_state(home: Path, out: Path) -> None:
     assert "harden, the newest of 2 runs over parts of the hosts or controls" in text(at(found, "index.html"))
     for name in "ab":
         assert "It was not part of the last run" not in text(at(found, f"hosts/{name}.html"))
+
+
+def test_the_page_of_an_inventory_begins_with_its_most_severe_failures(home: Path, out: Path) -> None:
+    record(home, "one", [assessment("a"), assessment("b", BETTER)])
+    written(home, out)
+    said = at(pages(out), "index.html").text
+    parts = ("Most severe: ", "controls/container-not-privileged.html", "privileged containers", "totals")
+    assert [said.index(part) for part in parts] == sorted(said.index(part) for part in parts)
 
 
 def test_the_page_of_a_host_has_the_history_of_its_controls(home: Path, out: Path) -> None:

@@ -38,6 +38,9 @@ DANGEROUS = frozenset(_DANGEROUS.split())
         ("pipe2", "pipe"),
         ("fcntl", "dup dup2 dup3"),
         ("openat", "open getcwd truncate ftruncate"),
+        ("chdir", "fchdir"),
+        ("fdatasync", "fsync"),
+        ("write", "fdatasync fsync"),
     ],
 )
 def test_a_call_that_gives_no_more_power_follows(strong: str, weak: str) -> None:
@@ -62,6 +65,8 @@ def test_a_call_that_gives_no_more_power_follows(strong: str, weak: str) -> None
         ("fstat", "stat"),
         ("getcwd", "openat"),
         ("truncate", "openat"),
+        ("fchdir", "chdir"),
+        ("fsync", "write"),
     ],
 )
 def test_a_call_that_gives_more_power_does_not_follow(weak: str, strong: str) -> None:
@@ -76,8 +81,17 @@ def test_only_a_call_itself_gives_what_is_dangerous() -> None:
 def test_the_calls_that_are_always_permitted_change_nothing_beyond_the_process() -> None:
     """What every profile gets by this table: a short list, to be read when it grows."""
     assert sorted(no_more_than(GO_RESERVE | LIBRARY_RESERVE, among=PERMITTED)) == [
-        *("_newselect", "epoll_pwait2", "epoll_wait", "fork", "kill", "pause", "ppoll", "ppoll_time64"),
-        *("pselect6", "pselect6_time64", "pwrite64", "pwritev", "pwritev2", "rt_sigpending"),
+        *("_newselect", "epoll_pwait2", "epoll_wait", "fdatasync", "fork", "fsync", "kill", "pause"),
+        *(
+            "ppoll",
+            "ppoll_time64",
+            "pselect6",
+            "pselect6_time64",
+            "pwrite64",
+            "pwritev",
+            "pwritev2",
+            "rt_sigpending",
+        ),
         *("rt_sigsuspend", "select", "tkill", "vfork", "write"),
     ]
 
