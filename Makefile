@@ -30,6 +30,9 @@ TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-sta
     mandoc unattended-upgrades
 # For tests that make test leaves out.
 SLOW_PACKAGES := crun
+# What the Debian package is built and checked with; its dependencies are those of debian/control.
+DEBIAN_PACKAGES := debhelper dh-python pybuild-plugin-pyproject python3-all python3-hatchling lintian ansible-core python3-ansible-runner \
+    python3-click python3-jinja2 python3-junit.xml python3-pydantic python3-rich python3-yaml
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 BPF_PACKAGES := clang-19 libbpf-dev bpftool
@@ -120,6 +123,7 @@ small-parts: test-packages $(VENV)/.installed ## mesh, and sanity and readers be
 
 .PHONY: system
 system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
+	@.ci/install-packages $(DEBIAN_PACKAGES)
 	$(PYTEST) tests/system --numprocesses=4 --verbose
 
 .PHONY: faults
@@ -223,7 +227,8 @@ bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang
 	$(MAKE) --no-print-directory -C plugins/module_utils/record/bpf
 
 .PHONY: package
-package: $(VENV)/.installed ## build wheel, source archive, collection, SBOM and checksums into dist/ (DOCS_URL=address of the site)
+package: $(VENV)/.installed ## build the files of a release into dist/ (DOCS_URL=address of the site)
+	@.ci/install-packages $(DEBIAN_PACKAGES)
 	HARDENER_DOCS_URL='$(DOCS_URL)' $(BIN)/python -m tools.package dist
 
 .PHONY: lock lock-former lock-lowest lock-readers

@@ -1,8 +1,8 @@
 """Build the files of a release into a folder: ``package.py FOLDER``.
 
-Wheel and source archive, the archive of the Ansible collection, a software bill of materials, and the
-checksums of all. The same commit gives the same bytes: only files that git knows are packed, with the
-time of the commit.
+Wheel and source archive, the archive of the Ansible collection, the Debian package, a software bill of
+materials, the provenance, and the checksums of all. The same commit gives the same bytes: only files that git
+knows are packed, with the time of the commit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,29 +19,32 @@ from gzip import GzipFile
 from pathlib import Path
 
 from tests.leftovers import scratch
-from tools import sbom
+from tools import debian, provenance, sbom
 from tools.readme import published
+from tools.tracked import commit_time, stage
 
 ROOT = Path(__file__).resolve().parents[1]
 _SUMS = "SHA256SUMS"
 
 
-def build(source: Path, target: Path, *, locked: Path) -> list[Path]:
+def build(source: Path, target: Path, *, locked: Path, with_debian: bool) -> list[Path]:
     """Build everything from a repository, and return the files.
 
     Args:
         source: a work tree of git.
         target: the folder; what it holds of earlier packages is removed.
         locked: the file of locked versions that the bill of materials names.
+        with_debian: whether the Debian package is built too, which needs packages of Debian.
     """
     target.mkdir(parents=True, exist_ok=True)
     for path in target.iterdir():
-        if path.name in (_SUMS, sbom.NAME) or path.name.startswith(("hardener-", "hardener_")):
+        is_ours = path.name.startswith(("hardener-", "hardener_"))
+        if is_ours or path.name in (_SUMS, sbom.NAME, provenance.NAME):
             path.unlink()
-    moment = int(_git(source, "log", "-1", "--format=%ct"))
+    moment = commit_time(source)
     with scratch("package") as folder:
         staged = folder / "hardener"
-        _stage(source, staged)
+        stage(source, staged)
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(moment)}
         hatchling = [
             sys.executable,
@@ -74,7 +76,11 @@ def build(source: Path, target: Path, *, locked: Path) -> list[Path]:
     version = next(target.glob("hardener-*.whl")).name.split("-")[1]
     wheel = next(target.glob("hardener-*.whl"))
     (target / sbom.NAME).write_text(sbom.document(wheel, version, locked), encoding="utf-8")
-    packed = [*sorted(target.glob("hardener-*")), target / sbom.NAME]
+    if with_debian:
+        debian.build(source, target)
+    packed = [*sorted(target.glob("hardener[-_]*")), target / sbom.NAME]
+    (target / provenance.NAME).write_text(provenance.statement(packed, source, locked), encoding="utf-8")
+    packed.append(target / provenance.NAME)
     sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in packed)
     (target / _SUMS).write_text(sums, encoding="utf-8")
     return [*packed, target / _SUMS]
@@ -118,24 +124,7 @@ def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _stage(source: Path, target: Path) -> None:
-    """Copy the files that git tracks, without links."""
-    for name in _git(source, "ls-files", "-z").split("\0"):
-        path = source / name
-        if name and path.is_file() and not path.is_symlink():
-            copy = target / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-            copy.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
-
-
-def _git(source: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(source), *arguments], check=True, capture_output=True, text=True
-    ).stdout
-
-
 if __name__ == "__main__":
     LOCKED = ROOT / ".ci" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
-    for built in build(ROOT, Path(sys.argv[1]).absolute(), locked=LOCKED):
+    for built in build(ROOT, Path(sys.argv[1]).absolute(), locked=LOCKED, with_debian=True):
         print(built)

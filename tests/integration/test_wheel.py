@@ -61,7 +61,7 @@ def sources(folder: str, suffixes: set[str]) -> Iterator[str]:
 
 def packaged(folder: Path) -> Path:
     """Build what `make package` builds."""
-    package.build(ROOT, folder, locked=LOCKED)
+    package.build(ROOT, folder, locked=LOCKED, with_debian=False)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""A host that looks after itself: hardener on it, started by systemd, by a user's systemd and by cron."""
+"""A host with the Debian package looks after itself: started by systemd, by a user's systemd and by cron."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hardener import lab
 from tests.hosts.fixtures import Boot
 from tests.hosts.former import Former
 from tests.hosts.waiting import until
-from tests.integration.overlays import Overlaid
+from tools import debian
 
 ROOT = Path(__file__).parents[2]
-INSTALLED = "/usr/local/hardener"
-# What a timer of a user needs, and a cron.
+# hardener with all that it depends on, from Debian; what a timer of a user needs, and a cron.
 PACKAGES = """
 export DEBIAN_FRONTEND=noninteractive
-apt-get -q update && apt-get -q -y --no-install-recommends install cron dbus-user-session libpam-systemd
+apt-get -q update && apt-get -q -y --no-install-recommends install \
+    /root/hardener.deb cron dbus-user-session libpam-systemd man-db bash-completion
 loginctl enable-linger lab
 """
 # A key that logs in as root here, and a host key that is known: no person is there to answer.
@@ -39,18 +39,8 @@ UNIT = "/usr/lib/systemd/system/docker.socket"  # its mode is what drifts
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """hardener with all that it depends on, for Debian's own Python, as it is installed on the guest."""
-    path = tmp_path_factory.mktemp("installed") / "hardener.tar.gz"
-    with Overlaid() as machine:
-        for command in (
-            ("/usr/bin/python3", "-m", "venv", INSTALLED),
-            (f"{INSTALLED}/bin/pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)),
-            ("tar", "--create", "--gzip", "--file", str(path), INSTALLED),
-        ):
-            done = machine.run(*command, timeout=600)
-            assert done.returncode == 0, done.stderr
-    return path
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return debian.build(ROOT, tmp_path_factory.mktemp("built"))
 
 
 class Control:
@@ -63,7 +53,7 @@ class Control:
         guest.ssh("sh", "-c", "cat >>/etc/lab-authorized-keys", stdin=key)
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
-        entering = f"export PATH={INSTALLED}/bin:$PATH XDG_RUNTIME_DIR=/run/user/$(id -u)\n"
+        entering = "export XDG_RUNTIME_DIR=/run/user/$(id -u)\n"
         return self.guest.ssh("sh", "-c", entering + script, user=self._user, check=False, timeout=900)
 
     def hardener(self, words: str) -> subprocess.CompletedProcess[str]:
@@ -71,14 +61,38 @@ class Control:
 
 
 @pytest.fixture(scope="module")
-def host(pristine: Boot, archive: Path) -> Iterator[lab.Guest]:
+def host(pristine: Boot, package: Path) -> Iterator[lab.Guest]:
     started = pristine("13")
-    with archive.open("rb") as file:
-        extracting = started.ssh_command("tar", "--extract", "--gzip", "--directory=/")
-        subprocess.run(extracting, stdin=file, check=True)
+    with package.open("rb") as file:
+        copying = started.ssh_command("sh", "-c", "cat >/root/hardener.deb")
+        subprocess.run(copying, stdin=file, check=True)
     started.ssh("sh", "-c", PACKAGES)
     yield started
     started.stop()
+
+
+def test_the_package_is_clean_by_lintian(package: Path) -> None:
+    command = ["lintian", "--fail-on=error,warning", "--allow-root", str(package)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_the_package_has_a_manual_page_and_completion(host: lab.Guest) -> None:
+    assert "provision" in host.ssh("man", "--pager=cat", "hardener").stdout
+    script = """
+        . /usr/share/bash-completion/bash_completion; . /usr/share/bash-completion/completions/hardener
+        COMP_WORDS=(hardener prov) COMP_CWORD=1; _hardener_completion hardener prov; echo ${COMPREPLY[@]}
+    """
+    assert "provision" in host.ssh("bash", "-c", script).stdout
+
+
+def test_the_package_hardens_a_host_and_gives_everything_back(host: lab.Guest) -> None:
+    control = Control(host, "root")
+    hardened = control.hardener("harden -i hosts.yml --only docker_files --junit harden.xml")
+    assert hardened.returncode == 0, hardened.stdout + hardened.stderr
+    assert int(control.shell("grep -c '<testcase' ~/site/harden.xml").stdout) > 20
+    released = control.hardener("release -i hosts.yml")
+    assert released.returncode == 0, released.stdout + released.stderr
 
 
 @pytest.mark.parametrize(("user", "systemctl"), [("root", "systemctl"), ("lab", "systemctl --user")])
@@ -119,7 +133,7 @@ def test_a_crontab_runs_the_schedule(host: lab.Guest) -> None:
     before = len(control.hardener("runs list").stdout.splitlines())
     line = "schedule cron --at '* * * * *' drift -i hosts.yml"
     assert control.hardener(f"{line} | crontab -").returncode == 0
-    until(host, f"test $({INSTALLED}/bin/hardener runs list | wc -l) -gt {before}")
+    until(host, f"test $(hardener runs list | wc -l) -gt {before}")
     host.ssh("crontab", "-r")
     latest = control.hardener("show latest").stdout
     assert "drift" in latest, latest
