@@ -30,9 +30,9 @@ TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-sta
     mandoc unattended-upgrades
 # For tests that make test leaves out.
 SLOW_PACKAGES := crun
-# What the Debian package is built and checked with; its dependencies are those of debian/control.
-DEBIAN_PACKAGES := debhelper dh-python pybuild-plugin-pyproject python3-all python3-hatchling lintian ansible-core python3-ansible-runner \
-    python3-click python3-jinja2 python3-junit.xml python3-pydantic python3-rich python3-yaml
+# What the Debian package is built with, and checked.
+DEBIAN_PACKAGES := lintian $(shell sed -n 's/debhelper-compat/debhelper/; s/dh-sequence-python3/dh-python/; \
+    /^Build-Depends/,/^Standards/s/^ \([a-z0-9.-]*\).*/\1/p' debian/control)
 # The clients of real programs, and what the programs from source are built with.
 WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 BPF_PACKAGES := clang-19 libbpf-dev bpftool

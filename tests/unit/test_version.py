@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_collection_has_the_version_of_the_package() -> None:
     assert yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"] == __version__
+    assert (ROOT / "debian/changelog").read_text().startswith(f"hardener ({__version__}) ")
 
 
 def test_the_bounds_of_ansible_core_are_the_versions_that_the_tests_use() -> None:
