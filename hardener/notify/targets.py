@@ -6,6 +6,7 @@ import base64
 import http.client
 import ipaddress
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -137,6 +138,8 @@ def _authorization(parts: SplitResult) -> dict[str, str]:
 
 
 _READ = 4096  # bytes of its output
+_QUOTED = re.compile(r"\\.|'[^']*'|\"(?:[^\"\\$`]|\\.)*\"", re.DOTALL)  # what a shell leaves as it is, too
+_SHELL = re.compile(r"[|&;<>()$`\n]")
 
 
 class Command(Target):
@@ -147,7 +150,7 @@ class Command(Target):
         timeout: its time limit in seconds.
 
     Raises:
-        HardenerError: the text is empty or its quotes do not match.
+        HardenerError: the text is empty, its quotes do not match, or it needs a shell.
     """
 
     def __init__(self, text: str, *, timeout: float = _TIMEOUT_S) -> None:
@@ -157,6 +160,11 @@ class Command(Target):
             raise HardenerError(f"invalid notification command: {error}") from error
         if not self._words or "\0" in text:
             raise HardenerError("the notification command is empty")
+        if found := _SHELL.search(_QUOTED.sub("", text)):
+            raise HardenerError(
+                f"the notification command is started without a shell, which {found[0]!r} needs",
+                hint=f"quote it, or give the command to a shell: {shlex.join(['sh', '-c', 'COMMAND'])}",
+            )
         self._timeout = timeout
 
     @property

@@ -295,6 +295,32 @@ def test_background_processes_do_not_delay_the_notification(tmp_path: Path) -> N
         os.kill(int(pid.read_text()), signal.SIGKILL)  # an error if it had ended
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jq . | mail ops",
+        "a && b",
+        "a; b",
+        "notify >log",
+        "notify $USER",
+        'notify "$USER"',
+        "notify `id`",
+        "a\nb",
+    ],
+)
+def test_a_command_that_needs_a_shell_is_refused_with_the_way_out(text: str) -> None:
+    with pytest.raises(HardenerError, match="without a shell") as caught:
+        Command(text)
+    assert caught.value.hint.endswith("sh -c COMMAND")
+
+
+@pytest.mark.parametrize(
+    "text", ["sh -c 'jq . | mail ops'", 'say "a; b"', r"say a\;b", "say 'it costs $5' x?y=1"]
+)
+def test_a_quoted_command_of_a_shell_is_accepted(text: str) -> None:
+    Command(text)
+
+
 def test_a_command_is_named_by_its_program_alone() -> None:
     assert Command("notify --token geheim").name == "notify"
 
