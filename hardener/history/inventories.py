@@ -5,8 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,6 @@ from hardener.history.home import Home
 from hardener.text import first, line, utc
 
 _NAMED = 10
-_USUAL = ("hosts", "inventory")  # file names that say nothing: the folder is the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +41,6 @@ def inventory_key(name: str) -> str:
         return name
     hosts = sorted({host for part in name.split(",") if (host := part.strip(" \t"))})
     return ",".join(hosts)
-
-
-def short_names(inventories: Iterable[str]) -> dict[str, str]:
-    """Return a name without folders for each inventory; a list of hosts is its own name.
-
-    ``/srv/prod.yml`` and ``/srv/prod/hosts.yml`` are ``prod``. Inventories with the same name get as many of
-    their folders as they need to differ.
-    """
-    paths = {name: _parts(name) for name in inventories}
-    lengths = dict.fromkeys(paths, 1)
-    while True:
-        named = {name: "/".join(parts[-lengths[name] :]) or name for name, parts in paths.items()}
-        count = Counter(named.values())
-        longer = [name for name in paths if count[named[name]] > 1 and lengths[name] < len(paths[name])]
-        if not longer:
-            return {name: short if count[short] == 1 else name for name, short in named.items()}
-        for name in longer:
-            lengths[name] += 1
-
-
-def _parts(name: str) -> list[str]:
-    """Return the folders and the name of an inventory's path; nothing for a list of hosts."""
-    if not name.startswith("/"):
-        return []
-    *folders, last = [part for part in name.split("/") if part] or [name]
-    stem = last.rpartition(".")[0] or last
-    return folders if stem in _USUAL and folders else [*folders, stem]
 
 
 def listed(inventories: Sequence[KnownInventory]) -> str:

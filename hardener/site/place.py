@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from hardener.history.inventories import short_names
 from hardener.model import Status
 from hardener.reports.lib.statuses import headline
 from hardener.run import RunInfo
@@ -21,6 +21,7 @@ from hardener.text import scalar, utc
 INVENTORIES = "inventories"
 _PLAIN = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _OTHERS = re.compile(r"[^a-z0-9]+")
+_USUAL = ("hosts", "inventory")  # file names that say nothing: the folder is the name
 _LONGEST = 80
 _READABLE = 40
 _DIGITS = 20  # of the digest: 80 bits
@@ -148,6 +149,33 @@ def pager(name: str, number: int, pages: int) -> list[tuple[Link, bool]]:
     if pages == 1:
         return []
     return [(Link(f"{numbered(name, each)}.html", str(each)), each == number) for each in range(1, pages + 1)]
+
+
+def short_names(inventories: Iterable[str]) -> dict[str, str]:
+    """Return a name without folders for each inventory; a list of hosts is its own name.
+
+    ``/srv/prod.yml`` and ``/srv/prod/hosts.yml`` are ``prod``. Inventories with the same name get as many of
+    their folders as they need to differ.
+    """
+    paths = {name: _parts(name) for name in inventories}
+    lengths = dict.fromkeys(paths, 1)
+    while True:
+        named = {name: "/".join(parts[-lengths[name] :]) or name for name, parts in paths.items()}
+        count = Counter(named.values())
+        longer = [name for name in paths if count[named[name]] > 1 and lengths[name] < len(paths[name])]
+        if not longer:
+            return {name: short if count[short] == 1 else name for name, short in named.items()}
+        for name in longer:
+            lengths[name] += 1
+
+
+def _parts(name: str) -> list[str]:
+    """Return the folders and the name of an inventory's path; nothing for a list of hosts."""
+    if not name.startswith("/"):
+        return []
+    *folders, last = [part for part in name.split("/") if part] or [name]
+    stem = last.rpartition(".")[0] or last
+    return folders if stem in _USUAL and folders else [*folders, stem]
 
 
 def inventory_folder(key: str) -> str:

@@ -12,14 +12,14 @@ from hardener.comparison.finding import CHANGES
 from hardener.comparison.previous_runs import Since
 from hardener.errors import HardenerError
 from hardener.history import History, StoredRun
-from hardener.history.inventories import inventory_key, short_names
+from hardener.history.inventories import inventory_key
 from hardener.history.previous import point, preceding
 from hardener.history.timeline import Timeline
 from hardener.model import Assessment, Status
 from hardener.site import control_hosts, front, hosts, rendering
 from hardener.site.fleet import Gathered, HostRow, host_row
 from hardener.site.folder import SiteFolder, Written
-from hardener.site.place import Place, RunRow, file_name
+from hardener.site.place import Place, RunRow, file_name, short_names
 from hardener.summary import Summary
 from hardener.text import scalar
 

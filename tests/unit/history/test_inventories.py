@@ -11,12 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hardener.errors import HardenerError
 from hardener.history import History, StoredRun
-from hardener.history.inventories import inventory_key, short_names
+from hardener.history.inventories import inventory_key
 from tests.unit.history.runs import NOW, put, record, stored
 from tests.unit.reports.assessments import assessment
 
@@ -206,26 +204,3 @@ def test_a_link_in_place_of_the_lock_file_is_not_followed(history: History, tmp_
     with pytest.raises(HardenerError, match="the history in"):
         is_free(history, "prod", exclusive=True)
     assert not os.path.lexists(tmp_path / "target")
-
-
-@pytest.mark.parametrize(
-    ("inventories", "names"),
-    [
-        (["/srv/prod.yml", "/srv/test.yml"], ["prod", "test"]),
-        (["/home/ops/prod/hosts.yml", "/home/ops/test/inventory"], ["prod", "test"]),
-        (["/srv/eu/prod.yml", "/srv/us/prod.yml", "/srv/dev.ini"], ["eu/prod", "us/prod", "dev"]),
-        (["/srv/prod.yml", "/srv/prod.ini", "/a/prod"], ["/srv/prod.yml", "/srv/prod.ini", "a/prod"]),
-        (["web1,web2,", "/srv/web1"], ["web1,web2,", "web1"]),
-        (["/hosts", "/", "prod", "/prod"], ["hosts", "/", "prod", "/prod"]),
-        (["/srv/.hidden", "/srv/v1.2/hosts.yml"], [".hidden", "v1.2"]),
-    ],
-)
-def test_inventories_are_named_by_the_end_of_their_paths(inventories: list[str], names: list[str]) -> None:
-    assert list(short_names(inventories).values()) == names
-
-
-@given(st.lists(st.text("/ab.,", max_size=6).map("/".__add__), unique=True, max_size=6))
-def test_different_inventories_have_different_names(inventories: list[str]) -> None:
-    named = short_names(inventories)
-    assert len(set(named.values())) == len(inventories)
-    assert all(named.values())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hardener.site.place import file_name, numbered
+from hardener.site.place import file_name, numbered, short_names
 from hardener.text import scalar
 from tests.unit.reports.assessments import HOSTILE, hostile_text
 
@@ -51,3 +52,26 @@ def test_a_plain_name_is_its_own_file_name() -> None:
 
 def test_hostile_names_have_different_file_names() -> None:
     assert len({file_name(each) for each in HOSTILE}) == len(HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("inventories", "names"),
+    [
+        (["/srv/prod.yml", "/srv/test.yml"], ["prod", "test"]),
+        (["/home/ops/prod/hosts.yml", "/home/ops/test/inventory"], ["prod", "test"]),
+        (["/srv/eu/prod.yml", "/srv/us/prod.yml", "/srv/dev.ini"], ["eu/prod", "us/prod", "dev"]),
+        (["/srv/prod.yml", "/srv/prod.ini", "/a/prod"], ["/srv/prod.yml", "/srv/prod.ini", "a/prod"]),
+        (["web1,web2,", "/srv/web1"], ["web1,web2,", "web1"]),
+        (["/hosts", "/", "prod", "/prod"], ["hosts", "/", "prod", "/prod"]),
+        (["/srv/.hidden", "/srv/v1.2/hosts.yml"], [".hidden", "v1.2"]),
+    ],
+)
+def test_inventories_are_named_by_the_end_of_their_paths(inventories: list[str], names: list[str]) -> None:
+    assert list(short_names(inventories).values()) == names
+
+
+@given(st.lists(st.text("/ab.,", max_size=6).map("/".__add__), unique=True, max_size=6))
+def test_different_inventories_have_different_names(inventories: list[str]) -> None:
+    named = short_names(inventories)
+    assert len(set(named.values())) == len(inventories)
+    assert all(named.values())
