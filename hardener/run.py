@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hardener.model import Decisions
@@ -23,6 +24,8 @@ class RunInfo:
     inventory: str = ""  # as the user gave it; empty for stored snapshots, and in evidence
     filtered: str = ""  # the options by which results were chosen; empty where a report has the whole run
     runs: str = ""  # those that found the results, with their ages; empty where it was one
+    # Line and column of objects in the inventory, by name: of containers in a compose file.
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     whole_hosts: bool = True  # every result of each host is in it, so that a percentage means compliance
 
     @property

@@ -143,7 +143,7 @@ class SarifReport(Report):
                 {
                     "physicalLocation": {
                         "artifactLocation": {"uri": _uri(control, self.run.inventory)},
-                        "region": {"startLine": 1},
+                        "region": self._region(finding),
                     },
                     "logicalLocations": list(_logical(finding, assessment).values()),
                 }
@@ -154,6 +154,12 @@ class SarifReport(Report):
             # SARIF requires it on all results or on none.
             "suppressions": list(_suppressions(finding)),
         }
+
+    def _region(self, finding: Finding) -> dict[str, int]:
+        """Return the place of the first offender in the inventory, where it is known."""
+        names = (each.name for each in finding.verdict.offenders)
+        place = next((found for name in names if (found := self.run.places.get(name))), None)
+        return {"startLine": place[0], "startColumn": place[1]} if place else {"startLine": 1}
 
     def _notifications(self) -> Iterator[dict[str, Any]]:
         for host, reason in self._summary.unreachable:

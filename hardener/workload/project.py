@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from hardener.bounded import parse
 from hardener.errors import HardenerError
@@ -82,6 +83,29 @@ def project(files: Sequence[Path], *, name: str, environment: Mapping[str, str])
         unread = _unread(absolute, name, environment, why="docker compose cannot read it here")
         return replace(unread, refusal=f"docker compose cannot read {line(absolute[0], 200)}: {error}")
     return Project(files=absolute, name=name, otherwise=otherwise, hashes=hashes)
+
+
+def configuration(files: Sequence[Path]) -> Mapping[str, Any]:
+    """Return a project as docker compose reads its files, with variables, profiles and merged files.
+
+    Raises:
+        HardenerError: there is no docker compose here, or it cannot read the files.
+    """
+    for path in files:
+        if not path.is_file():
+            raise HardenerError(f"{line(str(path))}: there is no such compose file")
+    if not _has_compose():
+        raise HardenerError(
+            "there is no docker compose here, which reads the files", hint="install it; it needs no engine"
+        )
+    words = ["docker", "compose", *(word for path in files for word in ("--file", str(path)))]
+    try:
+        document = parse(_compose_output([*words, "--profile", "*", "config", "--format", "json"]).encode())
+    except (_Unread, ValueError) as error:
+        raise HardenerError(f"docker compose cannot read {line(str(files[0]), 200)}: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
+        raise HardenerError(f"{line(str(files[0]), 200)} declares no service")
+    return document
 
 
 class _Unread(Exception):  # noqa: N818 - a state of the files, not a defect

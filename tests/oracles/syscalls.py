@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker import seccomp_rules
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp
 
@@ -419,9 +420,9 @@ def _again(raw: Any, seen: Observed, *, running: bool) -> Snapshot:
         made = None
         if running and name in seen.resolved:
             resolved = seen.resolved[name]
-            made = {**seccomp.condensed(resolved), **seccomp.meaning(resolved)} if resolved else None
+            made = {**seccomp_rules.condensed(resolved), **seccomp.meaning(resolved)} if resolved else None
         elif name in seen.cases:
-            made = seccomp.declared(json.dumps(seen.cases[name].profile))
+            made = seccomp_rules.declared(json.dumps(seen.cases[name].profile))
         entries.append({**entry, "seccomp": made} if made and name in seen.cases else entry)
     again["sources"]["docker.containers"] = {**source, "data": entries}
     return Snapshot(again)

@@ -17,6 +17,7 @@ from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "docker.containers"
+DECLARED = "declared"  # the status of a container that exists only in a compose file
 NO_CONTAINERS = "there are no containers"
 
 _LONGEST_CHAIN = 64  # limit of a chain of containers that borrow a namespace
@@ -61,8 +62,9 @@ class Container:
 
     @property
     def basis(self) -> str:
-        """Return a remark if only the configuration of the container could be judged; else empty."""
-        return "" if self.error or self.running else "not running: judged by its configuration"
+        """Return a remark if only the configuration of an existing container could be judged; else empty."""
+        declared = fields.table(self.inspect_data, "State", SOURCE).get("Status") == DECLARED
+        return "" if self.error or self.running or declared else "not running: judged by its configuration"
 
     @property
     def inspect(self) -> JSONObject:

@@ -7,7 +7,7 @@ import click
 from hardener.cli.command_groups import LazyCommandGroup
 
 # Each is a function of the same name in the module of the same name.
-COMMANDS = ("audit", "profile", "proofs", "prove", "record")
+COMMANDS = ("audit", "check", "profile", "proofs", "prove", "record")
 
 
 @click.group(

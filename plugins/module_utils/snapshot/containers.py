@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
+from ..docker import seccomp_rules
 from ..docker.http import NotFound, parse
 from ..host.errors import Failed, describe
 from . import containerproc, docker, filestat, seccomp, unixsockets
@@ -143,7 +144,7 @@ class Containers:
             return self._bundles.effective(identity)
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
         profiles = [option for option in map(str, options) if option.startswith("seccomp=")]
-        return seccomp.declared(profiles[-1].partition("=")[2]) if profiles else None
+        return seccomp_rules.declared(profiles[-1].partition("=")[2]) if profiles else None
 
 
 def _unread(listed: dict[str, Any], reason: str) -> dict[str, Any]:

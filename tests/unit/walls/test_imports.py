@@ -52,6 +52,7 @@ TABLES = frozenset(
         "docker.keys",
         "docker.runtimes",
         "docker.seccomp",
+        "docker.seccomp_rules",
         "host.limited_json",
         "host.text",
         "snapshot.sysctls",

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker import seccomp_rules
 from ansible_collections.hardener.docker.plugins.module_utils.docker.seccomp import REPORTED
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp
 
@@ -55,12 +56,12 @@ ANY = {"caps": ["CAP_SYS_ADMIN"]}
     ],
 )
 def test_permitted_calls_of_a_profile_are_read(profile: dict[str, Any], found: list[str]) -> None:
-    assert seccomp.declared(json.dumps(profile)) == {"default": profile["defaultAction"], "open": found}
+    assert seccomp_rules.declared(json.dumps(profile)) == {"default": profile["defaultAction"], "open": found}
 
 
 @pytest.mark.parametrize("text", ["unconfined", "", "[", "[]", "/etc/profile.json", "[" * 100_000])
 def test_a_text_that_is_no_seccomp_profile_gives_no_facts(text: str) -> None:
-    assert seccomp.declared(text) is None
+    assert seccomp_rules.declared(text) is None
 
 
 def test_the_profile_in_force_is_read_from_the_oci_bundle(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_many_rules_for_one_call_are_read_in_linear_time() -> None:
 
 def test_only_the_profile_that_the_runtime_resolved_is_compared_by_its_meaning(tmp_path: Path) -> None:
     """One in a container's options may still have rules for some capabilities or kernels only."""
-    assert seccomp.declared(json.dumps(PROFILE)) == {"default": ERRNO, "open": []}
+    assert seccomp_rules.declared(json.dumps(PROFILE)) == {"default": ERRNO, "open": []}
     folder = tmp_path / "daemon/io.containerd.runtime.v2.task/moby/c0"
     folder.mkdir(parents=True)
     engine: Any = SimpleNamespace(
