@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils.docker import seccomp_rules
 
 from hardener.checks.lib.containers import DECLARED
+from hardener.errors import HardenerError
 from hardener.snapshot import SCHEMA, Snapshot
 
 Service = Mapping[str, Any]
 _DEFAULT_NETWORK = "default"
+_SOCKET = "/var/run/docker.sock"
+_RESTART_CONDITIONS = {"any": "always", "none": "no"}
 # An engine with default settings, which remaps users: a person decides that where no service opts out.
 _ENGINE: Mapping[str, Any] = {
     "engine": {
@@ -55,13 +59,21 @@ def snapshot(project: Mapping[str, Any], read: Callable[[str], str], *, host: st
         host: the name of the host.
 
     Raises:
-        HardenerError: such a file cannot be read.
+        HardenerError: such a file cannot be read, or the project has an unknown form.
     """
-    inspected = [_container(project, name, each, read) for name, each in sorted(project["services"].items())]
-    volumes = [
-        {"Name": each.get("name") or name, "Driver": "local", "Options": each.get("driver_opts")}
-        for name, each in (project.get("volumes") or {}).items()
-    ]
+    try:
+        inspected = [
+            _container(project, name, each, read) for name, each in sorted(project["services"].items())
+        ]
+        volumes = [
+            {"Name": each.get("name") or name, "Driver": "local", "Options": each.get("driver_opts")}
+            for name, each in (project.get("volumes") or {}).items()
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise HardenerError(
+            "this version of docker compose prints the project in an unknown form",
+            hint="use docker compose 2.20 or newer",
+        ) from error
     data = {
         **_ENGINE,
         "docker.containers": [{"inspect": each, "proc": None, **_seccomp(each)} for each in inspected],
@@ -112,14 +124,13 @@ def _container(
 
 
 def _host_config(project: Mapping[str, Any], service: Service, read: Callable[[str], str]) -> dict[str, Any]:
-    limits = ((service.get("deploy") or {}).get("resources") or {}).get("limits") or {}
-    policy, _, retries = str(service.get("restart") or "no").partition(":")
+    limits = _resources(service, "limits")
     quota = limits.get("cpus") or service.get("cpus") or 0
     return {
         "Privileged": bool(service.get("privileged")),
         "CapAdd": _list(service, "cap_add"),
         "CapDrop": _list(service, "cap_drop"),
-        "SecurityOpt": [_security_option(each, read) for each in _list(service, "security_opt")],
+        "SecurityOpt": _security_options(service, read),
         "ReadonlyRootfs": bool(service.get("read_only")),
         "NetworkMode": _mode(service.get("network_mode")) or next(_networks(project, service), ""),
         "PidMode": _mode(service.get("pid")),
@@ -138,17 +149,10 @@ def _host_config(project: Mapping[str, Any], service: Service, read: Callable[[s
         "Ulimits": [_ulimit(name, each) for name, each in (service.get("ulimits") or {}).items()],
         "Sysctls": dict(service.get("sysctls") or {}),
         "Tmpfs": {each.partition(":")[0]: each.partition(":")[2] for each in _list(service, "tmpfs")},
-        "Devices": [
-            {
-                "PathOnHost": each["source"],
-                "PathInContainer": each.get("target") or each["source"],
-                "CgroupPermissions": each.get("permissions") or "rwm",
-            }
-            for each in _list(service, "devices")
-        ],
+        "Devices": [_device(each) for each in _list(service, "devices")],
         "DeviceCgroupRules": _list(service, "device_cgroup_rules"),
-        "DeviceRequests": [{"Driver": "", "Count": -1} for _ in _list(service, "gpus")],
-        "RestartPolicy": {"Name": policy, "MaximumRetryCount": int(retries or 0)},
+        "DeviceRequests": list(_device_requests(service)),
+        "RestartPolicy": _restart_policy(service),
         "PortBindings": _bindings(service),
         "PublishAllPorts": False,
         "Runtime": service.get("runtime") or "",
@@ -157,6 +161,43 @@ def _host_config(project: Mapping[str, Any], service: Service, read: Callable[[s
         "GroupAdd": _list(service, "group_add"),
         "Mounts": [],
     }
+
+
+def _resources(service: Service, kind: str) -> Mapping[str, Any]:
+    return ((service.get("deploy") or {}).get("resources") or {}).get(kind) or {}
+
+
+def _device(declared: str | Mapping[str, str]) -> dict[str, str]:
+    if isinstance(declared, str):
+        source, target, permissions, *_ = [*declared.split(":"), "", ""]
+    else:
+        source, target, permissions = (declared.get(key, "") for key in ("source", "target", "permissions"))
+    return {
+        "PathOnHost": source,
+        "PathInContainer": target or source,
+        "CgroupPermissions": permissions or "rwm",
+    }
+
+
+def _device_requests(service: Service) -> Iterator[dict[str, Any]]:
+    for each in (*_list(_resources(service, "reservations"), "devices"), *_list(service, "gpus")):
+        count = each.get("count") or 0
+        yield {
+            "Driver": each.get("driver") or "",
+            "Count": -1 if count == "all" else int(count),
+            "DeviceIDs": _list(each, "device_ids"),
+            "Capabilities": [_list(each, "capabilities")],
+        }
+
+
+def _restart_policy(service: Service) -> dict[str, Any]:
+    declared = (service.get("deploy") or {}).get("restart_policy")
+    if declared is None:
+        policy, _, retries = str(service.get("restart") or "no").partition(":")
+    else:
+        condition = declared.get("condition") or "no"
+        policy, retries = _RESTART_CONDITIONS.get(condition, condition), declared.get("max_attempts")
+    return {"Name": policy, "MaximumRetryCount": int(retries or 0)}
 
 
 def _list(service: Service, key: str) -> list[Any]:
@@ -187,17 +228,39 @@ def _mounts(project: Mapping[str, Any], service: Service) -> Iterator[dict[str, 
     known = project.get("volumes") or {}
     for each in _list(service, "volumes"):
         kind, source = each["type"], each.get("source") or ""
-        if kind == "tmpfs":
-            continue
-        yield {
-            "Type": kind,
-            "Source": source if kind == "bind" else "",
-            "Name": (known.get(source) or {}).get("name") or source if kind == "volume" else "",
-            "Destination": each["target"],
-            "Mode": "",
-            "RW": not each.get("read_only"),
-            "Propagation": (each.get("bind") or {}).get("propagation") or "rprivate",
-        }
+        if kind == "bind":
+            propagation = (each.get("bind") or {}).get("propagation")
+            yield _bind(source, each["target"], writable=not each.get("read_only"), propagation=propagation)
+        elif kind != "tmpfs":
+            yield {
+                **_bind("", each["target"], writable=not each.get("read_only")),
+                "Type": kind,
+                "Name": (known.get(source) or {}).get("name") or source if kind == "volume" else "",
+            }
+    for key, folder in (("secrets", "/run/secrets"), ("configs", "/")):
+        for each in _list(service, key):
+            name = each["source"]
+            file = ((project.get(key) or {}).get(name) or {}).get("file")
+            if file:
+                yield _bind(file, str(PurePosixPath(folder, each.get("target") or name)), writable=False)
+    if service.get("use_api_socket"):
+        yield _bind(_SOCKET, _SOCKET, writable=True)
+    for each in _list(service, "volumes_from"):
+        other = project["services"].get(each.partition(":")[0])
+        if other:
+            yield from _mounts(project, other)
+
+
+def _bind(source: str, target: str, *, writable: bool, propagation: str | None = None) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": source,
+        "Name": "",
+        "Destination": target,
+        "Mode": "",
+        "RW": writable,
+        "Propagation": propagation or "rprivate",
+    }
 
 
 def _bindings(service: Service) -> dict[str, list[dict[str, str]]]:
@@ -222,6 +285,15 @@ def _healthcheck(service: Service) -> dict[str, Any] | None:
 def _ulimit(name: str, declared: int | Mapping[str, int]) -> dict[str, Any]:
     soft, hard = (declared["soft"], declared["hard"]) if isinstance(declared, Mapping) else (declared,) * 2
     return {"Name": name, "Soft": soft, "Hard": hard}
+
+
+def _security_options(service: Service, read: Callable[[str], str]) -> list[str]:
+    """Return the options as the client sends them, and the one that the engine adds."""
+    options = [_security_option(each, read) for each in _list(service, "security_opt")]
+    unlabelled = service.get("privileged") or "host" in (service.get("pid"), service.get("ipc"))
+    if unlabelled and not any(each.startswith("label") for each in options):
+        options.append("label=disable")
+    return options
 
 
 def _security_option(option: str, read: Callable[[str], str]) -> str:

@@ -103,7 +103,7 @@ def configuration(files: Sequence[Path]) -> Mapping[str, Any]:
         document = parse(_compose_output([*words, "--profile", "*", "config", "--format", "json"]).encode())
     except (_Unread, ValueError) as error:
         raise HardenerError(f"docker compose cannot read {line(str(files[0]), 200)}: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
+    if not isinstance(document, dict) or not document.get("services"):
         raise HardenerError(f"{line(str(files[0]), 200)} declares no service")
     return document
 
