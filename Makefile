@@ -231,6 +231,11 @@ package: $(VENV)/.installed ## build the files of a release into dist/ (DOCS_URL
 	@.ci/install-packages $(DEBIAN_PACKAGES)
 	HARDENER_DOCS_URL='$(DOCS_URL)' $(BIN)/python -m tools.package dist
 
+.PHONY: release
+release: $(VENV)/.installed ## build and sign the files of a release from its signed tag (KEY=file of the ssh key, DOCS_URL=…)
+	@.ci/install-packages $(DEBIAN_PACKAGES)
+	HARDENER_DOCS_URL='$(DOCS_URL)' $(BIN)/python -m tools.release dist '$(KEY)'
+
 .PHONY: lock lock-former lock-lowest lock-readers
 lock: ## write the versions of a fresh environment, with the hashes of their files, to .ci/constraints-X.Y.txt
 	$(call freeze,.[dev],,.ci/constraints-$(PYVER).txt)

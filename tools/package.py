@@ -27,15 +27,15 @@ ROOT = Path(__file__).resolve().parents[1]
 _SUMS = "SHA256SUMS"
 
 
-def build(source: Path, target: Path, *, locked: Path, with_debian: bool) -> list[Path]:
+def build(source: Path, target: Path, *, with_debian: bool = True) -> list[Path]:
     """Build everything from a repository, and return the files.
 
     Args:
         source: a work tree of git.
         target: the folder; what it holds of earlier packages is removed.
-        locked: the file of locked versions that the bill of materials names.
         with_debian: whether the Debian package is built too, which needs packages of Debian.
     """
+    locked = source / ".ci" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
     target.mkdir(parents=True, exist_ok=True)
     for path in target.iterdir():
         is_ours = path.name.startswith(("hardener-", "hardener_"))
@@ -125,6 +125,5 @@ def _json(value: object) -> bytes:
 
 
 if __name__ == "__main__":
-    LOCKED = ROOT / ".ci" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
-    for built in build(ROOT, Path(sys.argv[1]).absolute(), locked=LOCKED, with_debian=True):
+    for built in build(ROOT, Path(sys.argv[1]).absolute()):
         print(built)

@@ -17,6 +17,8 @@ import pytest
 
 from hardener import __version__, catalogue
 from tools import package
+from tools.fences import pieces
+from tools.release import SIGNERS, TAG, release
 
 ROOT = Path(__file__).parents[2]
 DATA = {
@@ -33,7 +35,6 @@ DATA = {
 
 
 COLLECTION = "ansible_collections/hardener/docker"
-LOCKED = ROOT / ".ci" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
 
 
 def build(source: Path, folder: Path) -> None:
@@ -61,7 +62,7 @@ def sources(folder: str, suffixes: set[str]) -> Iterator[str]:
 
 def packaged(folder: Path) -> Path:
     """Build what `make package` builds."""
-    package.build(ROOT, folder, locked=LOCKED, with_debian=False)
+    package.build(ROOT, folder, with_debian=False)
     return folder
 
 
@@ -203,3 +204,70 @@ def test_the_installed_package_audits_this_machine(installed: Path, tmp_path: Pa
     assert judged.returncode == audit.returncode
     (again,) = json.loads((tmp_path / "again.json").read_text())["hosts"]
     assert again["findings"] == host["findings"]
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Path:
+    """A clone whose last commit is a release: its key, its section of the changelog, its signed tag."""
+    key, clone = tmp_path / "key", tmp_path / "clone"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, clone], check=True)
+    public = key.with_suffix(".pub").read_text()
+    (clone / SIGNERS).write_text(f'release@hardener namespaces="file,git" {public}')
+    changes = clone / "CHANGELOG.md"
+    changes.write_text(f"{changes.read_text()}\n## [{__version__}] - 2026-12-31\n")
+    git(clone, "commit", "--quiet", "--all", "--message=Release")
+    git(clone, "-c", f"user.signingkey={key}", "tag", "--sign", "--message=release", TAG)
+    return clone
+
+
+def git(clone: Path, *words: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "gpg.format=ssh")
+    subprocess.run(["git", "-C", clone, *identity, *words], check=True)
+
+
+def documented(number: int) -> str:
+    """Return the commands of a block of docs/verify.md."""
+    blocks = [each.code for each in pieces((ROOT / "docs/verify.md").read_text()) if each.language]
+    return "\n".join(blocks[number])
+
+
+def succeeds(folder: Path, script: str) -> bool:
+    return subprocess.run(["bash", "-e", "-c", script], cwd=folder, check=False).returncode == 0
+
+
+def test_a_release_is_verified_by_the_documented_commands(tagged: Path, tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    files = release(tagged, dist, tmp_path / "key", with_debian=False)
+    assert set(files) == set(dist.iterdir())
+    dist.joinpath("release-signers").write_bytes((tagged / SIGNERS).read_bytes())
+    assert succeeds(dist, documented(1))
+    assert succeeds(tagged, documented(3).splitlines()[0])
+    with only(dist, "*.whl").open("ab") as wheel:
+        wheel.write(b"x")
+    assert not succeeds(dist, documented(1))
+    only(dist, "*.whl").unlink()
+    (dist / "SHA256SUMS").write_text("")
+    assert not succeeds(dist, documented(1))
+
+
+def test_a_release_needs_its_tag_its_changes_and_its_key(tagged: Path, tmp_path: Path) -> None:
+    def refused(why: str, *, key: str = "key") -> None:
+        with pytest.raises(SystemExit, match=why):
+            release(tagged, tmp_path / "dist", tmp_path / key, with_debian=False)
+        assert not (tmp_path / "dist" / "SHA256SUMS.sig").exists()
+
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    refused("other is not a key of", key="other")
+    refused("could not be signed with", key="nowhere")
+    (tagged / "CHANGELOG.md").write_text("## [Unreleased]\n")
+    refused("has changes")
+    git(tagged, "commit", "--quiet", "--all", "--message=Other")
+    refused(f"has no tag {TAG}")
+    git(tagged, "tag", "--force", "--annotate", "--message=release", TAG)
+    refused(f"has signed {TAG}")
+    git(tagged, "-c", f"user.signingkey={other}", "tag", "--force", "--sign", "--message=release", TAG)
+    refused(f"has signed {TAG}")
+    git(tagged, "-c", f"user.signingkey={tmp_path / 'key'}", "tag", "-f", "--sign", "--message=release", TAG)
+    refused("no section")
