@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 _DEEPEST = 8  # limit of nested overlays
+_MOST_SOURCES = 10_000  # of one location; a container in a container with 100 layers each has as many
 _DELETED = "//deleted"  # appended by the kernel; what replaced the file is mounted at the next start
 
 
@@ -84,9 +85,11 @@ class MountTable:
         return mount
 
     def locate(self, path: str, *, below: str = "") -> Location | None:
-        """Return the location of a path without symbolic links."""
+        """Return the location of a path without symbolic links; None if only the device ``below`` has it."""
         mount = self.at(path, below=below)
-        return mount and Location(mount.device, joined(mount.root, relative(path, mount.point)))
+        if mount is None or mount.device == below:
+            return None
+        return Location(mount.device, joined(mount.root, relative(path, mount.point)))
 
     def names(self, location: Location) -> Iterator[tuple[str, Mount]]:
         """Return every path that shows a location, with its mount."""
@@ -134,23 +137,28 @@ class Host:
         """Return a location and its sources: the layers of an overlay, the device below a loop device.
 
         ``more`` is the table of a container, which may have overlays that the host has not.
+
+        Raises:
+            FactUnavailable: there are too many.
         """
-        found, waiting = [location], [(location, 0)]
+        found, waiting = {location: None}, [(location, 0)]
         while waiting:
             current, depth = waiting.pop()
             layers = self.table.layers(current.device) or (more.layers(current.device) if more else ())
-            # An overlay can be mounted over one of its own layers.
+            # An overlay can be mounted over one of its own layers. Those of a container's root are outside.
             paths = [path for path in layers if path.startswith("/")]
             below = [self.table.locate(path, below=current.device) for path in paths]
             shown = [Location(at.device, joined(at.path, current.path.lstrip("/"))) for at in below if at]
             file = self.block_devices.get(current.device, {}).get("file")
             if isinstance(file, str) and (number := self.number(file)):
                 shown.append(Location(number, current.path))
-            new = [each for each in shown if each not in found]
-            found += new
+            new = dict.fromkeys(each for each in shown if each not in found)
+            found |= new
+            if len(found) > _MOST_SOURCES:
+                raise FactUnavailable("mounts", f"{location.path} has more than {_MOST_SOURCES} sources")
             if depth < _DEEPEST:
                 waiting += [(each, depth + 1) for each in new]
-        return found
+        return list(found)
 
     def images(self, device: str) -> list[Location]:
         """Return the backing file of a loop device: writing to it changes the filesystem in it."""
