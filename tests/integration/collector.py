@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,14 @@ class Run:
         return str(entry["error"])
 
 
-def collect(engine_socket: object, *, valid: bool = True) -> Run:
-    """Run the collector; what it prints must be valid, but for engines whose answers no engine gives."""
-    command = on_this_host(sys.executable, "-c", _PROGRAM, str(COLLECTIONS), f"--socket={engine_socket}")
+def collect(engine_socket: object, *, valid: bool = True, within: Sequence[str] = ()) -> Run:
+    """Run the collector; what it prints must be valid, but for engines whose answers no engine gives.
+
+    ``within`` is a command that runs another one, such as unshare.
+    """
+    command = on_this_host(
+        *within, sys.executable, "-c", _PROGRAM, str(COLLECTIONS), f"--socket={engine_socket}"
+    )
     ended = subprocess.run(command, check=True, capture_output=True, timeout=300)
     printed, peak_kb = ended.stdout, sum(map(int, ended.stderr.split()))
     document = json.loads(printed)

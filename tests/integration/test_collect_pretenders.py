@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.collector import collect
+from tests.integration.dockerd import Dockerd
 from tests.unit.plugins.module_utils.snapshot.servers import engine, serving
 
 
@@ -48,6 +49,14 @@ def test_a_program_that_is_not_an_engine_is_reported(tmp_path: Path, server: Any
         assert why in run.failure("docker.containers")
         assert run.peak_mb < 80
         assert run.data("system")
+
+
+def test_an_engine_outside_of_the_visible_processes_is_refused(dockerd: Dockerd) -> None:
+    """A container with the engine's socket has neither the processes nor the files of the engine's host."""
+    run = collect(dockerd.socket, within=("unshare", "--pid", "--fork", "--mount-proc"))
+    for source in ("engine", "docker.info", "docker.containers"):
+        assert "runs outside of this container or virtual machine" in run.failure(source), source
+    assert run.data("system")
 
 
 def test_an_empty_list_of_containers_is_an_error_if_the_engine_gives_no_info(tmp_path: Path) -> None:

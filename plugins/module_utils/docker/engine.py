@@ -41,6 +41,7 @@ _PODMAN = (
     "Podman Engine answers on Docker's socket, and hardener judges and hardens Docker's engine only:"
     " name Docker's own socket, or leave this host out"
 )
+_OUTSIDE = "the engine runs outside of this container or virtual machine: audit its own host by ssh"
 _FIRST_ANSWER = 20  # seconds; an engine that has not answered by then is not queried further
 
 
@@ -65,7 +66,7 @@ class Engine:
         self.api = ""  # prefix of paths: "/v1.45"; empty if it does not answer
         self.version: Any = None  # its answer to `/version`, if it was asked for the API's versions
         self.error: str | None = None
-        self.foreign = ""  # why what answers on Docker's socket is another engine; empty if it is none
+        self.foreign = ""  # why what answers on Docker's socket is not this host's engine; empty if it is
 
     @property
     def installed(self) -> bool:
@@ -302,6 +303,9 @@ def _ping(engine: Engine, path: str) -> None:
         if connection.server.startswith("Libpod/"):
             engine.foreign = f"{path}: {_PODMAN} ({one_line(connection.server)})"
             raise Failed(_PODMAN)
+        if engine.peer == 0:  # who listens is in none of the pid namespaces that are visible here
+            engine.foreign = f"{path}: {_OUTSIDE}"
+            raise Failed(_OUTSIDE)
         newest = agreed = _number(connection.api_version)
         if newest > _NEWEST_API:  # it may have dropped this version
             version = connection.get("/version", limit=1024 * 1024)
