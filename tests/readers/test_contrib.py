@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -254,14 +255,14 @@ def test_ansible_builder_reads_the_requirements_of_the_collection(tmp_path: Path
     assert "openssh-clients [platform:rpm]" in found.stdout
 
 
-def test_pre_commit_accepts_the_hook() -> None:
+def test_pre_commit_accepts_the_hooks() -> None:
     checked = run("pre-commit", "validate-manifest", ".pre-commit-hooks.yaml")
     assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("wrong", [False, True])
 def test_the_pre_commit_hook_checks_every_decision_file(tmp_path: Path, wrong: bool) -> None:
-    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    hook, _ = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     files = re.compile(hook["files"])
     assert files.search("hosts/waivers.yml")
     assert files.search("attestations.yaml")
@@ -275,6 +276,23 @@ def test_the_pre_commit_hook_checks_every_decision_file(tmp_path: Path, wrong: b
     ended = subprocess.run(command, cwd=tmp_path, env={"PATH": f"{folder}:/usr/bin:/bin"}, check=False)
     assert ended.returncode == (2 if wrong else 0)
     assert (tmp_path / "seen").read_text().splitlines() == [f"waivers lint {name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("service", "code"), [({"privileged": True}, 3), ({"cap_drop": ["ALL"], "user": "1"}, 0)]
+)
+def test_the_pre_commit_hook_checks_the_compose_file(tmp_path: Path, service: Any, code: int) -> None:
+    _, hook = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    for name in ("compose.yaml", "shop/docker-compose.yml", "compose.prod.yaml"):
+        assert re.search(hook["files"], name)
+    assert not re.search(hook["files"], "decompose.yaml")
+    project = {
+        "services": {"web": {"image": "shop:1", "security_opt": ["no-new-privileges:true"], **service}}
+    }
+    (tmp_path / "compose.yaml").write_text(json.dumps(project))
+    command = [*shlex.split(hook["entry"])[1:], *hook["args"]]
+    ended = subprocess.run([sys.executable, "-m", "hardener", *command], cwd=tmp_path, check=False)
+    assert ended.returncode == code
 
 
 def test_shipped_files_name_no_registry() -> None:
