@@ -27,14 +27,15 @@ LIBRARY_RESERVE = frozenset(_LIBRARY.split())
 # folder for a backup. It can empty and overwrite its files anyway.
 MAKER_RESERVE = frozenset({"mkdirat", "renameat2", "unlinkat"})
 
-# What a shell that `docker exec -it` starts calls, and the programs that it starts (measured with dash, bash
-# and busybox): without these an operator cannot look into a container. There are no sockets among them.
-_EXEC = """access arch_prctl brk chdir clone close dup2 dup3 execve exit_group faccessat faccessat2
-    fadvise64 fcntl fstat futex getcwd getdents64 getegid geteuid getgid getgroups getpgrp getpid
-    getppid getrandom gettid getuid ioctl kill lseek mmap mprotect munmap newfstatat openat pipe2 poll
-    ppoll pread64 prlimit64 pselect6 read readlinkat rseq rt_sigaction rt_sigprocmask rt_sigreturn
-    rt_sigsuspend set_robust_list set_tid_address setpgid sigaltstack statfs statx sysinfo umask uname
-    vfork wait4 write"""
+# What a shell that `docker exec -it` starts calls, and the programs that it starts (measured with dash, bash,
+# busybox and coreutils): without these an operator cannot look into a container. There are no sockets among
+# them. `ls -l` reads attributes, and reports an error for each file where it may not.
+_EXEC = """access arch_prctl brk chdir clone close dup2 dup3 execve exit_group faccessat faccessat2 fadvise64
+    fcntl fstat futex getcwd getdents64 getegid geteuid getgid getgroups getpgrp getpid getppid
+    getrandom gettid getuid getxattr ioctl kill lgetxattr listxattr llistxattr lseek mmap mprotect
+    munmap newfstatat openat pipe2 poll ppoll pread64 prlimit64 pselect6 read readlinkat rseq
+    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend set_robust_list set_tid_address setpgid
+    sigaltstack statfs statx sysinfo umask uname vfork wait4 write"""
 EXEC_RESERVE = frozenset(_EXEC.split())
 
 # What busybox calls only if it does not run as root: it gives up the rights of a set-user-ID program. Without
