@@ -28,8 +28,8 @@ sed -n 1p /etc/passwd
 sort /etc/passwd
 wc /etc/passwd
 sha256sum /etc/passwd
-find /usr/share/doc/bash -ls
-du -s /usr/share/doc/bash
+find /usr/share/base-files -ls
+du -s /usr/share/base-files
 df --output=fstype /usr
 readlink -f /usr/bin/awk
 awk -F: '{print $1}' /etc/passwd
