@@ -1,4 +1,7 @@
-"""A host with the Debian package looks after itself: started by systemd, by a user's systemd and by cron."""
+"""A host with the Debian package looks after itself: started by systemd, by a user's systemd and by cron.
+
+The image is made of the package too, and audits the host from a container.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,17 @@ ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519
 ssh-keyscan -q -t ed25519 127.0.0.1 >~/.ssh/known_hosts
 echo 'all: {hosts: {self: {ansible_host: 127.0.0.1, ansible_user: root}}}' >hosts.yml
 cat ~/.ssh/id_ed25519.pub
+"""
+IMAGE = """
+set -eu
+cd /root/image && mv ../hardener.deb hardener_0_all.deb
+docker build --quiet --network host --file Containerfile --tag hardener .
+cp -r /home/lab/.ssh /home/lab/site/hosts.yml . && chown -R 1000 .
+"""
+IN_CONTAINER = """
+docker run --rm --network host --cap-drop ALL --security-opt no-new-privileges --read-only --tmpfs /tmp \
+    --tmpfs /home/hardener/.ansible:uid=1000 --volume hardener:/home/hardener/.local/state/hardener \
+    --volume /root/image:/work:ro --volume /root/image/.ssh:/home/hardener/.ssh:ro hardener \
 """
 UNIT = "/usr/lib/systemd/system/docker.socket"  # its mode is what drifts
 
@@ -169,3 +183,29 @@ def test_a_timer_of_0_1_0_runs_and_can_be_removed(host: lab.Guest, tmp_path: Pat
     assert len(control.hardener("runs list").stdout.splitlines()) == 5  # a heading, four runs
     assert control.hardener("schedule remove").stderr == "drift: removed\n"
     assert "hardener" not in control.shell("systemctl list-unit-files --no-legend").stdout
+
+
+def test_a_container_of_the_image_audits_hosts_by_ssh_but_not_the_engine_of_its_socket(
+    host: lab.Guest, tmp_path: Path
+) -> None:
+    Control(host, "lab")
+    base = tmp_path / "base.tar"
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "trixie", str(base)], check=True)
+    containerfile = ROOT / "contrib/container/Containerfile"
+    host.ssh("mkdir", "/root/image")
+    for file, command in (
+        (base, "docker import - debian:13-slim"),
+        (containerfile, "cat >/root/image/Containerfile"),
+    ):
+        with file.open("rb") as content:
+            subprocess.run(host.ssh_command("sh", "-c", command), stdin=content, check=True)
+    host.ssh("sh", "-c", IMAGE)
+    audited = host.ssh("sh", "-c", f"{IN_CONTAINER} audit -i hosts.yml", check=False)
+    assert audited.returncode == 3, audited.stdout + audited.stderr
+    assert "Docker unknown" not in audited.stdout
+    assert "audit" in host.ssh("sh", "-c", f"{IN_CONTAINER} runs list").stdout
+    socket = IN_CONTAINER.replace(
+        " hardener ", " --user root --volume /run/docker.sock:/run/docker.sock hardener "
+    )
+    outside = host.ssh("sh", "-c", f"{socket} audit -i localhost,", check=False)
+    assert "runs outside of this container" in " ".join(outside.stdout.split()), outside.stdout
