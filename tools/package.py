@@ -25,6 +25,7 @@ from tools.tracked import commit_time, stage
 
 ROOT = Path(__file__).resolve().parents[1]
 _SUMS = "SHA256SUMS"
+SIGNATURE = f"{_SUMS}.sig"
 
 
 def build(source: Path, target: Path, *, with_debian: bool = True) -> list[Path]:
@@ -39,7 +40,7 @@ def build(source: Path, target: Path, *, with_debian: bool = True) -> list[Path]
     target.mkdir(parents=True, exist_ok=True)
     for path in target.iterdir():
         is_ours = path.name.startswith(("hardener-", "hardener_"))
-        if is_ours or path.name in (_SUMS, sbom.NAME, provenance.NAME):
+        if is_ours or path.name in (_SUMS, SIGNATURE, sbom.NAME, provenance.NAME):
             path.unlink()
     moment = commit_time(source)
     with scratch("package") as folder:

@@ -42,8 +42,7 @@ def release(source: Path, target: Path, key: Path, *, with_debian: bool = True) 
     )
     _require(f"\n## [{__version__}] - " in changelog, f"CHANGELOG.md has no section {__version__}")
     *files, sums = package.build(source, target, with_debian=with_debian)
-    signature = sums.with_name(f"{sums.name}.sig")
-    signature.unlink(missing_ok=True)
+    signature = target / package.SIGNATURE
     _require(
         _succeeds("ssh-keygen", "-Y", "sign", *_NAMESPACE, "-f", str(key), str(sums)),
         f"{sums} could not be signed with {key}",

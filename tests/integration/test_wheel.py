@@ -16,6 +16,7 @@ from zipfile import ZipFile
 import pytest
 
 from hardener import __version__, catalogue
+from tests.unit.evidence.bundles import new_key, public
 from tools import package
 from tools.fences import pieces
 from tools.release import SIGNERS, TAG, release
@@ -209,11 +210,9 @@ def test_the_installed_package_audits_this_machine(installed: Path, tmp_path: Pa
 @pytest.fixture
 def tagged(tmp_path: Path) -> Path:
     """A clone whose last commit is a release: its key, its section of the changelog, its signed tag."""
-    key, clone = tmp_path / "key", tmp_path / "clone"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    key, clone = new_key(tmp_path / "key"), tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, clone], check=True)
-    public = key.with_suffix(".pub").read_text()
-    (clone / SIGNERS).write_text(f'release@hardener namespaces="file,git" {public}')
+    (clone / SIGNERS).write_text(f'release@hardener namespaces="file,git" {public(key)}\n')
     changes = clone / "CHANGELOG.md"
     changes.write_text(f"{changes.read_text()}\n## [{__version__}] - 2026-12-31\n")
     git(clone, "commit", "--quiet", "--all", "--message=Release")
@@ -257,8 +256,7 @@ def test_a_release_needs_its_tag_its_changes_and_its_key(tagged: Path, tmp_path:
             release(tagged, tmp_path / "dist", tmp_path / key, with_debian=False)
         assert not (tmp_path / "dist" / "SHA256SUMS.sig").exists()
 
-    other = tmp_path / "other"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    other = new_key(tmp_path / "other")
     refused("other is not a key of", key="other")
     refused("could not be signed with", key="nowhere")
     (tagged / "CHANGELOG.md").write_text("## [Unreleased]\n")
