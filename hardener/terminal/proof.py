@@ -45,9 +45,12 @@ def screen(proof: ProofDocument, profile: Document, path: Path) -> Iterator[Rend
         path: the file of the proof.
     """
     name = line(proof.container.name, 60)
-    tried = next((each for each in proof.trials if each.kind == "profile"), None)
-    seen = (tried and tried.observation) or Observation()
-    phases = [each for each in seen.phases if not each.exercised and each.reason != NO_HEALTH_CHECK]
+    tried, usual = (
+        next((each for each in proof.trials if each.kind == kind), None) for kind in ("profile", "before")
+    )
+    seen, before = ((each and each.observation) or Observation() for each in (tried, usual))
+    every = {each.name: each for each in (*before.phases, *seen.phases)}.values()
+    phases = [each for each in every if not each.exercised and each.reason != NO_HEALTH_CHECK]
     ports = [each for each in seen.ports if not each.reached]
     jobs = sorted({each.program for each in seen.identities} & _SCHEDULERS)
     left = ", ".join(

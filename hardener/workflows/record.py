@@ -38,6 +38,7 @@ class RecordRequest:
         same_network: whether the twins join the networks of their originals.
         restart: whether the container itself is restarted and recorded, in place of a twin.
         forward: whether a command of this machine exercises the twins, by ports that are forwarded to them.
+            A command, here or in a twin, is run a second time for containers with volumes.
         install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
         local: whether the host is this machine, so that the recording ends with this process.
@@ -102,6 +103,9 @@ def record(
         with interruptible(), twins.tunnel(host, answer, forward=request.forward) as tunnel:
             listener.ready(tunnel.addresses, [*twins.problems(answer), *tunnel.missing])
             done = tunnel.exercised(exercise)
+            if answer.get("empty"):
+                _fill(fleet, request, run, done, listener)
+                done = tunnel.exercised(exercise)
         answers = _end(fleet, request, run, done, listener)
         ended = True
     except BaseException as error:
@@ -162,6 +166,7 @@ def _beginning(request: RecordRequest, run: str) -> dict[str, object]:
         "run_in_service": request.run_in_service,
         "network": "same" if request.same_network else "own",
         "restart": request.restart,
+        "repeats": request.forward or bool(request.run_in),
         "install": request.install,
         "forward": request.forward,
         "owner": twins.this_process() if request.local else {},
@@ -177,11 +182,17 @@ def _abandoned(fleet: Fleet, run: str, listener: Listener) -> bool:
     return True
 
 
+def _fill(fleet: Fleet, request: RecordRequest, run: str, done: Exercise, listener: Listener) -> None:
+    """End the exercise with empty volumes."""
+    filling = {"stage": "fill", "run": run, "seconds": request.seconds, "exercise": done.result()}
+    _host, answer = twins.stage(fleet, "record", filling, listener)
+    listener.warn(twins.problems(answer))
+
+
 def _end(
     fleet: Fleet, request: RecordRequest, run: str, done: Exercise, listener: Listener
 ) -> list[Mapping[str, Any]]:
-    exercise = {"seconds": done.seconds, "problem": done.problem}
-    ending = {"stage": "end", "run": run, "seconds": request.seconds, "exercise": exercise}
+    ending = {"stage": "end", "run": run, "seconds": request.seconds, "exercise": done.result()}
     host, answer = twins.stage(fleet, "record", ending, listener)
     listener.warn(twins.problems(answer))
     found = answer.get("recordings")

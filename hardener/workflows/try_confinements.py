@@ -27,6 +27,7 @@ from hardener.workload.verdict import Expected, settled
 # The time limit of later exercises, relative to the first one: a server that hangs would use it up.
 _TIMES = 4
 _LEAST = {"profile": 60.0, "control": 5.0, "without": 5.0}  # seconds
+_EMPTY = 3  # the part of the time that is left which the exercise with empty volumes may take
 _MOST_PORTS = 1000
 
 
@@ -217,12 +218,15 @@ def _try_each(
             of += min(controls, 1)
             controls += 1
         run.listener.trying(number, of, trial)
-        answer = run.attempt(done, trial, left=left())
+        answer = run.attempt(done, trial, left=left(), empty=_runs_with_empty_volumes(trial, tried))
         if pending is not None:
             tried.observations[pending.key] = run.seen(answer, pending, done, tried.host)
             if settled(trials, tried.observations, expected=expected):
                 return
         pending, done = trial, None
+        if answer.get("empty"):
+            most = _time_limit(trial, usual, max(1.0, left() / _EMPTY))
+            answer = run.fill(exercise(most) if exercise is not None and answer.get("up") else None)
         if exercise is not None and (answer.get("up") or trial.kind == "control"):
             done = exercise(_time_limit(trial, usual, max(1.0, left())))
             usual = usual or done.seconds
@@ -242,22 +246,29 @@ class _Run:
         self.listener = listener
         self._removed: bool | None = None  # not yet
 
-    def attempt(self, done: Exercise | None, trial: Trial | None, *, left: float = 0.0) -> Mapping[str, Any]:
+    def attempt(
+        self, done: Exercise | None, trial: Trial | None, *, left: float = 0.0, empty: bool = False
+    ) -> Mapping[str, Any]:
         """End the current trial, and begin the next one; after the last trial, end the process.
 
         Args:
             done: the exercise of the current trial; None for none.
             trial: the next one; None after the last.
             left: seconds for the further starts of the next one.
+            empty: whether that is exercised with empty volumes too.
         """
-        exercise = {"seconds": done.seconds, "problem": done.problem} if done else {}
-        _, answer = self._stage(
-            {"stage": "attempt", "exercise": exercise, "trial": _trial_parameters(trial, left)}
-        )
+        parameters = {**_trial_parameters(trial, left), "empty": empty} if trial else {}
+        exercise = done.result() if done else {}
+        _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": parameters})
         problems = twins.problems(answer)
         if trial is None:
             self._removed = not problems
         self.listener.warn(problems)
+        return answer
+
+    def fill(self, done: Exercise | None) -> Mapping[str, Any]:
+        """End the exercise with empty volumes of the current trial; None for none by this machine."""
+        _, answer = self._stage({"stage": "fill", "exercise": done.result() if done else {}})
         return answer
 
     def seen(
@@ -297,10 +308,17 @@ def _time_limit(trial: Trial, usual: float, left: float) -> float:
     return left if trial.kind == "before" else min(left, max(_LEAST[trial.kind], _TIMES * usual))
 
 
-def _trial_parameters(trial: Trial | None, left: float) -> dict[str, Any]:
+def _runs_with_empty_volumes(trial: Trial, tried: Tried) -> bool:
+    """Return whether the exercise of a trial is run with empty volumes too: not if it fails there anyway."""
+    before = tried.observations.get("before")
+    if before is None:
+        return trial.kind == "before"
+    phase = before.phase("serve-empty")
+    return trial.kind != "control" and phase is not None and phase.exercised
+
+
+def _trial_parameters(trial: Trial, left: float) -> dict[str, Any]:
     """Return a trial in the form that the on-host program takes, with the seconds for its further starts."""
-    if trial is None:
-        return {}
     return {
         "kind": trial.kind,
         "confinement": trial.confinement.request() if trial.confinement else None,

@@ -27,6 +27,10 @@ class Exercise:
     seconds: float
     problem: str = ""
 
+    def result(self) -> dict[str, object]:
+        """Return the result in the form that the on-host program takes."""
+        return {"seconds": self.seconds, "problem": self.problem}
+
 
 Exerciser = Callable[[Mapping[str, str]], Exercise]
 

@@ -16,6 +16,7 @@ MAX_NAMES = 1_000  # phases, programs and the like of one entry
 
 Phase = Literal[
     "start-empty",  # with empty volumes, from the first instruction on
+    "serve-empty",  # the user's exercise, while the volumes are as after that start
     "start-used",  # again, with the content of volumes and of the writable layer from the first start
     "health-check",
     "exec",
@@ -26,6 +27,7 @@ Phase = Literal[
 ]
 PHASES: tuple[Phase, ...] = (
     "start-empty",
+    "serve-empty",
     "start-used",
     "health-check",
     "exec",
@@ -34,6 +36,7 @@ PHASES: tuple[Phase, ...] = (
     "crash-restart",
     "stop",
 )
+SERVING: frozenset[Phase] = frozenset(("serve-empty", "serve"))
 
 _Item = TypeVar("_Item")
 

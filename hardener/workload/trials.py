@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from hardener.workload.profile_document import GAINING_PRIVILEGES, WRITABLE_ROOT, Document
 from hardener.workload.settings import kept_options
+from hardener.workload.shapes import SERVING
 from hardener.workload.starts import STARTS
 
 # Settings that no twin has, so that no trial is needed: every trial runs without them.
@@ -177,7 +178,7 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
 
 
 def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
-    """Yield confinements that refuse system calls of the phase ``serve``, the least tight first.
+    """Yield confinements that refuse system calls of the exercise, the least tight first.
 
     What the runtime needs stays: the container is to start, and its exercise to fail.
     """
@@ -190,9 +191,9 @@ def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Co
         and not (reason.runtime or reason.runtime_base or reason.go_reserve or reason.kernel_reserve)
     }
     equal = {name: reason.no_more_than for name, reason in document.seccomp.calls.items()}
-    served = {name for name, seen in own.items() if "serve" in seen.phases}
+    served = {name for name, seen in own.items() if not SERVING.isdisjoint(seen.phases)}
     # Without the calls of serving alone it starts as before; but an exercise may not need them.
-    alone = {name for name in served if set(own[name].phases) == {"serve"}}
+    alone = {name for name in served if SERVING.issuperset(own[name].phases)}
     if alone:
         yield "control", replace(whole, seccomp=_without_calls(whole.seccomp, _with_equal(alone, equal)))
     if served - alone:

@@ -46,7 +46,8 @@ def _expected_fields(stage: str, answer: Any) -> dict[str, Any]:
         return {}
     keys = {
         "begin": ("run", "addresses", "container", "host", "missing", "problems"),
-        "attempt": ("observed", "up", "problems"),
+        "attempt": ("observed", "up", "empty", "problems"),
+        "fill": ("up", "problems"),
     }
     if not isinstance(answer, dict) or not answer.keys() >= set(keys[stage]):
         raise AnsibleActionFail("the host returned no result of the proof")

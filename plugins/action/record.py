@@ -44,7 +44,11 @@ def _expected_fields(stage: str, answer: Any) -> dict[str, Any]:
     """
     if stage == "abandon":
         return {}
-    keys = ("run", "addresses", "problems") if stage == "begin" else ("recordings", "problems")
-    if not isinstance(answer, dict) or not answer.keys() >= set(keys):
+    keys = {
+        "begin": ("run", "addresses", "empty", "problems"),
+        "fill": ("problems",),
+        "end": ("recordings", "problems"),
+    }
+    if not isinstance(answer, dict) or not answer.keys() >= set(keys[stage]):
         raise AnsibleActionFail("the host returned no recording")
-    return {key: answer[key] for key in keys}
+    return {key: answer[key] for key in keys[stage]}

@@ -7,8 +7,10 @@ module: prove
 short_description: Try profiles of a container on copies of it, one after another
 description:
   - The stage C(begin) prepares the trials of a container on copies (twins). The stage C(attempt) ends the
-    current trial and begins O(trial); without O(trial) it ends the run. C(abandon) ends the run at once.
-    docs/workloads.md describes what C(hardener workload prove) tries.
+    current trial and begins O(trial); without O(trial) it ends the run. If C(attempt) returns C(empty), the
+    twin has empty volumes, and C(fill), which gives it copies of the used ones, comes before the next
+    C(attempt). C(abandon) ends the run at once. docs/workloads.md describes what C(hardener workload prove)
+    tries.
   - A run ends by itself when O(seconds) have passed, or when the process O(owner) ends. The original
     container is not changed. Does nothing in check mode.
 author:
@@ -18,14 +20,14 @@ options:
     description: The stage of the proof.
     type: str
     required: true
-    choices: [begin, attempt, abandon]
+    choices: [begin, attempt, fill, abandon]
   container:
     description: The container, by its name or id. The stage C(begin) needs it.
     type: str
     default: ""
   seconds:
-    description: Maximum duration of all trials, from 1 second to a day; for the stage C(attempt), of the
-      command in a twin.
+    description: Maximum duration of all trials, from 1 second to a day; for the stages C(attempt) and
+      C(fill), of the command in a twin.
     type: int
     default: 900
   run_in:
@@ -59,8 +61,9 @@ options:
     default: {}
   trial:
     description:
-      - The trial to begin. C(kind), C(starts), C(whole) (all phases of a recording), C(seconds) (for further
-        starts), and C(confinement) with C(host) (keys of a HostConfig), C(user) and C(devices); without a
+      - The trial to begin. C(kind), C(starts), C(whole) (all phases of a recording), C(empty) (the exercise
+        is also run with empty volumes), C(seconds) (for further starts), and C(confinement) with C(host)
+        (keys of a HostConfig), C(user) and C(devices); without a
         confinement the twin has that of the original.
     type: dict
     default: {}
@@ -90,6 +93,7 @@ EXAMPLES = r"""
       confinement: {host: {CapDrop: [ALL], SecurityOpt: []}, user: "", devices: []}
       starts: 1
       whole: false
+      empty: false
       seconds: 300
 
 - name: Get the observations, and end the run
@@ -131,13 +135,17 @@ problems:
   description: Remains of earlier runs or of this run that could not be removed.
   type: list
   elements: str
-  returned: by the stages C(begin) and C(attempt)
+  returned: by the stages C(begin), C(attempt) and C(fill)
 observed:
   description: Observations of the ended trial, with the kernel's numbers.
   type: dict
   returned: by the stage C(attempt)
 up:
   description: Whether the twin of the new trial has started and can be exercised.
+  type: bool
+  returned: by the stages C(attempt) and C(fill)
+empty:
+  description: Whether the volumes of that twin are empty, so that C(fill) is the next stage.
   type: bool
   returned: by the stage C(attempt)
 """

@@ -7,7 +7,9 @@ module: record
 short_description: Record the system calls, capabilities and files that containers use, on copies of them
 description:
   - The stage C(begin) starts the copies (twins) under the recorder, C(end) ends the recording, C(abandon)
-    removes the twins without a recording. docs/recordings.md describes what is recorded.
+    removes the twins without a recording. If C(begin) returns C(empty), the twins have empty volumes, and
+    C(fill), which gives them copies of the used ones, comes before C(end). docs/recordings.md describes what
+    is recorded.
   - A recording ends by itself when O(seconds) have passed, or when the process O(owner) ends. The original
     containers are not changed, but for one restart with O(restart). Does nothing in check mode.
 author:
@@ -17,7 +19,7 @@ options:
     description: The stage of the recording.
     type: str
     required: true
-    choices: [begin, end, abandon]
+    choices: [begin, fill, end, abandon]
   container:
     description: The container, by its name or id. The stage C(begin) needs it, or O(compose).
     type: str
@@ -29,8 +31,7 @@ options:
     type: dict
     default: {}
   seconds:
-    description: Maximum duration of the recording, from 1 second to a day; for the stage C(end), of the
-      command in the twin.
+    description: Maximum duration of an exercise, from 1 second to a day.
     type: int
     default: 300
   run_in:
@@ -51,6 +52,10 @@ options:
   restart:
     description: Whether O(container) itself is restarted once and recorded, in place of a copy. Excludes
       O(compose) and O(network=same).
+    type: bool
+    default: false
+  repeats:
+    description: Whether the exercise can be run twice, with empty volumes and with copies of the used ones.
     type: bool
     default: false
   install:
@@ -112,13 +117,17 @@ ssh:
   type: list
   elements: str
   returned: by the stage C(begin) with O(forward)
+empty:
+  description: Whether the volumes of the twins are empty, so that C(fill) is the next stage.
+  type: bool
+  returned: by the stage C(begin)
 problems:
   description:
     - Remains of earlier runs that could not be removed.
     - What of this run could not be removed.
   type: list
   elements: str
-  returned: by the stages C(begin) and C(end)
+  returned: by the stages C(begin), C(fill) and C(end)
 recordings:
   description: The data of each container, with the kernel's numbers.
   type: list

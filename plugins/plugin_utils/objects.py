@@ -15,7 +15,7 @@ from .ssh_command import ssh_command
 
 SOURCE = PACKAGES / "record"
 _LIMIT = 1560  # seconds on the host for a stage, beside the command that it runs in a twin
-_RUN_A_COMMAND = frozenset({"end", "attempt"})  # stages that run it, for no longer than `seconds`
+_RUN_A_COMMAND = frozenset({"fill", "end", "attempt"})  # stages that run it, for no longer than `seconds`
 
 
 def objects(*names: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from hardener.workflows.try_confinements import TrialRequest, Tried, try_confine
 from hardener.workload.exercise import command
 from hardener.workload.profile_document import load
 from hardener.workload.proof import ProofDocument, schema
+from hardener.workload.recording import load as load_recording
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import Expected, Proof, Verdict, judge
 from tests.integration.dockerd import Dockerd
@@ -236,6 +237,62 @@ def test_a_user_in_place_of_root_is_proven_with_the_files_that_root_has_written(
     dockerd.api("DELETE", "/volumes/owned")
 
 
+# The first request makes a log in a folder of another user, which takes CAP_DAC_OVERRIDE.
+LOGGED = """FROM busybox:test
+RUN busybox mkdir /log && busybox chown 5:6 /log
+"""
+ANSWER = "while :; do echo here | nc -l -p 80 >/dev/null && echo asked >>/log/access; done"
+ASKED = '[ "$(busybox nc -w 5 ${HARDENER_ADDR_80%:*} ${HARDENER_ADDR_80#*:} </dev/null)" = here ]'
+
+
+@pytest.fixture
+def logger(dockerd: Dockerd) -> Iterator[str]:
+    """A container whose log exists already."""
+    dockerd.build("logger:test", LOGGED)
+    dockerd.run(
+        "logger",
+        image="logger:test",
+        command=["sh", "-c", ANSWER],
+        host_config={
+            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            "Mounts": [{"Type": "volume", "Source": "logger", "Target": "/log"}],
+        },
+    )
+    (Path(dockerd.api("GET", "/volumes/logger")["Mountpoint"]) / "access").write_text("asked\n")
+    yield "logger"
+    dockerd.api("DELETE", "/containers/logger?force=1&v=1")
+    dockerd.api("DELETE", "/volumes/logger")
+
+
+def test_the_exercise_is_run_with_empty_volumes_too(
+    dockerd: Dockerd, logger: str, proven: Callable[..., Any], tmp_path: Path
+) -> None:
+    done = workload(dockerd, "record", logger, "--run", ASKED, "--out", str(tmp_path), written=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("recording-*.json")
+    recording = load_recording(path)
+    assert recording.exercised[:2] == ("start-empty", "serve-empty")
+    phases = {use.phases for use in recording.capabilities if use.name == "CAP_DAC_OVERRIDE"}
+    assert phases == {("serve-empty",)}
+    words = ["profile", str(path), "--keep-user", "--out", str(tmp_path / "made")]
+    done = workload(dockerd, *words, written=tmp_path)
+    assert done.returncode == 0, done.stderr
+    proof, _tried = proven(tmp_path / "made", ASKED)
+    assert proof.verdict is Verdict.SAFE, proof.reasons
+    (evidence,) = (each for each in proof.evidence if each.removed == "capability CAP_DAC_OVERRIDE")
+    assert evidence.needed is True
+    assert "sh was refused openat (EACCES)" in evidence.observed
+    # The exercise may need what only used volumes have.
+    folder, counter = tmp_path / "made", tmp_path / "count"
+    first_fails = f"[ $(echo >>{counter}; wc -l <{counter}) -gt 1 ] && {ASKED}"
+    proof, tried = proven(folder, first_fails)
+    assert proof.verdict is Verdict.SAFE, proof.reasons
+    without, under = (tried.observations[key].phase("serve-empty") for key in ("before", "profile"))
+    assert without is not None
+    assert not without.exercised
+    assert under is None
+
+
 def test_a_profile_that_lacks_a_call_is_not_safe(
     proven: Callable[..., Any], profile: Path, tmp_path: Path
 ) -> None:
@@ -298,7 +355,7 @@ def test_a_container_of_another_image_is_refused(
 def test_leftovers_of_a_killed_proof_are_removed_by_the_next_run(dockerd: Dockerd, server: str) -> None:
     before, attached = names(dockerd), programs("on_return")
     run = begin_proof(dockerd, container=server, seconds=60)["run"]
-    trial = {"kind": "before", "confinement": None, "starts": 1, "whole": True, "seconds": 10}
+    trial = {"kind": "before", "confinement": None, "starts": 1, "whole": True, "empty": False, "seconds": 10}
     assert host_program.attempt({"run": run, "trial": trial})["up"]
     assert len(programs("on_return") - attached) == 1
     os.kill(worker(run), signal.SIGKILL)

@@ -229,7 +229,14 @@ def test_one_service_is_proven_among_copies_of_the_others_in_a_network_where_the
     shop: Shop,
 ) -> None:
     """The exercise reaches another service, as where a worker has no port; copies begin anew each time."""
-    trial = {"kind": "before", "confinement": None, "starts": 1, "whole": False, "seconds": 10}
+    trial = {
+        "kind": "before",
+        "confinement": None,
+        "starts": 1,
+        "whole": False,
+        "empty": False,
+        "seconds": 10,
+    }
     with untouched(shop):
         begun = begin_proof(shop.engine, container="shop-queue-1", seconds=60)
         assert begun["addresses"].keys() == {"app_8000", "web_80", "80", "8000"}

@@ -68,6 +68,10 @@ class Forwarder:
             self.close()
             raise Failed(f"no port of the loopback interface can be opened: {error}") from None
 
+    def forget(self) -> None:
+        """Count from zero again."""
+        self.carried = {}
+
     def close(self) -> None:
         """Stop forwarding; a second call does nothing."""
         if self._closed:

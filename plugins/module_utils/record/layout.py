@@ -9,6 +9,7 @@ from ..host.text import shown
 
 PHASES = (
     "start-empty",
+    "serve-empty",
     "start-used",
     "health-check",
     "exec",

@@ -69,6 +69,7 @@ class Life(ABC):
         self._tree = unified_cgroups() or ""
         self._arrived = 0
         self._arrivals: Arrivals | None = None
+        self._serving = "serve"
         self.goes_on = True  # whether its second start is one of the same container
 
     @contextmanager
@@ -162,15 +163,22 @@ class Life(ABC):
             phase["reason"] = "only the runtime's part; no program was run"
             self._subject.look_for_shell()
 
-    def serve(self) -> None:
-        """Begin the phase of the exercise, which is valid once the exercise has reached the container."""
-        with self.phase("serve"):
+    def serve(self, name: str = "serve") -> None:
+        """Begin a phase of the exercise, which is valid once the exercise has reached the container.
+
+        Args:
+            name: of the phase: ``serve``, or ``serve-empty`` while its volumes began empty.
+        """
+        if self._arrivals is not None:
+            self._arrivals.asked()
+        self._serving, self.reached = name, False
+        with self.phase(name):
             if not self._subject.runs():
                 raise Failed(GONE)
             self._arrived = observe.arrived(self._subject.pid)
             served = [(port, protocol) for port, protocol, _published in self._subject.every_port()]
             self._arrivals = Arrivals(self._subject.pid, served)
-        self.phases["serve"]["exercised"] = False
+        self.phases[name]["exercised"] = False
 
     def received(self) -> bool:
         """Return whether packets from others have arrived since the container began to serve."""
@@ -194,7 +202,7 @@ class Life(ABC):
             words: the command.
             seconds: after which it is ended.
         """
-        with self.phase("serve") as phase:
+        with self.phase(self._serving) as phase:
             code = self._subject.run(words, seconds=seconds)
             self.reached = True
             if code != 0:
@@ -209,11 +217,13 @@ class Life(ABC):
             exercise: ``seconds``, and ``problem``, empty where it went well.
             reached: how it has reached the container, in words; empty where it has not.
         """
-        serve = self.phases["serve"]
+        serve = self.phases[self._serving]
         self.reached = self.reached or bool(reached)
         if not serve["exercised"]:
             serve["seconds"] = round(float(exercise.get("seconds") or 0), 1)
             problem = serve["reason"] or shown(str(exercise.get("problem") or ""), 500)
+            if problem and self._serving == "serve-empty":
+                problem = f"the exercise fails with empty volumes: {problem}"
             serve["exercised"] = bool(reached) and not problem
             serve["reason"] = problem or reached or f"no connection reached the {self.noun}"
         self._sampler.look()
@@ -221,12 +231,13 @@ class Life(ABC):
 
     def require_running(self) -> None:
         """Do not count an exercise during which the container has ended."""
-        serve = self.phases["serve"]
+        serve = self.phases[self._serving]
         if serve["exercised"] and not self._subject.runs():
             code = self._subject.state().get("ExitCode")
             serve["exercised"] = False
             serve["reason"] = f"the {self.noun} ended during the exercise with code {code}"
-            self.skip("crash-restart", GONE)
+            if self._serving == "serve":
+                self.skip("crash-restart", GONE)
 
     @abstractmethod
     def reload(self) -> None:

@@ -27,7 +27,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
-        the containers; ``problems``, what of earlier runs could not be removed.
+        the containers; ``empty``, whether ``fill`` comes before ``end``; ``problems``, what of earlier runs
+        could not be removed.
 
     Raises:
         Failed: it cannot be recorded here, or the container has no twin.
@@ -47,7 +48,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         source = kernel.Recorder(objects, fetch_into=fetch_into)
         return _Recording(Session(engine, run, source, request))
 
-    return worker.start(run, engine, make, seconds=request.seconds, owner=arguments.get("owner"))
+    turns = 2 if request.repeats else 1
+    return worker.start(run, engine, make, seconds=request.seconds, turns=turns, owner=arguments.get("owner"))
 
 
 def require_time(seconds: int) -> None:
@@ -64,6 +66,22 @@ def hold(arguments: Mapping[str, Any]) -> None:
     """Limit the memory of this process and of the worker that it starts, if requested."""
     if arguments.get("limited"):
         limits.hold_memory()
+
+
+def fill(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """End the exercise with empty volumes, and replace the twins by some with copies of the used ones.
+
+    Args:
+        arguments: ``run``; ``exercise``, as for ``end``.
+
+    Returns:
+        ``problems``, none.
+
+    Raises:
+        Failed: the run is gone, or failed.
+    """
+    told = worker.tell(str(arguments["run"]), {"fill": arguments["exercise"]}, seconds=LONGEST_TWINS)
+    return {"problems": told.problems}
 
 
 def end(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,8 +119,10 @@ class _Recording:
 
     def begin(self) -> dict[str, Any]:
         """Begin the recording; return the addresses at which the twins serve."""
-        return {"addresses": self._session.begin()}
+        return self._session.begin()
 
     def told(self, message: Mapping[str, Any]) -> Any:
-        """End the recording if the message requests that."""
+        """Fill the volumes, or end the recording, as the message requests."""
+        if "fill" in message:
+            return self._session.fill(message["fill"])
         return self._session.end(message["end"]) if "end" in message else None

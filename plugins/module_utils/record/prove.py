@@ -56,14 +56,31 @@ def attempt(arguments: Mapping[str, Any]) -> dict[str, Any]:
             ``trial``, the other one, or none: then the run ends, and nothing of it is left.
 
     Returns:
-        ``observed`` of the one; ``up``, whether the other one is to be exercised; ``problems``, what could
-        not be removed.
+        ``observed`` of the one; ``up``, whether the other one is to be exercised; ``empty``, whether that is
+        with empty volumes, so that ``fill`` comes next; ``problems``, what could not be removed.
 
     Raises:
         Failed: the run is gone, or failed.
     """
     trial = arguments.get("trial") or None
     message = {"exercise": arguments.get("exercise"), "trial": trial, "last": trial is None}
+    told = worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
+    return {**told.result, "problems": told.problems}
+
+
+def fill(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """End the exercise with empty volumes of the present trial, and go on with copies of the used ones.
+
+    Args:
+        arguments: ``run``; ``exercise``, as for ``attempt``.
+
+    Returns:
+        ``up``, whether the trial is to be exercised again; ``problems``, none.
+
+    Raises:
+        Failed: the run is gone, or failed.
+    """
+    message = {"fill": arguments.get("exercise") or {}}
     told = worker.tell(str(arguments["run"]), message, seconds=LONGEST_TWINS)
     return {**told.result, "problems": told.problems}
 

@@ -23,6 +23,7 @@ from .twins import Twin, TwinLife
 from .world import World
 
 _IDLE = SLOTS - 1  # the slot of the containers that measure the runtime
+_NOT_REPEATED = "the exercise was not run with empty volumes: it is no command (--run, --run-in)"
 
 
 class Request:
@@ -33,8 +34,8 @@ class Request:
             serve); ``run_in`` (a command as a list of words; empty for none), ``run_in_service`` (in whose
             twin; empty for that of the container); ``network`` (``own`` or ``same``); ``starts`` (of the
             runtime's base), ``largest`` (bytes of a volume to be copied); ``restart`` (whether the container
-            itself is restarted and recorded); ``owner``, whose ``pid`` is the process of this host that
-            exercises the twins.
+            itself is restarted and recorded); ``repeats`` (whether the exercise can be run twice);
+            ``owner``, whose ``pid`` is the process of this host that exercises the twins.
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -47,6 +48,7 @@ class Request:
         self.starts = int(arguments.get("starts", 3))
         self.largest = int(arguments.get("largest", 1 << 30))
         self.restart = bool(arguments.get("restart"))
+        self.repeats = bool(arguments.get("repeats"))
         self.owner = int((arguments.get("owner") or {}).get("pid") or 0)
 
 
@@ -143,8 +145,13 @@ class Session:
 
     # --- called in this order -------------------------------------------------------------------------------
 
-    def begin(self) -> dict[str, str]:
-        """Run the phases until the twins serve; return the addresses of their ports."""
+    def begin(self) -> dict[str, Any]:
+        """Run the phases until the twins can be exercised.
+
+        Returns:
+            ``addresses`` of their ports; ``empty``, whether the exercise is run with empty volumes first, and
+            ``fill`` has to be called after it.
+        """
         self._measure()
         self._world.make_networks()
         for part in self._parts:
@@ -153,6 +160,28 @@ class Session:
         if not any(part.starts for part in self._recorded):
             first = self._recorded[0]
             raise Failed(f"the twin does not start: {first.life.phases['start-empty']['reason']}")
+        own = [number for number, part in enumerate(self._parts) if part.account is not None]
+        ports = [] if self._request.run_in else doors(self._parts, own, others=len(own) > 1)
+        self._forwarder = Forwarder(ports)
+        self._missing += self._forwarder.refused
+        if not (self._request.restart or self._request.run_in):
+            originals = [part.member.original for part in self._parts]
+            self._watch = Watch(self._engine, self._run, originals, owner=self._request.owner)
+        empty = any(part.subject.begins_empty and part.subject.runs() for part in self._recorded)
+        if empty and self._request.repeats:
+            self._serve("serve-empty")
+        else:
+            self._missing += [_NOT_REPEATED] if empty else []
+            self._use()
+        return {"addresses": self._forwarder.addresses, "empty": empty and self._request.repeats}
+
+    def fill(self, exercise: Mapping[str, Any]) -> None:
+        """End the exercise with empty volumes, and run the phases until the twins can be exercised again."""
+        self._served(exercise)
+        self._use()
+
+    def _use(self) -> None:
+        """Run the phases from the end of the first start to the exercise with copies of the volumes."""
         for part in reversed(self._parts):
             if part.starts:
                 part.life.stop_first()
@@ -166,31 +195,32 @@ class Session:
         for part in self._recorded:
             part.life.health_check()
             part.life.exec()
-        if not (self._request.restart or self._request.run_in):
-            originals = [part.member.original for part in self._parts]
-            self._watch = Watch(self._engine, self._run, originals, owner=self._request.owner)
-        for part in self._parts:
-            part.life.serve()
+        self._serve("serve")
         if not any(part.subject.runs() for part in self._parts):
             self._missing.append("no container of the recording runs: nothing can be exercised")
-        own = [number for number, part in enumerate(self._parts) if part.account is not None]
-        ports = [] if self._request.run_in else doors(self._parts, own, others=len(own) > 1)
-        self._forwarder = Forwarder(ports)
-        self._missing += self._forwarder.refused
-        return self._forwarder.addresses
 
-    def end(self, exercise: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Run the phases after the exercise; return an answer for each recorded twin."""
+    def _serve(self, phase: str) -> None:
+        if self._forwarder is not None:
+            self._forwarder.forget()
+        for part in self._parts:
+            part.life.serve(phase)
+
+    def _served(self, exercise: Mapping[str, Any]) -> None:
+        """Decide of each twin whether the exercise is valid."""
         if self._request.run_in and not exercise.get("problem"):
             problem = self._exercised.life.run_in(self._request.run_in, seconds=self._request.seconds)
             exercise = {**exercise, "problem": problem}
         elif self._watch is not None:
             exercise = self._watch.checked(exercise)
         ways = [self._reached(number) for number in range(len(self._parts))]
-        ports = [part.life.ports() for part in self._parts]
         for part, how in zip(self._parts, ways):
             part.life.served(exercise, how)
             part.life.require_running()
+
+    def end(self, exercise: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Run the phases after the exercise; return an answer for each recorded twin."""
+        self._served(exercise)
+        ports = [part.life.ports() for part in self._parts]
         for part in self._recorded:
             part.life.reload()
         for part in self._recorded:
@@ -272,7 +302,8 @@ class Session:
         losses = [*self._losses, *account.losses()]
         own = "calls that the container's own seccomp profile refuses are not recorded"
         for phase in PHASES:
-            life.skip(phase, "the recording ended before this phase")
+            if phase != "serve-empty":  # of containers with empty volumes only
+                life.skip(phase, "the recording ended before this phase")
         problems = self._source.problems
         return description.answer(
             description.Seen(
@@ -291,7 +322,7 @@ class Session:
                 ],
                 complete=not losses and not problems and base is not None,
                 capabilities_by=self._source.capabilities_by,
-                phases=[life.phases[phase] for phase in PHASES],
+                phases=[life.phases[phase] for phase in PHASES if phase in life.phases],
                 found=found,
                 cgroups=account.cgroups(),
                 base=base,

@@ -50,6 +50,7 @@ class Subject(ABC):
 
     def __init__(self, engine: Engine, original: Mapping[str, Any]) -> None:
         self.pid = 0
+        self.begins_empty = False  # whether it has writable volumes that were empty before it started
         self.cgroup: observe.Cgroup | None = None
         self.differences: list[str] = []
         self.files: dict[str, set[str]] = {"written": set(), "created": set(), "deleted": set()}

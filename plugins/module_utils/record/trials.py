@@ -102,7 +102,6 @@ class Trials:
         self._life: Life | None = None
         self._earlier: set[int] = set()
         self._note = ""
-        self._carried: dict[int, int] = {}  # connections to twins before the present trial
         self._watch: Watch | None = None
         self._label = ""  # of the AppArmor profile that is loaded under another name
 
@@ -132,9 +131,12 @@ class Trials:
         """End the present trial with the result of ``exercise``; begin the next ``trial``.
 
         Returns:
-            ``observed`` of the former, and ``up``, whether the next one is to be exercised.
+            ``observed`` of the former; ``up``, whether the next one is to be exercised; ``empty``, whether
+            that is with empty volumes. The result of this goes into ``fill``, alone; ``up`` is the answer.
         """
-        answer: dict[str, Any] = {"observed": None, "up": False}
+        if "fill" in message:
+            return {"up": self._life is not None and self._fill(self._life, message["fill"])}
+        answer: dict[str, Any] = {"observed": None, "up": False, "empty": False}
         if self._life is not None:
             answer["observed"] = self._finish(self._life, message.get("exercise") or {})
             self._life = None
@@ -143,7 +145,7 @@ class Trials:
             for subject in self._subjects:
                 subject.drop_volumes()
         if message.get("trial"):
-            answer["up"] = self._attempt(message["trial"])
+            answer.update(self._attempt(message["trial"]))
         return answer
 
     def close(self) -> None:
@@ -156,8 +158,8 @@ class Trials:
 
     # --- one trial ------------------------------------------------------------------------------------------
 
-    def _attempt(self, trial: Mapping[str, Any]) -> bool:
-        """Start a twin with a profile; return whether it serves."""
+    def _attempt(self, trial: Mapping[str, Any]) -> dict[str, bool]:
+        """Start a twin with a profile; return whether it serves, and whether its volumes began empty."""
         self._trial, self._note = trial, ""
         self._earlier = self._kernel.cgroups()
         self._sampler.clear()
@@ -177,31 +179,47 @@ class Trials:
         ]
         self._life = life = self._parts[self._number].life
         try:
-            self._begin(life, short=not trial["whole"])
+            self._begin(life)
         except Failed as error:
             self._note = describe(error)
-            return False
-        life.health_check()
-        if trial["whole"]:
-            life.exec()
+            return {"up": False}
         if trial["kind"] == "before" and not self._request.run_in:
             originals = [member.original for member in self._members]
             self._watch = Watch(self._engine, self._run, originals, owner=self._request.owner)
+        if trial["empty"] and self._subject.begins_empty and self._subject.runs():
+            return {"up": self._serve(life, "serve-empty"), "empty": True}
+        return {"up": self._use(life)}
+
+    def _fill(self, life: Life, exercise: Mapping[str, Any]) -> bool:
+        """End the exercise with empty volumes, and go on; return whether the twin serves."""
+        self._served(life, exercise)
+        life.require_running()
+        return self._use(life)
+
+    def _serve(self, life: Life, phase: str) -> bool:
+        """Begin a phase of the exercise; return whether the twin serves."""
+        if self._forwarder is not None:
+            self._forwarder.forget()
         for part in self._parts:
-            part.life.serve()
-        self._carried = self._connections()
-        return not life.phases["serve"]["reason"]
+            part.life.serve(phase)
+        return not life.phases[phase]["reason"]
+
+    def _served(self, life: Life, exercise: Mapping[str, Any]) -> None:
+        """Decide whether the exercise is valid."""
+        if self._request.run_in and not exercise.get("problem"):
+            exercised = self._parts[self._exercised].life
+            problem = exercised.run_in(self._request.run_in, seconds=self._patience())
+            exercise = {**exercise, "problem": problem}
+        elif self._trial["kind"] == "before" and self._watch is not None:
+            exercise = self._watch.checked(exercise)
+        life.served(exercise, self._reached())
 
     def _part(self, number: int, sampler: observe.Unobserved, **more: Any) -> Part:
         member, subject = self._members[number], self._subjects[number]
         return Part(member, subject, TwinLife(subject, member.original, sampler, **more))
 
-    def _begin(self, life: Life, *, short: bool) -> None:
-        """Start the twin and the copies of other services with empty volumes, then with used volumes.
-
-        Args:
-            life: of the twin.
-            short: whether one start is enough if none of them has volumes.
+    def _begin(self, life: Life) -> None:
+        """Start the twin and the copies of other services with empty volumes.
 
         Raises:
             Failed: the twin cannot be started the first time.
@@ -211,15 +229,25 @@ class Trials:
             part.starts = part.life.start_empty()
             if part.life is life and not part.starts:
                 raise Failed(f"the twin does not start: {life.phases['start-empty']['reason']}")
-        if short and all(part.life.goes_on for part in self._parts):
-            return
-        for part in reversed(self._parts):
-            if part.starts:
-                part.life.stop_first()
-        for part in self._parts:
-            if part.starts:
-                wait_for_others(part, self._parts)
-                part.life.start_used()
+
+    def _use(self, life: Life) -> bool:
+        """Start them with used volumes, up to the exercise; return whether the twin serves.
+
+        One start is enough in a short trial if none of them has volumes.
+        """
+        whole = self._trial["whole"]
+        if whole or not all(part.life.goes_on for part in self._parts):
+            for part in reversed(self._parts):
+                if part.starts:
+                    part.life.stop_first()
+            for part in self._parts:
+                if part.starts:
+                    wait_for_others(part, self._parts)
+                    part.life.start_used()
+        life.health_check()
+        if whole:
+            life.exec()
+        return self._serve(life, "serve")
 
     def _loaded(self, confinement: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return the rights of a profile, with its AppArmor profile by the name that it has in this run."""
@@ -236,14 +264,9 @@ class Trials:
         served = "serve" in life.phases
         ports: list[dict[str, Any]] = []
         if served:
-            if self._request.run_in and not exercise.get("problem"):
-                exercised = self._parts[self._exercised].life
-                problem = exercised.run_in(self._request.run_in, seconds=self._patience())
-                self._took = self._took or exercised.phases["serve"]["seconds"]
-                exercise = {**exercise, "problem": problem}
-            elif self._trial["kind"] == "before" and self._watch is not None:
-                exercise = self._watch.checked(exercise)
-            life.served(exercise, self._reached())
+            self._served(life, exercise)
+            if self._request.run_in:
+                self._took = self._took or self._parts[self._exercised].life.phases["serve"]["seconds"]
             ports = life.ports()
             if self._trial["kind"] != "control":
                 life.reload()
@@ -295,14 +318,8 @@ class Trials:
 
     def _reached(self) -> str:
         """Return how this trial's exercise has reached the twin, in words; empty if it has not."""
-        carried = {
-            number: count - self._carried.get(number, 0) for number, count in self._connections().items()
-        }
+        carried = self._forwarder.carried if self._forwarder is not None else {}
         return reached(self._number, self._parts, carried, elsewhere=bool(self._request.run_in))
-
-    def _connections(self) -> dict[int, int]:
-        """Return the number of connections to each twin so far."""
-        return dict(self._forwarder.carried) if self._forwarder is not None else {}
 
     def _went_well(self, phase: Mapping[str, Any]) -> bool:
         """Return whether a start had the same result as the starts without the profile."""

@@ -88,6 +88,7 @@ class Twin(Subject):
         low_ports = read_or("/proc/sys/net/ipv4/ip_unprivileged_port_start", "") or None
         plan = self._world.plan(self._original, used=used, low_ports=low_ports)
         self._volumes |= {volume.name for volume in plan.volumes}
+        self.begins_empty = any(not (volume.copied or volume.read_only) for volume in plan.volumes)
         body = plan.body if self._confinement is None else twin.confined(plan.body, self._confinement)
         self._made = time.time()
         query = {"name": f"{workspace.prefix(self._run)}-{self._number}-{'used' if used else 'empty'}"}

@@ -73,6 +73,7 @@ def start(
     make: Callable[[], Task],
     *,
     seconds: int,
+    turns: int = 1,
     owner: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Start the process of a run, and return its first answer, to the stage ``begin``.
@@ -81,7 +82,8 @@ def start(
         run: its name.
         engine: the engine for its twins.
         make: creates the task, in that process.
-        seconds: how long it waits for a command.
+        seconds: how long it waits for the last command.
+        turns: how many times this limit applies: each command but the last begins the next turn.
         owner: ``pid`` and ``started`` of a process of this host; the run ends when it does. Empty for none.
 
     Raises:
@@ -92,7 +94,12 @@ def start(
     if child == 0:
         os.close(reader)
         _become_worker()
-        _work(lambda: _Worker(engine, run, make, seconds, Owner.of(owner or {})).run(writer), writer)
+
+        def work() -> None:
+            whose = Owner.of(owner or {})
+            _Worker(engine, run, make, seconds=seconds, turns=turns, owner=whose).run(writer)
+
+        _work(work, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as lines:
         text = steps.answer(lines)
@@ -106,9 +113,9 @@ def start(
     return {"run": run, **message}
 
 
-def longest(seconds: int) -> int:
-    """Return the seconds after which the process of a run ends, if it waits ``seconds`` for a command."""
-    return _BEFORE + seconds + AFTER + _LAST
+def longest(seconds: int, turns: int = 1) -> int:
+    """Return the seconds after which the process of a run ends."""
+    return turns * (_BEFORE + seconds + AFTER) + _LAST
 
 
 def engine_socket(named: str | None) -> str:
@@ -259,13 +266,21 @@ class _Worker:
     """Runs a task, and executes commands until the last one or the time limit."""
 
     def __init__(
-        self, engine: Engine, run: str, make: Callable[[], Task], seconds: int, owner: Owner | None
+        self,
+        engine: Engine,
+        run: str,
+        make: Callable[[], Task],
+        *,
+        seconds: int,
+        turns: int = 1,
+        owner: Owner | None,
     ) -> None:
-        limits.hold(longest(seconds))
+        limits.hold(longest(seconds, turns))
         engine.around = _TERMINATION.request
         self._engine = engine
         self._make = make
         self._seconds = seconds
+        self._turns = turns
         self._space = workspace.Workspace(run)
         if owner is not None:
             threading.Thread(target=_watch, args=(owner,), daemon=True).start()
@@ -292,6 +307,7 @@ class _Worker:
 
     def _serve(self, control: socket.socket, task: Task) -> None:
         deadline = time.monotonic() + self._seconds + AFTER
+        turns = self._turns
         while time.monotonic() < deadline:
             ready, _writable, _failed = select.select([control], [], [], 1.0)
             if not ready:
@@ -314,6 +330,9 @@ class _Worker:
                 connection.sendall(json.dumps(answer).encode())
             if over:
                 return
+            if turns > 1:
+                turns -= 1
+                deadline = time.monotonic() + self._seconds + AFTER
 
 
 @contextmanager

@@ -18,7 +18,7 @@ IDENTITY = {
     "seccomp_mode": 2,
     "seccomp_filters": 1,
     "lsm": "",
-    "phases": [0, 4],
+    "phases": [0, 5],
 }
 REFUSED = {
     "program": "nginx",

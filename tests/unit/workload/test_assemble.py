@@ -30,15 +30,15 @@ def answer() -> dict[str, Any]:
         "capabilities_by": "tracepoint",
         "calls": [
             {"program": "nginx", "phase": 0, "kind": 0, "runtime": False, "numbers": [257, 3]},
-            {"program": "sh", "phase": 4, "kind": 0, "runtime": False, "numbers": [3, 1023]},
-            {"program": "old", "phase": 4, "kind": 1, "runtime": False, "numbers": [5]},
+            {"program": "sh", "phase": 5, "kind": 0, "runtime": False, "numbers": [3, 1023]},
+            {"program": "old", "phase": 5, "kind": 1, "runtime": False, "numbers": [5]},
             {"program": "?", "phase": 0, "kind": 0, "runtime": True, "numbers": [59]},
         ],
         "base": {"calls": [3, 59], "no_new_privileges": [59], "starts": 2},
         "capabilities": [check],
         "executed": {"/usr/bin/ping": "ping", "/usr/bin/su": "su", "/bin/sh": "sh"},
         "read": None,
-        "used_by": {"/run/pid": {"programs": ["nginx"], "phases": [0, 4]}},
+        "used_by": {"/run/pid": {"programs": ["nginx"], "phases": [0, 5]}},
         "programs": {
             "/usr/bin/ping": {"uid": None, "gid": None, "capabilities": 1 << 13, "effective": True},
             "/usr/bin/su": {"uid": 0, "gid": None},
@@ -62,7 +62,7 @@ def answer() -> dict[str, Any]:
                 "seccomp_mode": 2,
                 "seccomp_filters": 1,
                 "lsm": "",
-                "phases": [0, 4],
+                "phases": [0, 5],
             }
         ],
         "listens": [{"protocol": "tcp", "port": 80}],
@@ -193,15 +193,15 @@ def test_lists_longer_than_the_limit_are_truncated() -> None:
     given["owners"] = {path: {"uid": 0, "gid": 0, "mode": 0o644} for path in given["files"]["created"]}
     given["owners"]["/w"] = {"uid": 7, "gid": 0, "mode": 0o755}
     given["calls"] += [
-        {"program": f"worker-{number}", "phase": 4, "kind": 0, "runtime": False, "numbers": [3]}
+        {"program": f"worker-{number}", "phase": 5, "kind": 0, "runtime": False, "numbers": [3]}
         for number in range(1500)
     ]
     given["sockets"] += [
-        {"program": f"worker-{number}", "family": family, "connect": False, "phases": [4]}
+        {"program": f"worker-{number}", "family": family, "connect": False, "phases": [5]}
         for number in range(1500)
         for family in (2, 1000 + number)
     ]
-    many = {"programs": [f"worker-{number}" for number in range(1500)], "phases": [4]}
+    many = {"programs": [f"worker-{number}" for number in range(1500)], "phases": [5]}
     given["used_by"] = {"/a/unlisted": many, "/w/0": many}
     given["container"] = {**given["container"], "environment": [f"V{number}" for number in range(1200)]}
     found = recording("h", given)
@@ -241,7 +241,7 @@ def test_programs_that_used_files_are_left_out_before_reads() -> None:
     given = answer()
     paths = given["files"]["created"] = [f"/w/{'x' * 250}{number}" for number in range(4000)]
     given["used_by"] = {
-        path: {"programs": [f"{number}{'x' * 250}" for number in range(8)], "phases": [4]} for path in paths
+        path: {"programs": [f"{number}{'x' * 250}" for number in range(8)], "phases": [5]} for path in paths
     }
     given["read"] = [f"/r/{number}" for number in range(3000)]
     found = recording("h", given)
@@ -254,7 +254,7 @@ def test_programs_that_used_files_are_left_out_before_reads() -> None:
 def test_programs_that_used_files_are_not_listed_if_they_are_unknown(count: int | None) -> None:
     given = answer()
     paths = given["files"]["created"] = [f"/w/{number}" for number in range(count or 0)]
-    given["used_by"] = count and {path: {"programs": ["web"], "phases": [4]} for path in paths}
+    given["used_by"] = count and {path: {"programs": ["web"], "phases": [5]} for path in paths}
     found = recording("h", given)
     assert (found.files.used_by is None) == (count is None)
     sentence = "Programs that use a file were not seen, or were too many: the page does not name them."

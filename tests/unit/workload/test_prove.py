@@ -44,6 +44,8 @@ class Host:
         self.left: list[float] = []  # seconds for the starts of each trial
         self.tried: list[str] = []
         self.of: list[int] = []
+        self.filled: list[tuple[str, str]] = []  # trials, and how their exercise with empty volumes went
+        self.volumes = False  # whether the container has any
         self.removed: bool | None = None
         self.problems: list[str] = []
         self.left_behind: list[str] = []
@@ -74,12 +76,16 @@ class Host:
         self.left += [variables["trial"]["seconds"]] if variables.get("trial") else []
         if variables["stage"] == "abandon" and self.left_behind:
             raise HardenerError(f"host: {self.left_behind[0]}")
+        if variables["stage"] == "fill":
+            self.filled.append((self.tried[-1], variables["exercise"]["problem"]))
+            return "host", {"up": True, "problems": []}
         if variables["stage"] != "attempt":
             return "host", self.begun
         ended, self._under_way = self._under_way, self.tried[-1] if variables["trial"] else ""
         return "host", {
             "observed": answer(**self._told.get(ended, {})) if ended else None,
             "up": True,
+            "empty": self.volumes and variables["trial"].get("empty", False),
             "problems": [] if variables["trial"] else self.left_behind,
         }
 
@@ -195,6 +201,21 @@ def test_an_exercise_that_fails_without_the_profile_ends_the_proof(run: Run) -> 
     host, tried = run(fails=("before",), told={"before": {"phases": [SERVE]}})
     assert list(tried.observations) == ["before"]
     assert host.stages[-1] == "abandon"
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_each_trial_but_controls_is_exercised_with_empty_volumes_if_the_first_passes_there(
+    run: Run, passes: bool
+) -> None:
+    def hold(host: Host) -> None:
+        host.volumes = True
+
+    phase = {"name": "serve-empty", "exercised": passes, "reason": "", "seconds": 0.1}
+    told = {"phases": [*answer()["phases"], phase]}
+    host, tried = run(change=hold, told=dict.fromkeys(ALL, told))
+    exercised = [key for key in ALL if key != "control"] if passes else ["before"]
+    assert host.filled == [(key, "") for key in exercised]
+    assert (host.tried, list(tried.observations)) == (ALL, ALL)
 
 
 def test_a_profile_under_which_the_container_fails_ends_the_proof(run: Run) -> None:

@@ -14,13 +14,13 @@ from junitparser import JUnitXml
 from hardener.errors import ExitCode, HardenerError
 from hardener.reports.junit import proof_junit
 from hardener.workflows.exit_codes import of_proof
-from hardener.workload.observation import Observation, Refusal
+from hardener.workload.observation import Observation, PhaseResult, Refusal
 from hardener.workload.profile_document import Document, load
 from hardener.workload.recording import Identity, Listen, ServedPort
 from hardener.workload.starts import STARTS
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import NOTHING, Expected, Proof, Verdict, judge
-from tests.unit.workload.profiles import ROOT, write
+from tests.unit.workload.profiles import ROOT, recorded, write
 from tests.unit.workload.recordings import document
 
 
@@ -76,8 +76,11 @@ def test_each_permission_is_removed_once(tmp_path: Path) -> None:
         assert trial.starts == 1
 
 
-def test_negative_controls_refuse_calls_of_the_serving_phase(tmp_path: Path) -> None:
-    trials = {trial.key: trial.confinement for trial in planned(tmp_path)}
+@pytest.mark.parametrize("phases", [["serve"], ["serve-empty", "serve"], ["serve-empty"]])
+def test_negative_controls_refuse_calls_of_the_exercise(tmp_path: Path, phases: list[str]) -> None:
+    calls = recorded().model_dump(mode="json")["calls"]
+    calls["x86_64"]["sendfile"]["phases"] = phases
+    trials = {trial.key: trial.confinement for trial in planned(tmp_path, calls=calls)}
 
     def names(key: str) -> set[str]:
         confinement = trials[key]
@@ -490,6 +493,26 @@ def test_a_profile_under_which_a_start_fails_is_not_safe() -> None:
     unreached = Observation(starts=1)
     profile = Observation(starts=7, failed=13)
     assert judged(before=unreached, profile=profile).reasons == ("13 of 20 starts failed",)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ((True, "connections"), (False, "code 1"), Verdict.NOT_SAFE),
+        ((True, "connections"), (True, "packets"), Verdict.SAFE),
+        ((False, "code 1"), None, Verdict.SAFE),
+    ],
+)
+def test_an_exercise_that_fails_with_empty_volumes_only_under_the_profile_is_not_safe(
+    before: tuple[bool, str], after: tuple[bool, str] | None, verdict: Verdict
+) -> None:
+    def seen(observed: Observation, how: tuple[bool, str] | None) -> Observation:
+        phases = [PhaseResult(name="serve-empty", exercised=how[0], reason=how[1])] if how else []
+        return observed.model_copy(update={"phases": (*observed.phases, *phases)})
+
+    proof = judged(before=seen(WORKS, before), profile=seen(EVERY, after))
+    assert proof.verdict is verdict
+    assert proof.reasons == (("the phase serve-empty fails: code 1",) if after and not after[0] else ())
 
 
 def test_a_failing_profile_is_not_safe_even_without_a_negative_control() -> None:

@@ -11,11 +11,13 @@ from ansible.plugins.action import ActionBase
 
 from tests.unit.plugins.loading import action
 
+STAGES = [("record", "fill"), ("record", "end"), ("prove", "attempt"), ("prove", "fill")]
 OTHER = 600  # seconds that everything else in a stage may take at least
 ANSWERS: dict[str, Any] = {
-    "begin": {key: {} for key in ("run", "addresses", "problems", "container", "host", "missing")},
+    "begin": {key: {} for key in ("run", "addresses", "empty", "problems", "container", "host", "missing")},
+    "fill": {"up": False, "problems": []},
     "end": {"recordings": [], "problems": []},
-    "attempt": {"observed": None, "up": False, "problems": []},
+    "attempt": {"observed": None, "up": False, "empty": False, "problems": []},
     "abandon": None,
 }
 
@@ -42,7 +44,7 @@ def timeout_of(name: str, stage: str, seconds: int) -> int:
 
 
 @pytest.mark.parametrize("seconds", [1, 900, 7200, 24 * 3600])
-@pytest.mark.parametrize(("name", "stage"), [("record", "end"), ("prove", "attempt")])
+@pytest.mark.parametrize(("name", "stage"), STAGES)
 def test_a_command_in_a_twin_gets_its_full_time(name: str, stage: str, seconds: int) -> None:
     assert timeout_of(name, stage, seconds) >= seconds + OTHER
 

@@ -109,7 +109,7 @@ def test_an_interrupted_task_is_closed_and_its_twins_removed(
     engine: Any = SimpleNamespace()
     reader, writer = os.pipe()
     with pytest.raises((RuntimeError, SystemExit)):
-        worker._Worker(engine, "r", lambda: task, 1, None).run(writer)
+        worker._Worker(engine, "r", lambda: task, seconds=1, owner=None).run(writer)
     os.close(reader)
     os.close(writer)
     assert task.closed == 1
