@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import specification
+from ..plugin_utils import files, specification
 from ..plugin_utils.host_script import host_of, require_own
 from ..plugin_utils.wishes import Wishes, is_asked, named_variables, set_by_site
 
@@ -37,6 +37,8 @@ class ActionModule(ActionBase):
         role = Path(self._task._role._role_path)
         own = specification.variables(role)
         variables = {**self._variables(role.name, own, known), **args["beside"]}
+        if args["folders"]:
+            variables["files"] = {path: files.folder(path) for path in args["folders"]}
         renderer = _renderer(role.name)
         snapshot = _snapshot(known)
         try:

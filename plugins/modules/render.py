@@ -20,6 +20,12 @@ options:
     description: Further input of the renderer, such as tables of the role or facts of the inventory.
     type: dict
     default: {}
+  folders:
+    description: Folders of the controller, by absolute paths. The renderer gets their files as C(files), by
+      folder and name.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

@@ -348,6 +348,11 @@ def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def published_targets(container: Mapping[str, Any]) -> list[probes.Target]:
+    """Return the addresses at which this host reaches the published TCP ports of a container."""
+    return [_target(port) for port in _published(container)]
+
+
 def _reachable(address: str) -> str:
     """Return the address at which to probe a published port; empty for an invalid address."""
     try:

@@ -28,6 +28,7 @@ ACTIVATIONS = {
     "group-members": "docker_group",
     "modules-load": "docker_daemon",
     "pending-updates": "security_updates",
+    "recreate": "workload_profiles",
     "selinux-enforce": "selinux",
     "sysctl": "kernel",
     "userns-migrate": "userns_remap",

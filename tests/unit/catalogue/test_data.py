@@ -251,5 +251,5 @@ def test_every_role_except_the_listed_ones_remediates_a_control() -> None:
     remediating = {control.remediation.role for control in CONTROLS if control.remediation}
     # No control applies without an engine; what images are trusted, and who listens, only the site
     # knows; what a scan finds only a rebuild repairs.
-    others = {"docker_engine", "content_trust", "activity", "vulnerability_scan"}
+    others = {"docker_engine", "content_trust", "activity", "vulnerability_scan", "workload_profiles"}
     assert protections - others == remediating

@@ -18,6 +18,7 @@ from .firewall import Firewall
 from .group import GroupMembers
 from .interface import Activation
 from .modules import ModulesLoad
+from .recreate import Recreate
 from .selinux import SelinuxEnforce
 from .sysctl import Sysctl
 from .units import SystemdReload, Units
@@ -41,6 +42,7 @@ KINDS: Mapping[str, type[Activation]] = {
         Account,
         UsernsMigrate,
         Docker,
+        Recreate,
         Firewall,  # last: only the guard may add to the time without a connection
     )
 }

@@ -27,7 +27,7 @@ def render(role: Path | None, known: dict[str, Any], **args: Any) -> dict[str, A
     )
     found._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/none"))
     found._templar = SimpleNamespace(template=lambda value: {"a": 1} if value == "{{ given }}" else value)
-    found.validate_argument_spec = lambda argument_spec: (None, {"beside": args.get("beside", {})})
+    found.validate_argument_spec = lambda argument_spec: (None, {"beside": {}, "folders": [], **args})
     result: dict[str, Any] = found.run(task_vars=known)
     return result
 
@@ -52,6 +52,22 @@ def test_documents_are_rendered_from_the_templated_variables_of_a_role() -> None
     )
     assert [each["name"] for each in result["documents"]] == ["kernel_kexec_load_disabled"]
     assert (result["changed"], result["details"]) == (False, {})
+
+
+def test_files_of_folders_are_passed_to_the_renderer(tmp_path: Path) -> None:
+    def refusal(path: str) -> str:
+        with pytest.raises(AnsibleActionFail) as error:
+            render(ROLES / "workload_profiles", facts(workload_profiles_folders=[path]), folders=[path])
+        return str(error.value)
+
+    (tmp_path / "profile.json").write_text("{}")
+    assert f"{tmp_path}: proof.json is missing" in refusal(str(tmp_path))
+    assert "'{{ inventory_dir }}/profiles/web'" in refusal("profiles/web")
+    assert f"{tmp_path}/none cannot be read: No such file" in refusal(f"{tmp_path}/none")
+    (tmp_path / "proof.json").write_bytes(b"\xff")
+    assert "is not text" in refusal(str(tmp_path))
+    (tmp_path / "proof.json").write_bytes(b"x" * (4 << 20))
+    assert "more than 50 files or 4194304 bytes" in refusal(str(tmp_path))
 
 
 def test_values_of_variables_are_not_logged() -> None:
