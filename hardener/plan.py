@@ -203,7 +203,8 @@ class Outlook:
     def has_all(self) -> bool:
         """Return whether the host has all wishes, but for held and blocked ones, and remembers them."""
         unknown = (each.state != WISH_APPLIED and each.fate is Fate.UNCHANGED for each in self.wishes)
-        return not (self.result.changes or self.failure or any(unknown))
+        without_effect = (each.fate is Fate.CHANGE and each.paths for each in self.wishes)
+        return not (self.result.changes or self.failure or any(unknown) or any(without_effect))
 
 
 _FATES = {CHANGE: Fate.CHANGE, HELD: Fate.HELD, REFUSED: Fate.BLOCKED, UNCHANGED: Fate.UNCHANGED}

@@ -25,7 +25,9 @@ from hardener.model import BenchmarkRef, Control, FrameworkMapping, Impact, Reme
 
 DEFAULT_BENCHMARK = "cis-docker-1.8.0"
 WISHES = "wishes"  # selects the wishes of all roles
-_WITHOUT_CONTROLS = frozenset({WISHES, "activity", "content_trust", "vulnerability_scan"})
+_WITHOUT_CONTROLS = frozenset(
+    {WISHES, "activity", "content_trust", "vulnerability_scan", "workload_profiles"}
+)
 
 _SETTINGS = "{kernel settings}"  # in a text: replaced by the settings
 EVERY = "every"  # in place of a benchmark version: the control has the same place in all versions

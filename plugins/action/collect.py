@@ -32,8 +32,9 @@ _VARIABLES = {
 _NAME_MAX = 200
 _BEGINNING = b'{"schema":"hardener/snapshot/'
 _OF_A_CONTAINER = frozenset(
-    {"Id", "Name", "State", "HostConfig", "NetworkSettings", "Mounts", "AppArmorProfile"}
+    {"Id", "Name", "State", "HostConfig", "NetworkSettings", "Mounts", "AppArmorProfile", "Image"}
 )
+_COMPOSE = "com.docker.compose."  # begins the labels that tell the service of a container
 
 _ARGUMENTS = specification.documented(__name__)
 
@@ -112,13 +113,21 @@ def _without_large_parts(name: str, source: dict[str, Any]) -> dict[str, Any]:
         return source
     containers = [
         {
-            "inspect": {key: value for key, value in each["inspect"].items() if key in _OF_A_CONTAINER},
+            "inspect": {
+                **{key: value for key, value in each["inspect"].items() if key in _OF_A_CONTAINER},
+                "Config": {"Labels": _compose_labels(each["inspect"])},
+            },
             "proc": each["proc"],
             **({"error": str(each["error"])} if each.get("error") else {}),
         }
         for each in source["data"]
     ]
     return {**source, "data": containers}
+
+
+def _compose_labels(inspect: Mapping[str, Any]) -> dict[str, Any]:
+    labels = (inspect.get("Config") or {}).get("Labels") or {}
+    return {key: value for key, value in labels.items() if key.startswith(_COMPOSE)}
 
 
 def _store(snapshot: bytes, folder: Path, host: str) -> Path:

@@ -126,6 +126,13 @@ def test_a_service_is_recreated_under_its_override_file_once_and_given_back(shop
     assert len(list(Path(kept(web)).iterdir())) == 2  # both containers have made their file
     assert shop.converge()["outcome"] == "unchanged"
     assert shop.web()["Id"] == web["Id"]
+    shop.compose("up", "--detach", "--pull", "never")  # as its user does, without our file
+    planned = shop.converge(check=True)
+    assert [(each["state"], each["paths"]) for each in planned["documents"]] == [
+        ("change", [str(shop.override)])
+    ]
+    assert shop.converge()["outcome"] == "changed"
+    assert shop.web()["HostConfig"]["CapDrop"] == ["ALL"]
     done = shop.release()
     assert done["outcome"] == "changed", done
     host = shop.web()["HostConfig"]

@@ -237,6 +237,15 @@ def test_a_host_has_all_wishes_once_it_remembers_them(state: str, wish: str, *, 
     assert found.has_all is complete
 
 
+@pytest.mark.parametrize("paths", [(), ("/etc/hardener/workloads/shop-web.yaml",)])
+def test_a_host_lacks_a_wish_whose_file_is_there_and_has_lost_its_effect(paths: tuple[str, ...]) -> None:
+    document = DocumentResult(
+        name="firewall_inbound", state="change", impact=Impact.NONE, reason="", paths=paths, wish="applied"
+    )
+    found = outlook(plan(assessment(), ("firewall",)), TransactionResult(documents=(document,)))
+    assert found.has_all is not bool(paths)
+
+
 @pytest.mark.parametrize("benchmark", catalogue.benchmarks())
 def test_every_control_that_names_a_role_can_be_planned(benchmark: str) -> None:
     controls = catalogue.load(benchmark)

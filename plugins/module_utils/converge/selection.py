@@ -91,6 +91,12 @@ class Selection(NamedTuple):
             and (document in differing or unexplained & dict(document.activations).keys())
         ]
 
+    def paths(self, document: Document) -> list[str]:
+        """Return the paths of a document that differ from what it wants, or have lost their effect."""
+        lost = {path for activation in self.due for path in activation.without_effect}
+        own = [resource.path for resource in document.resources if resource.path in lost]
+        return [*self.plan.differing.get(document.name, ()), *own]
+
     def describe(self, request: Request) -> list[dict[str, Any]]:
         """Return state, cost and reason of every document as JSON data."""
         changing = self.changing
@@ -104,7 +110,7 @@ class Selection(NamedTuple):
                 state = HELD
                 impact, reason, paths = self.held[document.name]
             elif document in changing:
-                state, paths = CHANGE, self.plan.differing.get(document.name, ())
+                state, paths = CHANGE, self.paths(document)
                 impact, reason = self._cost(document), document.costs
             elif not document.resources:
                 continue
@@ -186,7 +192,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader, known: Keys
         if exceeds(document.impact, request.allow):
             try:
                 alone = choice([*serving, document], {})
-                paths = alone.plan.differing.get(document.name, ())
+                paths = alone.paths(document)
                 if document in alone.changing:
                     held[document.name] = Case(document.impact, _held(document.costs, document.impact), paths)
             except Refused as reason:
@@ -210,7 +216,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader, known: Keys
         if not out:
             raise Refused(why)
         for document in out:
-            held[document.name] = Case(dear.impact, why, found.plan.differing.get(document.name, ()))
+            held[document.name] = Case(dear.impact, why, found.paths(document))
         documents = [document for document in documents if document not in out]
 
 

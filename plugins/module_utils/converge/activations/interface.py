@@ -73,6 +73,9 @@ class Activation:
         self.costs = ""  # the impact in words
         self.terms: Terms | None = None  # which losses count; see ``health``
         self.pending: list[str] = []
+        self.without_effect: list[
+            str
+        ] = []  # files of documents that are as wanted, and have lost their effect
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:

@@ -26,7 +26,6 @@ from ..planning import Plan
 from .interface import AtEngine, Begun, Former, united
 
 _LABEL = "com.docker.compose."
-_KEPT = "hardener-kept"  # the repository whose tags keep the images for the way back
 # Nothing is fetched: neither an image nor a compose file that another one includes.
 _LOCAL = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
 # Other files, which are not checked for who can change them.
@@ -34,7 +33,6 @@ _OTHERS = re.compile(rb"^include\b|^\s+[\"']?extends\b", re.MULTILINE)
 _MOST = 1 << 20  # bytes of a compose file
 _UP = 300  # seconds
 _HEALTHY = 120  # seconds until a health check must have passed, beside its own start period
-_TAG = re.compile(r"[^a-z0-9_.-]")
 
 
 class Service(NamedTuple):
@@ -104,6 +102,7 @@ class Recreate(AtEngine):
             if plan.changed([override]) or self._hash(service, override) not in _hashes(found):
                 self._require_same(key, service, found, override)
                 self._due[key] = service
+                self.without_effect += [] if plan.changed([override]) else [override]
         for key, override in self._released.items():
             try:
                 service, found = self._service(key, override)
@@ -125,8 +124,6 @@ class Recreate(AtEngine):
             override = self._wanted.get(key, "")
             found = self._containers(service.project, service.name)
             answering = len(probes.answering(_targets(found)))
-            for each in found:
-                self._keep_image(service, each)
             self.memory["services"][key] = {
                 **service._asdict(),
                 "override": self._wanted.get(key) or self._released[key],
@@ -282,15 +279,6 @@ class Recreate(AtEngine):
         )
         if done.code != 0:
             raise Failed(f"docker compose up {service.name}: {done.said}")
-
-    def _keep_image(self, service: Service, container: Mapping[str, Any]) -> None:
-        """Tag the image of a container, so that it is still there for the way back."""
-        tag = _TAG.sub("-", f"{service.project}-{service.name}".lower())[:120]
-        path = f"/images/{quoted(container['Image'])}/tag?repo={_KEPT}&tag={quoted(tag)}"
-        try:
-            self._engine.ask("POST", path)
-        except NoAnswer as error:
-            raise Failed(f"the image of {containers.name(container)} cannot be kept: {error}") from error
 
     # --- afterwards -----------------------------------------------------------------------------------------
 

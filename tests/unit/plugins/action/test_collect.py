@@ -67,8 +67,20 @@ def test_roles_get_an_unreadable_container_with_its_reason() -> None:
     source = make(**{"docker.containers": [unread()]}).raw["sources"]["docker.containers"]
     found = collect._without_large_parts("docker.containers", source)
     assert found["data"] == [
-        {"inspect": {"Id": "f" * 64, "Name": "/dark"}, "proc": None, "error": "timed out"}
+        {
+            "inspect": {"Id": "f" * 64, "Name": "/dark", "Config": {"Labels": {}}},
+            "proc": None,
+            "error": "timed out",
+        }
     ]
+
+
+def test_roles_get_the_labels_of_docker_compose_alone() -> None:
+    labels = {"com.docker.compose.service": "web", "x": "y"}
+    inspect = {"Id": "f" * 64, "Config": {"Labels": labels, "Env": ["A=b"]}}
+    source = {"state": "ok", "data": [{"inspect": inspect, "proc": None}]}
+    (found,) = collect._without_large_parts("docker.containers", source)["data"]
+    assert found["inspect"]["Config"] == {"Labels": {"com.docker.compose.service": "web"}}
 
 
 def test_variables_replace_only_arguments_that_are_not_given() -> None:
