@@ -162,7 +162,9 @@ def test_nothing_is_recreated_without_permission(shop: Shop) -> None:
 def test_a_service_whose_files_would_make_another_container_is_refused(shop: Shop) -> None:
     before = shop.web()["Id"]
     shop.write(SERVES.replace("80", "81"))
-    with pytest.raises(Refused, match=r"shop/web: its compose files, .* `docker compose up --detach web` in"):
+    with pytest.raises(
+        Refused, match=r"shop/web: its compose files would make another .* `docker compose up --detach web`"
+    ):
         shop.converge()
     shop.write(SERVES)
     shop.compose("up", "--detach", SAYS="something")  # a variable of the user's shell
@@ -220,3 +222,10 @@ def test_settings_of_a_profile_are_replaced_by_those_of_the_next_one(shop: Shop)
     assert shop.converge(kept='["CHOWN", "KILL"]')["outcome"] == "changed"
     assert shop.web()["HostConfig"]["CapAdd"] == ["CHOWN", "KILL"]
     assert shop.web()["Id"] != first
+
+
+def test_a_service_that_does_not_run_is_not_started(shop: Shop) -> None:
+    shop.compose("stop", "--timeout", "0", "web")
+    with pytest.raises(Refused, match="shop-web-1 does not run: only a service that works"):
+        shop.converge()
+    assert not shop.web()["State"]["Running"]

@@ -18,6 +18,7 @@ _NAME = "workload_profiles_folders"
 _DOCUMENT, _PROOF, _OVERRIDE = "profile.json", "proof.json", "compose.override.yaml"
 _SECCOMP, _APPARMOR = "seccomp.json", "apparmor"
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,100}")  # names of compose projects and services, in lower case
+_WORD = re.compile(r"([\w.-]+)")
 _SHORT = 12  # characters of a digest in the name of an AppArmor profile
 
 
@@ -200,7 +201,7 @@ def _replaced(text: str, old: str, new: str, profile: _Profile) -> str:
 
 def _renamed(text: str, old: str, new: str) -> str:
     """Replace the name of an AppArmor profile, which its rules for signals name too."""
-    return re.sub(rf"(?<![\w-]){re.escape(old)}(?![\w-])", new, text)
+    return "".join(new if word == old else word for word in _WORD.split(text))
 
 
 def _digest(text: str) -> str:

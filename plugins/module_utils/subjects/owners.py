@@ -17,10 +17,9 @@ UNITS = {
     "dnf-automatic.timer": "security_updates",  # of earlier versions
 }
 # Activations that look at the files that change, whichever role changed them; of units, each has its role.
-SHARED = ("docker", "systemd-reload")
+SHARED = ("apparmor-load", "docker", "systemd-reload")
 ACTIVATIONS = {
     "account": "userns_remap",
-    "apparmor-load": "activity",
     "audit-rules-load": "audit_rules",
     "automatic-updates": "security_updates",
     "boot-parameters": "apparmor",

@@ -29,7 +29,7 @@ _LABEL = "com.docker.compose."
 # Nothing is fetched: neither an image nor a compose file that another one includes.
 _LOCAL = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
 # Other files, which are not checked for who can change them.
-_OTHERS = re.compile(rb"^include\b|^\s+[\"']?extends\b", re.MULTILINE)
+_OTHERS = re.compile(rb"\b(?:include|extends)[\"']? ?:")
 _MOST = 1 << 20  # bytes of a compose file
 _UP = 300  # seconds
 _HEALTHY = 120  # seconds until a health check must have passed, beside its own start period
@@ -91,7 +91,6 @@ class Recreate(AtEngine):
     name = "recreate"
     action = "recreate containers"
     known = frozenset({"when", "services", "released"})
-    longest = 900.0
 
     def prepare(self, plan: Plan) -> None:
         """Mark the activation as due if a service does not run under its override file as it will be."""
@@ -101,6 +100,8 @@ class Recreate(AtEngine):
             self._require_trusted(key, service)
             if plan.changed([override]) or self._hash(service, override) not in _hashes(found):
                 self._require_same(key, service, found, override)
+                if wrong := next(_wrong(found, service.scale), ""):
+                    raise Refused(f"{key}: {wrong}: only a service that works is recreated")
                 self._due[key] = service
                 self.without_effect += [] if plan.changed([override]) else [override]
         for key, override in self._released.items():
@@ -114,6 +115,7 @@ class Recreate(AtEngine):
                 self.pending.append(f"{refused}; what runs is left as it is")
         self.reasons = [f"{key} is recreated" for key in self._due]
         if self._due:
+            self.longest = 2.0 * (_UP + _HEALTHY) * len(self._due)
             self.impact = CONTAINERS_RECREATE
             self.costs = f"recreates {', '.join(self._due)}: the files in their writable layers are lost"
 
@@ -139,12 +141,12 @@ class Recreate(AtEngine):
             override = known["override"]
             service = Service(**{name: known[name] for name in Service._fields})
             try:
+                present = self._containers(service.project, service.name)
                 if key in self._released:
                     self._up(service, override)
-                elif any(
-                    override in _files(each) for each in self._containers(service.project, service.name)
-                ):
+                elif any(override in _files(each) for each in present):
                     self._up(service)
+                self._require_serving(key, service, 0)
             except (Failed, NoAnswer) as error:
                 problems.append(f"{key}: {error}")
         return problems
@@ -229,8 +231,9 @@ class Recreate(AtEngine):
         now = {self._hash(service), *([self._hash(service, override)] if os.path.exists(override) else [])}
         if not now & _hashes(found):
             raise Refused(
-                f"{key}: its compose files, or the variables in them, would make another container than the"
-                f" one that runs: `docker compose up --detach {service.name}` in {service.folder} makes it"
+                f"{key}: its compose files would make another container than the one that runs: put variables"
+                f" of a shell into {service.folder}/.env, or deploy it by `docker compose up --detach"
+                f" {service.name}`"
             )
         for each in found:
             image = str(each["Config"]["Image"])
@@ -295,13 +298,15 @@ class Recreate(AtEngine):
                 found = self._containers(service.project, service.name)
             except NoAnswer as error:
                 raise Failed(f"{key}: {error}") from error
+            ended = next((each for each in found if each.get("RestartCount") or _ended(each)), None)
+            if ended is not None:
+                name, code = containers.name(ended), ended["State"].get("ExitCode")
+                raise Failed(f"{key}: {name} ended with code {code}")
             wrong = next(_wrong(found, service.scale), "")
             if not wrong and len(probes.answering(_targets(found))) < answering:
                 wrong = "a published port does not answer any more"
             if not wrong and time.monotonic() - begun > containers.SETTLED:
                 return
-            if wrong.startswith("ended"):
-                break
             time.sleep(0.5)
         raise Failed(f"{key}: {wrong}")
 
@@ -315,13 +320,15 @@ def _wrong(found: Sequence[Mapping[str, Any]], scale: int) -> Iterator[str]:
         yield f"{len(found)} of {scale} containers exist"
     for each in found:
         state, name = each["State"], containers.name(each)
-        if each.get("RestartCount") or not (state.get("Running") or state.get("Status") == "created"):
-            yield f"ended: {name} (exit code {state.get('ExitCode')}) {state.get('Error') or ''}".rstrip()
-        elif not state.get("Running"):
+        if not state.get("Running"):
             yield f"{name} does not run"
         health = (state.get("Health") or {}).get("Status")
         if health not in (None, "", "none", "healthy"):
             yield f"{name} is {health} by its own check"
+
+
+def _ended(container: Mapping[str, Any]) -> bool:
+    return not container["State"].get("Running") and container["State"].get("Status") != "created"
 
 
 def _files(container: Mapping[str, Any]) -> list[str]:

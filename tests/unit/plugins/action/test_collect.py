@@ -65,14 +65,8 @@ def test_a_snapshot_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 def test_roles_get_an_unreadable_container_with_its_reason() -> None:
     source = make(**{"docker.containers": [unread()]}).raw["sources"]["docker.containers"]
-    found = collect._without_large_parts("docker.containers", source)
-    assert found["data"] == [
-        {
-            "inspect": {"Id": "f" * 64, "Name": "/dark", "Config": {"Labels": {}}},
-            "proc": None,
-            "error": "timed out",
-        }
-    ]
+    (found,) = collect._without_large_parts("docker.containers", source)["data"]
+    assert (found["inspect"]["Name"], found["proc"], found["error"]) == ("/dark", None, "timed out")
 
 
 def test_roles_get_the_labels_of_docker_compose_alone() -> None:

@@ -10,6 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host import proces
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import own_records
 
+from hardener import snapshot
 from tests.unit.scans import record
 
 FIRST, SECOND = "20261125T040000Z-1b2c3d4e", "20261125T050000Z-00ffee00"
@@ -30,6 +31,14 @@ def leave(folder: Path, run: str, record: object, *, armed: bool = False) -> Non
     (backup / "result.json").write_text(record if isinstance(record, str) else json.dumps(record))
     if armed:
         (backup / "guard.pyz").write_text("")
+
+
+def test_each_field_of_a_run_is_in_the_schema(tmp_path: Path) -> None:
+    leave(tmp_path, FIRST, {"outcome": "changed", "started": 1.5, "ended": 3, "confirmed": 4, "number": 7})
+    (run,) = own_records.read_runs(str(tmp_path))["runs"]
+    schema = json.loads(Path(snapshot.__file__).with_name("snapshot.schema.json").read_text())
+    known = schema["$defs"]["hardener.runs"]["properties"]["runs"]["items"]["properties"]
+    assert run.keys() == known.keys()
 
 
 def test_an_unchanged_host_has_no_runs(tmp_path: Path) -> None:
