@@ -95,6 +95,8 @@ class Recreate(AtEngine):
     def prepare(self, plan: Plan) -> None:
         """Mark the activation as due if a service does not run under its override file as it will be."""
         self._due: dict[str, Service] = {}
+        if self._wanted and self._compose("version").code != 0:
+            raise Refused("docker compose is missing: install docker-compose-plugin (Debian: docker-compose)")
         for key, override in self._wanted.items():
             service, found = self._service(key, override)
             self._require_trusted(key, service)
